@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mem.h - memory: the only caller of malloc.
+ *
+ * Errors: small allocations of fixed size end the process when they fail (mem_new, mem_dup).
+ *         Anything whose size came from outside goes through mem_try, a buf or an arena with a
+ *         ceiling, and its failure is an error of that request alone. There is no third way.
+ */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *mem_new(size_t size);               /* zeroed; never NULL */
+void *mem_try(size_t size);               /* not zeroed; NULL when there is no memory */
+void *mem_resize(void *ptr, size_t size); /* like realloc; NULL leaves ptr as it was */
+void mem_free(void *ptr);                 /* NULL is fine */
+char *mem_dup(struct slice text);         /* a terminated copy; never NULL */
+void mem_wipe(void *ptr, size_t size);    /* zeroes in a way no compiler removes */
+
+/* Tests: the n-th mem_try or mem_resize from now on fails (0: none does). */
+void mem_fail_at(unsigned long nth);
+
+/* An arena: many small pieces, freed together. Embedded; owner calls arena_init/arena_done.
+ * `ceiling` bounds the bytes taken from the heap. */
+struct arena_block;
+struct arena {
+    struct arena_block *head;
+    char *at, *end;
+    size_t used, ceiling;
+};
+
+void arena_init(struct arena *arena, size_t ceiling);
+void arena_done(struct arena *arena);
+void arena_clear(struct arena *arena); /* keeps one block for reuse */
+void *arena_take(struct arena *arena,
+                 size_t size); /* aligned to 16, not zeroed; NULL over the ceiling */
+struct slice arena_copy(struct arena *arena,
+                        struct slice bytes); /* ptr NULL over the ceiling */
+
+#endif

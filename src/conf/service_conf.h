@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service_conf.h - one service as configured (design section 4.1): checked, typed, immutable.
+ *
+ * Owns:    everything inside, in one arena; counted references, because calls and sessions keep
+ *          the configuration of their birth over a reload.
+ * Units:   as the names say.
+ */
+#ifndef CONF_SERVICE_CONF_H
+#define CONF_SERVICE_CONF_H
+
+#include "base/mem.h"
+#include "base/slice.h"
+#include "script/fault.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum service_transport { SERVICE_STDIO, SERVICE_HTTP };
+enum service_sharing { SERVICE_SHARED, SERVICE_PER_USER, SERVICE_PER_AGENT };
+enum service_auth {
+    SERVICE_AUTH_NONE,
+    SERVICE_AUTH_BEARER,
+    SERVICE_AUTH_API_KEY,
+    SERVICE_AUTH_BASIC,
+    SERVICE_AUTH_OAUTH,
+    SERVICE_AUTH_CLIENT_CREDENTIALS
+};
+
+/* A value in which ${env:NAME}, ${user} and ${agent} may stand, cut into pieces once. */
+struct template_piece {
+    enum { TEMPLATE_TEXT, TEMPLATE_ENV, TEMPLATE_USER, TEMPLATE_AGENT } kind;
+    struct slice text; /* the text, or NAME */
+};
+struct template
+{
+    struct slice source; /* as written: what services.get shows */
+    struct template_piece *pieces;
+    size_t count;
+};
+struct template_pair { /* header or environment variable */
+    struct slice name;
+    struct template value;
+};
+
+struct service_conf {
+    unsigned references;
+    struct arena arena;
+    struct slice name, title, description;
+    const char *file; /* where it was defined, NULL: built in */
+    int line;
+    enum service_transport transport;
+    enum service_sharing sharing;
+    bool enabled;
+    /* stdio */
+    const char **argv; /* NULL-terminated, command first */
+    struct template_pair *env;
+    size_t env_count;
+    const char *cwd; /* NULL: the state folder */
+    /* http */
+    struct template url;
+    struct template_pair *headers;
+    size_t header_count;
+    /* credentials */
+    enum service_auth auth;
+    struct slice auth_header;   /* api_key: the header's name */
+    struct template auth_token; /* bearer, api_key: token; basic: "user:password" */
+    /* times and limits */
+    uint32_t timeout_ms, connect_timeout_ms, idle_stop_s;
+    uint32_t concurrency; /* calls at once */
+    struct slice *tags;
+    size_t tag_count;
+    struct slice definition; /* as MessagePack map, as written (templates unexpanded): for
+                                services.get and to see what a reload changed */
+};
+
+struct service_conf *service_conf_ref(struct service_conf *conf);
+struct service_conf *service_conf_unref(struct service_conf *conf); /* always NULL */
+
+/* Whether a value depends on who calls: then sessions cannot be shared wider than that. */
+bool service_conf_needs_user(const struct service_conf *conf);
+bool service_conf_needs_agent(const struct service_conf *conf);
+
+/* Whether the credential that the service asks for is there for `user`. OAuth types: not yet. */
+bool service_conf_has_credentials(const struct service_conf *conf, struct slice user);
+
+/* Appends the expanded value; ERR_VALIDATION_ERROR when an environment variable is not set (its name, never a value) or
+ * the result holds CR, LF or NUL. */
+int template_expand(const struct template *template, struct slice user, struct slice agent,
+                    struct buf *out, struct err *reterr);
+
+/* All services of a configuration folder, sorted by name. */
+struct service_set {
+    struct service_conf **list;
+    size_t count;
+};
+
+/* Reads services.lua, the .lua files of services.d by name, and mcp.json under `folder`; none of them there: the
+ * built-in services. Faults are added; with any, -ERR_VALIDATION_ERROR and *ret untouched. Reads files: off the loop. */
+int service_set_load(const char *folder, struct service_set *ret, struct faults *faults);
+void service_set_done(struct service_set *set);
+
+#endif

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.c - libevent behind our own timers, task queue and turn ends: nobody else calls it. */
+#include "loop/loop.h"
+
+#include "base/mem.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define SIGNALS_MAX 8
+
+_Static_assert(sizeof(struct event) <= sizeof(((struct loop_io *)0)->storage),
+               "loop_io.storage holds a struct event");
+
+struct signal_watch {
+    struct event event;
+    void (*caught)(void *arg, int signal_number);
+    void *arg;
+};
+
+struct loop {
+    struct event_base *base;
+    struct event timer_event; /* armed for the head of the heap */
+    mono_us armed_for;
+    mono_us now;
+    mono_us lag_max;
+    mono_us frozen_offset;
+    bool is_frozen, must_stop, has_time; /* has_time: `now` was read in this turn */
+    struct loop_timer **heap;            /* from 1 */
+    size_t heap_count, heap_cap;
+    struct list later, turn_ends;
+    struct signal_watch signals[SIGNALS_MAX];
+    unsigned signal_count;
+    pthread_mutex_t wake_lock;
+    struct loop_wake *wakes, **wakes_tail;
+    struct loop_io wake_io;
+    int wake_fd;
+};
+
+static void run_wakes(void *arg, unsigned events)
+{
+    struct loop *loop = arg;
+    uint64_t count;
+    (void)events;
+    if (read(loop->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN) {
+        must(errno == EINTR);
+    }
+    (void)pthread_mutex_lock(&loop->wake_lock);
+    struct loop_wake *wake = loop->wakes;
+    loop->wakes = NULL;
+    loop->wakes_tail = &loop->wakes;
+    (void)pthread_mutex_unlock(&loop->wake_lock);
+    while (wake) {
+        struct loop_wake *next = wake->next;
+        wake->run(wake->arg);
+        wake = next;
+    }
+}
+
+void loop_wake(struct loop *loop, struct loop_wake *wake)
+{
+    uint64_t one = 1;
+    wake->next = NULL;
+    (void)pthread_mutex_lock(&loop->wake_lock);
+    *loop->wakes_tail = wake;
+    loop->wakes_tail = &wake->next;
+    (void)pthread_mutex_unlock(&loop->wake_lock);
+    /* Fails only when the counter is full, and then the loop is awake already. */
+    (void)!write(loop->wake_fd, &one, sizeof one);
+}
+
+static void timer_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    ((struct loop *)arg)->armed_for = MONO_NEVER; /* the turn itself runs what is due */
+}
+
+struct loop *loop_new(void)
+{
+    struct loop *loop = mem_new(sizeof *loop);
+    struct event_config *config = event_config_new();
+    must(config != NULL);
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    loop->base = event_base_new_with_config(config);
+    event_config_free(config);
+    must(loop->base != NULL);
+    (void)event_assign(&loop->timer_event, loop->base, -1, 0, timer_due, loop);
+    loop->armed_for = MONO_NEVER;
+    loop->now = clock_mono();
+    list_init(&loop->later);
+    list_init(&loop->turn_ends);
+    (void)pthread_mutex_init(&loop->wake_lock, NULL);
+    loop->wakes_tail = &loop->wakes;
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    must(loop->wake_fd >= 0);
+    loop_io_init(&loop->wake_io, loop, loop->wake_fd, run_wakes, loop);
+    loop_io_want(&loop->wake_io, LOOP_READ);
+    return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop) {
+        return;
+    }
+    loop_io_done(&loop->wake_io);
+    (void)close(loop->wake_fd);
+    for (unsigned i = 0; i < loop->signal_count; i++) {
+        (void)event_del(&loop->signals[i].event);
+    }
+    (void)event_del(&loop->timer_event);
+    event_base_free(loop->base);
+    (void)pthread_mutex_destroy(&loop->wake_lock);
+    mem_free(loop->heap);
+    mem_free(loop);
+}
+
+/* ---- time and turns --------------------------------------------------------------------- */
+
+static void refresh(struct loop *loop)
+{
+    if (!loop->has_time && !loop->is_frozen) {
+        loop->now = clock_mono();
+    }
+    loop->has_time = true;
+}
+
+mono_us loop_now(const struct loop *loop)
+{
+    return loop->now;
+}
+
+wall_ms loop_wall(const struct loop *loop)
+{
+    return clock_wall() + loop->frozen_offset / 1000;
+}
+
+static void arm(struct loop *loop)
+{
+    mono_us when = loop->heap_count ? loop->heap[1]->when : MONO_NEVER;
+    if (loop->is_frozen || when == loop->armed_for) {
+        return;
+    }
+    /* A timer that is armed too early costs one empty turn; moving it costs more, and deadlines
+     * of calls are set and cancelled all the time. */
+    if (loop->armed_for < when && loop->armed_for > loop->now) {
+        return;
+    }
+    loop->armed_for = when;
+    if (when == MONO_NEVER) {
+        (void)event_del(&loop->timer_event);
+        return;
+    }
+    mono_us wait = when > loop->now ? when - loop->now : 0;
+    struct timeval tv = {.tv_sec = (time_t)(wait / 1000000), .tv_usec = wait % 1000000};
+    (void)event_add(&loop->timer_event, &tv);
+}
+
+static void run_timers(struct loop *loop)
+{
+    while (loop->heap_count && loop->heap[1]->when <= loop->now) {
+        struct loop_timer *timer = loop->heap[1];
+        loop_timer_cancel(loop, timer);
+        timer->fire(timer->arg);
+    }
+}
+
+static void run_later(struct loop *loop)
+{
+    struct list_link *link;
+    while ((link = list_first(&loop->later))) {
+        struct loop_task *task = LIST_ITEM(link, struct loop_task, link);
+        list_remove(link);
+        task->run(task->arg);
+    }
+}
+
+static void end_turn(struct loop *loop)
+{
+    do {
+        run_later(loop);
+        list_each (link, &loop->turn_ends) {
+            struct loop_turn_end *end = LIST_ITEM(link, struct loop_turn_end, link);
+            end->run(end->arg);
+        }
+    } while (list_first(&loop->later));
+}
+
+static void turn(struct loop *loop, int flags)
+{
+    arm(loop);
+    loop->has_time = false;
+    (void)event_base_loop(loop->base, EVLOOP_ONCE | flags);
+    refresh(loop);
+    run_timers(loop);
+    end_turn(loop);
+    mono_us took = (loop->is_frozen ? loop->now : clock_mono()) - loop->now;
+    if (took > loop->lag_max) {
+        loop->lag_max = took;
+    }
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->must_stop) {
+        turn(loop, 0);
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->must_stop = true;
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+void loop_turn(struct loop *loop, mono_us max_wait)
+{
+    struct loop_timer limit;
+    loop_timer_init(&limit, nothing, NULL);
+    loop->has_time = false;
+    refresh(loop);
+    if (max_wait > 0 && !loop->is_frozen) {
+        loop_timer_set(loop, &limit, loop->now + max_wait);
+        turn(loop, 0);
+        loop_timer_cancel(loop, &limit);
+    } else {
+        turn(loop, EVLOOP_NONBLOCK);
+    }
+}
+
+void loop_freeze(struct loop *loop)
+{
+    loop->is_frozen = true;
+    (void)event_del(&loop->timer_event);
+    loop->armed_for = MONO_NEVER;
+}
+
+void loop_advance(struct loop *loop, mono_us by)
+{
+    mono_us until = loop->now + by;
+    while (loop->heap_count && loop->heap[1]->when <= until) {
+        if (loop->heap[1]->when > loop->now) {
+            loop->frozen_offset += loop->heap[1]->when - loop->now;
+            loop->now = loop->heap[1]->when;
+        }
+        run_timers(loop);
+        end_turn(loop);
+    }
+    loop->frozen_offset += until - loop->now;
+    loop->now = until;
+}
+
+mono_us loop_lag_max(struct loop *loop)
+{
+    mono_us lag = loop->lag_max;
+    loop->lag_max = 0;
+    return lag;
+}
+
+/* ---- descriptors ------------------------------------------------------------------------ */
+
+static struct event *event_in(struct loop_io *io)
+{
+    return (struct event *)(void *)io->storage;
+}
+
+static void io_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop_io *io = arg;
+    (void)fd;
+    refresh(io->loop);
+    io->ready(io->arg, (what & EV_READ ? LOOP_READ : 0) | (what & EV_WRITE ? LOOP_WRITE : 0));
+}
+
+void loop_io_init(struct loop_io *io, struct loop *loop, int fd,
+                  void (*ready)(void *arg, unsigned events), void *arg)
+{
+    io->loop = loop;
+    io->ready = ready;
+    io->arg = arg;
+    io->fd = fd;
+    io->wanted = 0;
+    (void)event_assign(event_in(io), loop->base, fd, 0, io_ready, io);
+}
+
+void loop_io_want(struct loop_io *io, unsigned events)
+{
+    if (events == io->wanted) {
+        return;
+    }
+    if (io->wanted) {
+        (void)event_del(event_in(io));
+    }
+    io->wanted = events;
+    if (events) {
+        short what = (short)(EV_PERSIST | (events & LOOP_READ ? EV_READ : 0) |
+                             (events & LOOP_WRITE ? EV_WRITE : 0));
+        (void)event_assign(event_in(io), io->loop->base, io->fd, what, io_ready, io);
+        (void)event_add(event_in(io), NULL);
+    }
+}
+
+void loop_io_done(struct loop_io *io)
+{
+    if (io->wanted) {
+        (void)event_del(event_in(io));
+        io->wanted = 0;
+    }
+}
+
+/* ---- timers: a binary heap -------------------------------------------------------------- */
+
+static void place(struct loop *loop, size_t at, struct loop_timer *timer)
+{
+    loop->heap[at] = timer;
+    timer->place = at;
+}
+
+static void sift_up(struct loop *loop, size_t at, struct loop_timer *timer)
+{
+    for (; at > 1 && loop->heap[at / 2]->when > timer->when; at /= 2) {
+        place(loop, at, loop->heap[at / 2]);
+    }
+    place(loop, at, timer);
+}
+
+static void sift_down(struct loop *loop, size_t at, struct loop_timer *timer)
+{
+    for (size_t child; (child = at * 2) <= loop->heap_count; at = child) {
+        if (child < loop->heap_count && loop->heap[child + 1]->when < loop->heap[child]->when) {
+            child++;
+        }
+        if (loop->heap[child]->when >= timer->when) {
+            break;
+        }
+        place(loop, at, loop->heap[child]);
+    }
+    place(loop, at, timer);
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, mono_us when)
+{
+    if (timer->place && timer->when == when) {
+        return;
+    }
+    loop_timer_cancel(loop, timer);
+    timer->when = when;
+    if (loop->heap_count + 2 > loop->heap_cap) {
+        size_t cap = loop->heap_cap ? loop->heap_cap * 2 : 64;
+        struct loop_timer **heap = mem_resize(loop->heap, cap * sizeof *heap);
+        must(heap != NULL);
+        loop->heap = heap;
+        loop->heap_cap = cap;
+    }
+    sift_up(loop, ++loop->heap_count, timer);
+}
+
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+    size_t at = timer->place;
+    if (!at) {
+        return;
+    }
+    timer->place = 0;
+    struct loop_timer *last = loop->heap[loop->heap_count--];
+    if (last != timer) {
+        if (at > 1 && loop->heap[at / 2]->when > last->when) {
+            sift_up(loop, at, last);
+        } else {
+            sift_down(loop, at, last);
+        }
+    }
+}
+
+/* ---- later, turn ends, signals ---------------------------------------------------------- */
+
+void loop_later(struct loop *loop, struct loop_task *task)
+{
+    if (!list_has(&task->link)) {
+        list_append(&loop->later, &task->link);
+    }
+}
+
+void loop_task_cancel(struct loop_task *task)
+{
+    list_remove(&task->link);
+}
+
+void loop_add_turn_end(struct loop *loop, struct loop_turn_end *end)
+{
+    list_append(&loop->turn_ends, &end->link);
+}
+
+void loop_remove_turn_end(struct loop_turn_end *end)
+{
+    list_remove(&end->link);
+}
+
+static void signal_caught(evutil_socket_t number, short what, void *arg)
+{
+    struct signal_watch *watch = arg;
+    (void)what; /* no clock is read here: the turn's end does, before timers and tasks */
+    watch->caught(watch->arg, (int)number);
+}
+
+void loop_signal(struct loop *loop, int signal_number, void (*caught)(void *arg, int),
+                 void *arg)
+{
+    must(loop->signal_count < SIGNALS_MAX);
+    struct signal_watch *watch = &loop->signals[loop->signal_count++];
+    watch->caught = caught;
+    watch->arg = arg;
+    (void)event_assign(&watch->event, loop->base, signal_number, EV_SIGNAL | EV_PERSIST,
+                       signal_caught, watch);
+    (void)event_add(&watch->event, NULL);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transport.h - how a session's messages reach one server: over pipes, or over HTTP.
+ *
+ * A transport moves complete JSON texts and knows JSON-RPC only where its wire demands it (the
+ * version and session headers of HTTP). Ids, pending requests and the handshake are the session's.
+ *
+ * Owns:    itself; the session that made it calls close, then free. free without close drops
+ *          everything at once.
+ * Life:    open .. opened .. any number of send/message .. closed (at most once, also when open
+ *          fails) .. free. No event runs inside open, send, abandon, close or free: events
+ *          come from the loop. free may be called from inside an event, which must then return
+ *          at once.
+ * Errors:  handed as struct failure: code, message, suggestion, details (stderr_tail, http_status).
+ */
+#ifndef MCP_TRANSPORT_H
+#define MCP_TRANSPORT_H
+
+#include "base/slice.h"
+#include "loop/loop.h"
+#include "value/failure.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mcp_transport {
+    const struct mcp_transport_ops *ops;
+};
+
+/* Names one send; chosen by the session, unique among those that are open; 0: nothing to name
+ * (notifications and responses, and messages that came on no exchange of ours). */
+typedef uint64_t mcp_token;
+
+struct mcp_transport_events {
+    /* The wire stands: the first send may follow. */
+    void (*opened)(void *arg);
+    /* One complete JSON text, valid during the call. `token`: the exchange it came on (HTTP), 0
+     * where the wire has no exchanges (stdio, the standalone stream of HTTP). */
+    void (*message)(void *arg, struct slice json, mcp_token token);
+    /* HTTP only: the exchange of `token` ended: nothing more will come on it. `failure` NULL when
+     * it ended in order (after its messages); else why: TIMEOUT, UNAVAILABLE, AUTH_FAILED,
+     * EXTERNAL_TOOL_EXECUTION_FAILED (broke HTTP or SSE, too large) ... `is_session_gone`: 404 for
+     * a request that carried a session id. */
+    void (*exchange_ended)(void *arg, mcp_token token, const struct failure *failure,
+                           bool is_session_gone);
+    /* The wire is gone: process ended, pipe broke, or close is complete (failure NULL). */
+    void (*closed)(void *arg, const struct failure *failure);
+};
+
+/* What a send is, for wires that must know. */
+enum mcp_message_kind { MCP_REQUEST, MCP_NOTIFICATION, MCP_RESPONSE };
+
+struct mcp_transport_ops {
+    void (*open)(struct mcp_transport *transport);
+    /* Queues one JSON text (no newline in it), copied or sent before return. `deadline` bounds the
+     * exchange of a request. Refused (ERR_OVERLOADED: the server does not read; ERR_UNAVAILABLE:
+     * closed) with *failure filled. */
+    int (*send)(struct mcp_transport *transport, enum mcp_message_kind kind, struct slice json,
+                mcp_token token, mono_us deadline, struct failure *failure);
+    /* Nobody waits for `token` any more: HTTP ends the exchange, stdio does nothing. */
+    void (*abandon)(struct mcp_transport *transport, mcp_token token);
+    /* After `initialize`: the version for MCP-Protocol-Version; NULL before. HTTP only (may be
+     * NULL in the table). The session id is kept by the transport itself: it is taken from the
+     * answer to the send made before set_version, and dropped by set_version(NULL). */
+    void (*set_version)(struct mcp_transport *transport, const char *version);
+    /* HTTP: open the standalone GET stream for server messages; a 405 is silence. */
+    void (*listen)(struct mcp_transport *transport);
+    /* In order: stdio closes stdin, then TERM, then KILL; HTTP sends DELETE for the session.
+     * `closed` follows. */
+    void (*close)(struct mcp_transport *transport);
+    void (*free)(struct mcp_transport *transport);
+    /* For the operator: pid of a child, 0 for HTTP. */
+    int64_t (*pid)(const struct mcp_transport *transport);
+};
+
+#endif
