@@ -9,6 +9,8 @@
 #ifndef CONF_SERVICE_CONF_H
 #define CONF_SERVICE_CONF_H
 
+#include "base/buf.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/slice.h"
 #include "script/fault.h"
