@@ -101,13 +101,16 @@ struct pack_limits {
 /* A resumable measurement of one value that arrives in pieces: nothing is read twice, nothing
  * is allocated. Start zeroed (PACK_SCAN_START). */
 struct pack_scan {
-    size_t at; /* bytes understood so far */
+    size_t
+        at; /* bytes understood so far; past what has arrived while a string's body is awaited */
     uint32_t depth;
-    uint32_t items;
+    uint32_t items;                /* values seen or announced by a header */
+    uint32_t missing;              /* of these, not yet seen */
     uint32_t left[PACK_DEPTH_MAX]; /* values missing at each open level */
 };
 
-#define PACK_SCAN_START(scan) ((scan)->at = 0, (scan)->depth = 0, (scan)->items = 0)
+#define PACK_SCAN_START(scan) \
+    ((scan)->at = 0, (scan)->depth = 0, (scan)->items = 0, (scan)->missing = 0)
 
 enum pack_scan_result {
     PACK_SCAN_MORE,      /* a correct beginning: come back with more bytes */
