@@ -34,6 +34,8 @@ void failure_from_err(struct failure *failure, const struct err *err);
 void failure_suggest(struct failure *failure, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+void failure_tell_user(struct failure *failure, struct slice text);
+
 /* Details; a key that is there already is not looked for: set each once. */
 void failure_detail_str(struct failure *failure, const char *key, struct slice value);
 void failure_detail_text(struct failure *failure, const char *key, const char *value);
