@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define FAULT_TEXT_BYTES 1024
+#define FAULT_TEXT_BYTES 1024u
 
 void faults_init(struct faults *faults)
 {
@@ -75,11 +75,11 @@ void faults_print(const struct faults *faults, struct buf *out)
 {
     for (unsigned i = 0; i < faults->kept; i++) {
         const struct fault *fault = &faults->list[i];
+        buf_put_text(out, fault->file);
         if (fault->line > 0) {
-            buf_printf(out, "%s:%d: %s\n", fault->file, fault->line, fault->text);
-        } else {
-            buf_printf(out, "%s: %s\n", fault->file, fault->text);
+            buf_printf(out, ":%d", fault->line);
         }
+        buf_printf(out, "%s%s\n", fault->file[0] ? ": " : "", fault->text);
     }
     if (faults->total > faults->kept) {
         buf_printf(out, "and %u more\n", faults->total - faults->kept);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lines.h - on which line of a source a key of its table was written, for faults.
+ *
+ * A path is the keys from the outside in, joined by dots, and the place in a list in brackets:
+ * "log.level", "sendgrid.headers.x-pd-app-slug", "echo.args[2]".
+ *
+ * Errors:  none: 0 where even a guess is impossible. Reads any bytes, allocates nothing big.
+ */
+#ifndef SCRIPT_LINES_H
+#define SCRIPT_LINES_H
+
+#include "base/slice.h"
+
+/* Of the table that a Lua chunk returns. When that table is not written out in the chunk, or the
+ * key comes from an expression: the best guess, which is the first line on which the last key of
+ * the path is given a value, or stands as a word, within what is known of the path, then in the
+ * whole chunk. */
+int lines_of_lua_key(struct slice source, struct slice path);
+
+/* Of a JSON document. */
+int lines_of_json_key(struct slice source, struct slice path);
+
+/* The line (and the column in characters, from 1, if asked for) of a byte. */
+int lines_of_offset(struct slice source, size_t offset, int *ret_column);
+
+#endif
