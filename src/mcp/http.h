@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http.h - the Streamable HTTP transport, revisions 2025-03-26 to 2025-11-25.
+ *
+ * Each message is a POST; the answer is one JSON text or an event stream. The contract is that of
+ * transport.h; what is particular here:
+ *
+ * - Requests that follow the first notification after set_version (`notifications/initialized`)
+ *   wait until the server has answered it: POSTs have no order of their own.
+ * - At most `concurrency` requests are under way; the rest waits within its deadline.
+ *   Notifications and responses never wait for requests.
+ * - A failed notification or response is reported by exchange_ended with its token, also when that
+ *   is 0, only if the session is gone or the server refused the credentials; else it is logged.
+ * - A status that is an error and carries a JSON-RPC error gives that as a message first, then
+ *   exchange_ended with the failure of the status.
+ * - details of failures: url, http_status, reason, request_sent (whether the request may have
+ *   reached the server), content_type.
+ */
+#ifndef MCP_HTTP_H
+#define MCP_HTTP_H
+
+#include "loop/http.h"
+#include "mcp/transport.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct mcp_http_options {
+    struct loop *loop;
+    struct http *http;
+    struct slice url; /* expanded */
+    const struct http_field
+        *headers; /* expanded, credentials included; copied, wiped at the end */
+    size_t header_count;
+    uint32_t connect_timeout_ms;
+    uint32_t concurrency;
+    size_t message_bytes; /* longest message of the server */
+    const char *ca_file;  /* certificates to trust instead of the system's; NULL: none */
+};
+
+/* Options are read before return; `events` (the table) is kept. A url or header that cannot be used is reported by `closed`
+ * after open. Never NULL. */
+struct mcp_transport *mcp_http_new(const struct mcp_http_options *options,
+                                   const struct mcp_transport_events *events, void *arg);
+
+#endif
