@@ -30,7 +30,7 @@ void faults_done(struct faults *faults)
 static char *printable(struct slice text)
 {
     struct buf out;
-    buf_init(&out, 4 * FAULT_TEXT_BYTES);
+    buf_init(&out, (size_t)4 * FAULT_TEXT_BYTES);
     while (text.len) {
         size_t step = text_utf8_step(text);
         unsigned char first = (unsigned char)text.ptr[0];
