@@ -80,6 +80,21 @@ struct sandbox *sandbox_of(lua_State *lua)
     return sandbox;
 }
 
+/* Pushes "FILE:LINE: " of the innermost Lua function, which a hook, a C function and a message
+ * handler have on different levels. */
+static void push_where(lua_State *lua)
+{
+    lua_Debug at;
+    for (int level = 0; level < 8 && lua_getstack(lua, level, &at); level++) {
+        (void)lua_getinfo(lua, "Sl", &at);
+        if (at.currentline > 0) {
+            lua_pushfstring(lua, "%s:%d: ", at.short_src, at.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(lua, "");
+}
+
 /* Once the time is over, every further instruction raises: a script's pcall catches one error
  * and is hit by the next before it can go on. */
 static void look_at_clock(lua_State *lua)
@@ -97,7 +112,10 @@ static void look_at_clock(lua_State *lua)
         sandbox->is_over = true;
         watch(sandbox, 1);
     }
-    (void)luaL_error(lua, "over its time budget of %d microseconds", (int)sandbox->budget_us);
+    push_where(lua);
+    lua_pushfstring(lua, "%sover its time budget of %d microseconds", lua_tostring(lua, -1),
+                    (int)sandbox->budget_us);
+    (void)lua_error(lua);
 }
 
 static void on_count(lua_State *lua, lua_Debug *at)
@@ -196,7 +214,7 @@ static int keep_traceback(lua_State *lua)
     struct sandbox *sandbox = sandbox_of(lua);
     if (lua_type(lua, 1) != LUA_TSTRING) {
         const char *type = luaL_typename(lua, 1);
-        luaL_where(lua, 1);
+        push_where(lua);
         lua_pushfstring(lua, "%sraised a %s instead of a text", lua_tostring(lua, -1), type);
         lua_replace(lua, 1);
     }
