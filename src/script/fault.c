@@ -71,6 +71,18 @@ void faults_add(struct faults *faults, const char *file, int line, const char *f
     };
 }
 
+void faults_sort(struct faults *faults, unsigned from)
+{
+    for (unsigned i = from + 1; i < faults->kept; i++) {
+        struct fault fault = faults->list[i];
+        unsigned at = i;
+        for (; at > from && faults->list[at - 1].line > fault.line; at--) {
+            faults->list[at] = faults->list[at - 1];
+        }
+        faults->list[at] = fault;
+    }
+}
+
 void faults_print(const struct faults *faults, struct buf *out)
 {
     for (unsigned i = 0; i < faults->kept; i++) {

@@ -27,6 +27,9 @@ void faults_done(struct faults *faults);
 void faults_add(struct faults *faults, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Puts those from the n-th on, which are of one file, in the order of their lines. */
+void faults_sort(struct faults *faults, unsigned from);
+
 /* "FILE:LINE: TEXT\n" each, and a last line when more were found than kept. */
 void faults_print(const struct faults *faults, struct buf *out);
 /* An array of {file, line, text}, MessagePack. */

@@ -78,12 +78,32 @@ static void shows_no_raw_bytes(void **state)
     faults_done(&faults);
 }
 
+static void sorts_by_line(void **state)
+{
+    (void)state;
+    static const int lines[] = {9, 5, 7, 5, 0};
+    struct faults faults;
+    faults_init(&faults);
+    faults_sort(&faults, 0);
+    for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        faults_add(&faults, "f", lines[i], "%u", i);
+    }
+    faults_sort(&faults, 1);
+    struct buf out;
+    buf_init(&out, 4096);
+    faults_print(&faults, &out);
+    assert_string_equal(buf_text(&out), "f:9: 0\nf: 4\nf:5: 1\nf:5: 3\nf:7: 2\n");
+    buf_done(&out);
+    faults_done(&faults);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_file_line_and_cause),
         cmocka_unit_test(keeps_a_bounded_number),
         cmocka_unit_test(shows_no_raw_bytes),
+        cmocka_unit_test(sorts_by_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
