@@ -83,6 +83,7 @@ struct policy_decision {
     struct slice service, tool; /* the target; for DEMO_ANSWER what it stands for */
     bool is_operation;  /* the asked name was an operation: it may have further targets */
     unsigned target;    /* which of its targets, from 0 */
+    bool is_idempotent; /* the operation is declared so: doing it twice does no harm */
     bool has_arguments; /* false: the caller's own, unchanged */
     struct slice arguments;
     struct slice result;

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* api.c - builds the rooms of a call from one configuration, and takes a new one over. */
+#include "api/api_internal.h"
+
+#include <pthread.h>
+
+/* ---- what is in force ----------------------------------------------------------------------- */
+
+static void apply_settings(struct api *api, struct settings *settings)
+{
+    enum log_level level = LOG_INFO;
+    settings_free(api->settings);
+    api->settings = settings;
+    (void)log_level_parse(slice_of(settings->log_level), &level);
+    log_set(level, slice_is(slice_of(settings->log_format), "json") ? LOG_FORMAT_JSON
+                                                                    : LOG_FORMAT_TEXT);
+    api->limits = (struct rpc_limits){
+        .frame = {.bytes = (size_t)settings->frame_bytes,
+                  .depth = (uint32_t)settings->frame_depth,
+                  .items = (uint32_t)settings->frame_items},
+        .reply_bytes = (size_t)settings->reply_bytes,
+        .peer_buffer_bytes = (size_t)settings->peer_buffer_bytes,
+        .connections = (uint32_t)settings->connections,
+        .connections_per_uid = (uint32_t)settings->connections_per_uid,
+        .inflight = (uint32_t)settings->inflight,
+    };
+    api->calls_max = (uint32_t)settings->calls;
+}
+
+static void take_over(struct api *api, struct config *config)
+{
+    apply_settings(api, config->settings);
+    config->settings = NULL;
+    mcp_services_apply(api->services, &config->services);
+    calls_set_policy(api->calls, config->policy);
+    config->policy = NULL;
+}
+
+static void collect(void *arg)
+{
+    struct api *api = arg;
+    policy_collect(calls_policy(api->calls));
+}
+
+static void state_changed(void *arg, const struct mcp_service *service)
+{
+    (void)arg;
+    enum mcp_state state = mcp_service_state(service);
+    log_at(state == MCP_ERROR ? LOG_WARN : LOG_INFO, "service", "state changed",
+           LOG_SLICE("service", mcp_service_conf(service)->name),
+           LOG_TEXT("state", mcp_state_name(state)));
+}
+
+struct api *api_new(const struct api_options *options, struct config *config)
+{
+    struct api *api = mem_new(sizeof *api);
+    api->options = *options;
+    api->started = loop_now(options->loop);
+    list_init(&api->loads);
+    api->services = mcp_services_new(&(struct mcp_services_options){
+        .loop = options->loop,
+        .children = options->children,
+        .http = options->http,
+        .message_bytes = (size_t)config->settings->message_bytes,
+        .state_folder = options->state_folder,
+        .state_changed = state_changed,
+        .arg = api,
+    });
+    api->calls = calls_new(&(struct calls_options){
+        .loop = options->loop,
+        .services = api->services,
+        .metrics = &api->metrics,
+        .calls_max = &api->calls_max,
+    });
+    take_over(api, config);
+    api->server = rpc_server_new(&(struct rpc_options){
+        .loop = options->loop,
+        .limits = &api->limits,
+        .methods = api_methods,
+        .method_count = api_method_count,
+        .arg = api,
+        .metrics = &api->metrics,
+    });
+    api->collect = (struct loop_turn_end){{NULL, NULL}, collect, api};
+    loop_add_turn_end(options->loop, &api->collect);
+    return api;
+}
+
+void api_free(struct api *api)
+{
+    if (!api) {
+        return;
+    }
+    api_abandon_loads(api);
+    loop_remove_turn_end(&api->collect);
+    rpc_server_free(api->server);
+    mcp_services_free(api->services);
+    calls_free(api->calls);
+    settings_free(api->settings);
+    mem_free(api);
+}
+
+struct rpc_server *api_server(struct api *api)
+{
+    return api->server;
+}
+
+struct calls *api_calls(struct api *api)
+{
+    return api->calls;
+}
+
+struct mcp_services *api_services(struct api *api)
+{
+    return api->services;
+}
+
+const struct settings *api_settings(const struct api *api)
+{
+    return api->settings;
+}
+
+/* ---- reading files, off the loop -------------------------------------------------------------- */
+
+struct config_job {
+    struct list_link link;
+    struct api *api;
+    struct rpc_pending pending;
+    char *folder;
+    pthread_t thread;
+    struct loop_wake wake;
+    /* made by the thread, read by the loop after the wake-up */
+    struct config config;
+    struct faults faults;
+    int result;
+};
+
+static void log_faults(const struct faults *faults)
+{
+    for (unsigned i = 0; i < faults->kept; i++) {
+        log_at(LOG_ERROR, "config", "fault", LOG_TEXT("file", faults->list[i].file),
+               LOG_INT("line", faults->list[i].line), LOG_TEXT("cause", faults->list[i].text));
+    }
+}
+
+static void free_job(struct config_job *job)
+{
+    list_remove(&job->link);
+    rpc_pending_drop(&job->pending);
+    config_done(&job->config);
+    faults_done(&job->faults);
+    mem_free(job->folder);
+    mem_free(job);
+}
+
+static void answer(struct config_job *job, const struct buf *restart_needed)
+{
+    struct buf *out = job->has_request ? rpc_pending_result(&job->pending) : NULL;
+    if (!out) {
+        return;
+    }
+    pack_put_map(out, job->apply ? 3 : 2);
+    pack_put_key_bool(out, "ok", job->result == 0);
+    pack_put_text(out, "faults");
+    faults_put(&job->faults, out);
+    if (job->apply) {
+        pack_put_text(out, "restart_needed");
+        if (restart_needed->len) {
+            buf_put_slice(out, buf_slice(restart_needed));
+        } else {
+            pack_put_array(out, 0);
+        }
+    }
+    rpc_pending_end(&job->pending);
+}
+
+static void loaded(void *arg)
+{
+    struct config_job *job = arg;
+    struct api *api = job->api;
+    struct buf restart_needed;
+    (void)pthread_join(job->thread, NULL);
+    buf_init(&restart_needed, 65536);
+    if (job->apply && job->result == 0) {
+        (void)settings_put_restart_needed(api->settings, job->config.settings, &restart_needed);
+        take_over(api, &job->config);
+        metrics_add(&api->metrics, METRIC_RELOADS, 1);
+        log_at(LOG_INFO, "config", "reloaded", LOG_NOTHING);
+    } else if (job->apply) {
+        metrics_add(&api->metrics, METRIC_RELOADS_FAILED, 1);
+        log_faults(&job->faults);
+        log_at(LOG_ERROR, "config", "reload refused, the old configuration stays in force",
+               LOG_INT("faults", job->faults.total));
+    }
+    answer(job, &restart_needed);
+    buf_done(&restart_needed);
+    if (job->apply) {
+        api->options.reloaded(api->options.arg);
+    }
+    free_job(job);
+}
+
+static void *load(void *arg)
+{
+    struct config_job *job = arg;
+    job->result = config_load(job->folder, &job->config, &job->faults);
+    loop_wake(job->api->options.loop, &job->wake);
+    return NULL;
+}
+
+/* The client is gone or cancelled: the files are read all the same, and a reload still counts. */
+static void asker_left(struct rpc_pending *pending)
+{
+    struct config_job *job = LIST_ITEM(pending, struct config_job, pending);
+    if (pending->peer) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_CANCELLED, "the request was cancelled by its client%s",
+                    job->apply ? "; the reload goes on" : "");
+        rpc_pending_fail(pending, &failure);
+        failure_done(&failure);
+    }
+    job->has_request = false;
+}
+
+void api_load(struct api *api, const char *folder, bool apply, struct rpc_request *request)
+{
+    if (!list_is_empty(&api->loads)) {
+        if (request) {
+            api_fail(request, ERR_OVERLOADED, "the configuration is being read already");
+        }
+        return;
+    }
+    struct config_job *job = mem_new(sizeof *job);
+    job->api = api;
+    job->apply = apply;
+    job->folder = folder ? mem_dup(slice_of(folder)) : NULL;
+    job->wake = (struct loop_wake){NULL, loaded, job};
+    faults_init(&job->faults);
+    if (request) {
+        job->has_request = true;
+        rpc_keep(request, &job->pending, asker_left);
+    }
+    list_append(&api->loads, &job->link);
+    if (pthread_create(&job->thread, NULL, load, job) != 0) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_INTERNAL, "no thread to read the configuration with");
+        rpc_pending_fail(&job->pending, &failure);
+        failure_done(&failure);
+        free_job(job);
+    }
+}
+
+void api_reload(struct api *api)
+{
+    api_load(api, api->options.config_folder, true, NULL);
+}
+
+void api_abandon_loads(struct api *api)
+{
+    list_each (link, &api->loads) {
+        struct config_job *job = LIST_ITEM(link, struct config_job, link);
+        (void)pthread_join(job->thread, NULL);
+        free_job(job);
+    }
+}

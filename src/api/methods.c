@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* methods.c - the table of methods: it dispatches, checks parameters, and describes itself. */
+#include "api/api_internal.h"
+#include "value/json.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const struct rpc_param hello_params[] = {
+    {"client", RPC_TEXT, false, NULL, "name of the program, for the log"},
+    {"version", RPC_TEXT, false, NULL, "its version"},
+    {"agent", RPC_TEXT, false, NULL, "agent of calls that name none"},
+    {"user", RPC_TEXT, false, NULL, "user of calls that name none"},
+    {"locale", RPC_TEXT, false, NULL, "language of messages to people, as \"es\""},
+    {"capabilities", RPC_MAP, false, NULL, "what the client can be asked; nothing yet"},
+};
+static const struct rpc_param tools_list_params[] = {
+    {"agent", RPC_TEXT, false, NULL, "whose tools; without one an administrator sees all"},
+    {"user", RPC_TEXT, false, NULL, "on whose behalf"},
+    {"service", RPC_TEXT, false, NULL, "only this service"},
+    {"detail", RPC_TEXT, false, "brief|full", "brief: name, title and description only"},
+};
+static const struct rpc_param tools_call_params[] = {
+    {"tool", RPC_TEXT, true, NULL, "an operation, or service/tool"},
+    {"service", RPC_TEXT, false, NULL, "the service, when `tool` does not name it"},
+    {"arguments", RPC_MAP, false, NULL, "the tool's arguments"},
+    {"agent", RPC_TEXT, false, NULL, "the kind of caller that policy speaks of"},
+    {"user", RPC_TEXT, false, NULL, "on whose behalf"},
+    {"locale", RPC_TEXT, false, NULL, "language of user_message"},
+    {"timeout_ms", RPC_INT, false, NULL, "deadline; default: the service's"},
+    {"format", RPC_TEXT, false, "mcp|human", "human: with `text` for people"},
+    {"demo", RPC_TEXT, false, "policy|never|only", "whether a demo answer may stand in"},
+    {"meta", RPC_MAP, false, NULL, "passed to the server as _meta: traceparent, vendor keys"},
+};
+static const struct rpc_param service_params[] = {
+    {"service", RPC_TEXT, true, NULL, "its name"},
+};
+static const struct rpc_param service_filter_params[] = {
+    {"service", RPC_TEXT, false, NULL, "its name; all without it"},
+};
+static const struct rpc_param agent_params[] = {
+    {"agent", RPC_TEXT, true, NULL, "its name"},
+};
+static const struct rpc_param folder_params[] = {
+    {"folder", RPC_TEXT, false, NULL, "a configuration folder; default: the daemon's own"},
+};
+/* A single parameter without a name: any map (see args.c). */
+static const struct rpc_param any_params[] = {{"", RPC_ANY, false, NULL, "any map"}};
+
+#define COUNT(array)  (unsigned)(sizeof(array) / sizeof((array)[0]))
+#define PARAMS(array) (array), COUNT(array)
+#define NO_PARAMS     NULL, 0
+
+const struct rpc_method api_methods[] = {
+#define METHOD(name, function, role, params, summary, result) \
+    {name, summary, role, params, function, result},
+#include "api/method.def"
+#undef METHOD
+};
+
+const unsigned api_method_count = COUNT(api_methods);
+
+struct slice api_or_default(const struct rpc_value *value, struct slice fallback)
+{
+    return value->given ? value->text : fallback;
+}
+
+void api_fail(struct rpc_request *request, enum err_code code, const char *format, ...)
+{
+    char text[FAILURE_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct failure failure = {0};
+    failure_set(&failure, code, "%s", text);
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+}
+
+/* ---- describe ------------------------------------------------------------------------------ */
+
+static void put_param_type(const struct rpc_param *param, struct buf *out)
+{
+    static const char *const types[] = {"string", "integer", "boolean", "object", "any"};
+    pack_put_key_text(out, "type", types[param->type]);
+    if (param->choices) {
+        size_t opened;
+        uint32_t count = 0;
+        pack_put_text(out, "enum");
+        opened = pack_open(out);
+        for (const char *at = param->choices; *at; count++) {
+            size_t len = strcspn(at, "|");
+            pack_put_str(out, (struct slice){at, len});
+            at += len + (at[len] == '|');
+        }
+        pack_close_array(out, opened, count);
+    }
+}
+
+static void put_method(const struct rpc_method *method, struct buf *out)
+{
+    pack_put_map(out, 5);
+    pack_put_key_text(out, "name", method->name);
+    pack_put_key_text(out, "summary", method->summary);
+    pack_put_key_text(out, "role", method->role == RPC_ADMIN ? "admin" : "client");
+    pack_put_text(out, "params");
+    pack_put_array(out, method->param_count);
+    for (unsigned i = 0; i < method->param_count; i++) {
+        const struct rpc_param *param = &method->params[i];
+        pack_put_map(out, param->choices ? 5 : 4);
+        pack_put_key_text(out, "name", param->name);
+        put_param_type(param, out);
+        pack_put_key_bool(out, "required", param->required);
+        pack_put_key_text(out, "text", param->text);
+    }
+    pack_put_text(out, "result");
+    if (json_to_pack(slice_of(method->result), JSON_DEPTH_MAX, out, NULL) != 0) {
+        pack_put_nil(out);
+    }
+}
+
+static void put_notification(struct buf *out, const char *name, const char *sender,
+                             const char *text)
+{
+    pack_put_map(out, 3);
+    pack_put_key_text(out, "name", name);
+    pack_put_key_text(out, "from", sender);
+    pack_put_key_text(out, "text", text);
+}
+
+static void put_errors(struct buf *out)
+{
+    pack_put_array(out, ERR_COUNT - 1);
+    for (int code = ERR_NONE + 1; code < ERR_COUNT; code++) {
+        pack_put_map(out, 4);
+        pack_put_key_text(out, "code", err_name((enum err_code)code));
+        pack_put_key_bool(out, "retryable", err_is_retryable((enum err_code)code));
+        pack_put_key_text(out, "when", err_when((enum err_code)code));
+        pack_put_key_text(out, "suggestion", err_suggestion((enum err_code)code));
+    }
+}
+
+void api_describe(void *arg, struct rpc_request *request)
+{
+    struct buf *out = rpc_result(request);
+    (void)arg;
+    pack_put_map(out, 3);
+    pack_put_text(out, "methods");
+    pack_put_array(out, api_method_count);
+    for (unsigned i = 0; i < api_method_count; i++) {
+        put_method(&api_methods[i], out);
+    }
+    pack_put_text(out, "notifications");
+    pack_put_array(out, 3);
+    put_notification(out, "cancel", "client", "{msgid}: ends that request");
+    put_notification(out, "progress", "daemon",
+                     "{msgid, progress, total?, message?}: how far a call has come");
+    put_notification(out, "log", "daemon",
+                     "{msgid, level, data, ...}: a server's note on a call");
+    pack_put_text(out, "errors");
+    put_errors(out);
+    rpc_result_end(request);
+}

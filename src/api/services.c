@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* services.c - the methods services.list, services.get and services.status. */
+#include "api/api_internal.h"
+
+static const struct mcp_service *find(struct api *api, struct rpc_request *request,
+                                      struct slice name)
+{
+    const struct mcp_service *service = mcp_services_find(api->services, name);
+    if (service) {
+        return service;
+    }
+    struct slice near = mcp_services_near(api->services, name);
+    struct failure failure = {0};
+    failure_set(&failure, ERR_NOT_FOUND, "no service `%.*s`", SLICE_ARG(name));
+    if (near.len) {
+        failure_suggest(&failure, "Did you mean `%.*s`?", SLICE_ARG(near));
+    } else {
+        failure_suggest(&failure, "`services.list` names every service.");
+    }
+    failure_detail_str(&failure, "service", name);
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+    return NULL;
+}
+
+static const char *transport_name(const struct service_conf *conf)
+{
+    return conf->transport == SERVICE_STDIO ? "stdio" : "http";
+}
+
+static void put_summary(const struct mcp_service *service, struct buf *out)
+{
+    const struct service_conf *conf = mcp_service_conf(service);
+    pack_put_map(out, 7);
+    pack_put_key_str(out, "name", conf->name);
+    pack_put_key_str(out, "title", conf->title);
+    pack_put_key_str(out, "description", conf->description);
+    pack_put_key_text(out, "transport", transport_name(conf));
+    pack_put_key_bool(out, "enabled", conf->enabled);
+    pack_put_key_text(out, "state", mcp_state_name(mcp_service_state(service)));
+    pack_put_text(out, "tags");
+    pack_put_array(out, (uint32_t)conf->tag_count);
+    for (size_t i = 0; i < conf->tag_count; i++) {
+        pack_put_str(out, conf->tags[i]);
+    }
+}
+
+void api_services_list(void *arg, struct rpc_request *request)
+{
+    struct api *api = arg;
+    struct buf *out = rpc_result(request);
+    const struct mcp_service *service;
+    uint32_t count = 0;
+    pack_put_map(out, 1);
+    pack_put_text(out, "services");
+    size_t opened = pack_open(out);
+    for (size_t at = 0; (service = mcp_services_next(api->services, &at)); count++) {
+        put_summary(service, out);
+    }
+    pack_close_array(out, opened, count);
+    rpc_result_end(request);
+}
+
+void api_services_get(void *arg, struct rpc_request *request)
+{
+    struct api *api = arg;
+    const struct mcp_service *service = find(api, request, request->args[0].text);
+    if (!service) {
+        return;
+    }
+    const struct service_conf *conf = mcp_service_conf(service);
+    struct buf *out = rpc_result(request);
+    pack_put_map(out, 4u + (conf->file != NULL));
+    pack_put_key_str(out, "name", conf->name);
+    pack_put_key_text(out, "origin", conf->file ? "file" : "built in");
+    if (conf->file) {
+        pack_put_key_text(out, "file", conf->file);
+    }
+    pack_put_text(out, "definition");
+    buf_put_slice(out, conf->definition);
+    pack_put_text(out, "status");
+    mcp_service_put_status(service, out);
+    rpc_result_end(request);
+}
+
+void api_services_status(void *arg, struct rpc_request *request)
+{
+    struct api *api = arg;
+    const struct rpc_value *name = &request->args[0];
+    const struct mcp_service *service = NULL;
+    if (name->given && !(service = find(api, request, name->text))) {
+        return;
+    }
+    struct buf *out = rpc_result(request);
+    uint32_t count = 0;
+    pack_put_map(out, 1);
+    pack_put_text(out, "services");
+    size_t opened = pack_open(out);
+    if (service) {
+        mcp_service_put_status(service, out);
+        count = 1;
+    } else {
+        for (size_t at = 0; (service = mcp_services_next(api->services, &at)); count++) {
+            mcp_service_put_status(service, out);
+        }
+    }
+    pack_close_array(out, opened, count);
+    rpc_result_end(request);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* tools.c - the methods tools.list and tools.call. */
+#include "api/api_internal.h"
+
+enum { LIST_AGENT, LIST_USER, LIST_SERVICE, LIST_DETAIL };
+
+void api_tools_list(void *arg, struct rpc_request *request)
+{
+    struct api *api = arg;
+    struct rpc_defaults defaults = rpc_defaults(request->peer);
+    const struct rpc_identity *identity = rpc_identity(request->peer);
+    struct policy *policy = calls_policy(api->calls);
+    struct list_options options = {
+        .agent = api_or_default(&request->args[LIST_AGENT], defaults.agent),
+        .user = api_or_default(&request->args[LIST_USER], defaults.user),
+        .service = request->args[LIST_SERVICE].text,
+        .is_brief = slice_is(request->args[LIST_DETAIL].text, "brief"),
+    };
+    struct policy_peer peer = {identity->uid, identity->gid, identity->pid,
+                               identity->is_trusted, identity->is_admin};
+    if (!options.agent.len && !identity->is_admin) {
+        api_fail(request, ERR_INVALID_REQUEST,
+                 "`tools.list` needs an agent: as parameter, or in `hello`");
+        return;
+    }
+    if (options.agent.len && !policy_has_agent(policy, options.agent)) {
+        struct buf unused;
+        struct slice near = {NULL, 0};
+        struct failure failure = {0};
+        buf_init(&unused, 1u << 20);
+        (void)policy_put_agent(policy, options.agent, &unused, &near);
+        buf_done(&unused);
+        failure_set(&failure, ERR_NOT_FOUND, "no agent `%.*s`", SLICE_ARG(options.agent));
+        if (near.len) {
+            failure_suggest(&failure, "Did you mean `%.*s`?", SLICE_ARG(near));
+        }
+        rpc_fail(request, &failure);
+        failure_done(&failure);
+        return;
+    }
+    if (!policy_peer_may(policy, &peer, options.agent, options.user)) {
+        api_fail(request, ERR_POLICY_DENIED, "this peer may not speak as agent `%.*s`",
+                 SLICE_ARG(options.agent));
+        return;
+    }
+    if (options.service.len && !mcp_services_find(api->services, options.service)) {
+        api_fail(request, ERR_NOT_FOUND, "no service `%.*s`", SLICE_ARG(options.service));
+        return;
+    }
+    call_list_tools(api->calls, request, &options);
+}
+
+enum {
+    CALL_TOOL,
+    CALL_SERVICE,
+    CALL_ARGUMENTS,
+    CALL_AGENT,
+    CALL_USER,
+    CALL_LOCALE,
+    CALL_TIMEOUT,
+    CALL_FORMAT,
+    CALL_DEMO,
+    CALL_META
+};
+
+void api_tools_call(void *arg, struct rpc_request *request)
+{
+    struct api *api = arg;
+    const struct rpc_value *args = request->args;
+    struct rpc_defaults defaults = rpc_defaults(request->peer);
+    struct call_options options = {
+        .service = args[CALL_SERVICE].text,
+        .tool = args[CALL_TOOL].text,
+        .agent = api_or_default(&args[CALL_AGENT], defaults.agent),
+        .user = api_or_default(&args[CALL_USER], defaults.user),
+        .locale = api_or_default(&args[CALL_LOCALE], defaults.locale),
+        .arguments = args[CALL_ARGUMENTS].text,
+        .meta = args[CALL_META].text,
+        .timeout_ms = args[CALL_TIMEOUT].number,
+        .wants_text = slice_is(args[CALL_FORMAT].text, "human"),
+        .demo = slice_is(args[CALL_DEMO].text, "never")  ? POLICY_DEMO_NEVER
+                : slice_is(args[CALL_DEMO].text, "only") ? POLICY_DEMO_ONLY
+                                                         : POLICY_DEMO_BY_POLICY,
+    };
+    if (args[CALL_TIMEOUT].given && options.timeout_ms <= 0) {
+        api_fail(request, ERR_INVALID_REQUEST, "parameter `timeout_ms` must be at least 1");
+        return;
+    }
+    call_start(api->calls, request, &options);
+}

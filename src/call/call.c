@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* call.c - the way of one call: each stage hands on to the next, none goes back. */
+#include "call/call_internal.h"
+
+#include <string.h>
+
+struct calls *calls_new(const struct calls_options *options)
+{
+    struct calls *calls = mem_new(sizeof *calls);
+    calls->options = *options;
+    list_init(&calls->live);
+    list_init(&calls->kept);
+    list_init(&calls->listings);
+    return calls;
+}
+
+void calls_free(struct calls *calls)
+{
+    if (!calls) {
+        return;
+    }
+    list_each (link, &calls->kept) {
+        struct call *call = LIST_ITEM(link, struct call, link);
+        arena_done(&call->arena);
+        failure_done(&call->failure);
+        mem_free(call);
+    }
+    loop_task_cancel(&calls->drained_task);
+    (void)policy_unref(calls->policy);
+    mem_free(calls);
+}
+
+void calls_set_policy(struct calls *calls, struct policy *policy)
+{
+    (void)policy_unref(calls->policy);
+    calls->policy = policy;
+}
+
+struct policy *calls_policy(const struct calls *calls)
+{
+    return calls->policy;
+}
+
+unsigned calls_count(const struct calls *calls)
+{
+    return calls->count;
+}
+
+/* ---- the life of a call ------------------------------------------------------------------- */
+
+static struct call *take(struct calls *calls)
+{
+    struct list_link *link = list_first(&calls->kept);
+    struct call *call;
+    if (link) {
+        list_remove(link);
+        calls->kept_count--;
+        call = LIST_ITEM(link, struct call, link);
+    } else {
+        call = mem_new(sizeof *call);
+        arena_init(&call->arena, CALL_ARENA_BYTES);
+        call->calls = calls;
+    }
+    list_append(&calls->live, &call->link);
+    calls->count++;
+    return call;
+}
+
+/* Keeps the memory of the arena and of the failure's texts for the next call. */
+void call_recycle(struct call *call)
+{
+    struct calls *calls = call->calls;
+    list_remove(&call->link);
+    calls->count--;
+    call->policy = policy_unref(call->policy);
+    arena_clear(&call->arena);
+    failure_clear(&call->failure);
+    if (calls->kept_count < CALLS_KEPT) {
+        list_append(&calls->kept, &call->link);
+        calls->kept_count++;
+    } else {
+        arena_done(&call->arena);
+        failure_done(&call->failure);
+        mem_free(call);
+    }
+    calls_maybe_drained(calls);
+}
+
+static void tell_drained(void *arg)
+{
+    struct calls *calls = arg;
+    calls->drained(calls->drained_arg);
+}
+
+void calls_maybe_drained(struct calls *calls)
+{
+    if (calls->is_draining && calls->count == 0 && list_is_empty(&calls->listings) &&
+        calls->drained) {
+        loop_task_init(&calls->drained_task, tell_drained, calls);
+        loop_later(calls->options.loop, &calls->drained_task);
+    }
+}
+
+void calls_drain(struct calls *calls, void (*drained)(void *arg), void *arg)
+{
+    calls->is_draining = true;
+    calls->drained = drained;
+    calls->drained_arg = arg;
+    calls_maybe_drained(calls);
+}
+
+/* ---- ending early --------------------------------------------------------------------------- */
+
+static void cancel(struct call *call, const char *reason)
+{
+    if (call->upstream) {
+        struct mcp_request *upstream = call->upstream;
+        call->upstream = NULL;
+        mcp_cancel(upstream, reason);
+    }
+    failure_set(&call->failure, ERR_CANCELLED, "the call was cancelled: %s", reason);
+    call_finish(call, (struct slice){NULL, 0});
+}
+
+static void cancelled(struct rpc_pending *pending)
+{
+    struct call *call = LIST_ITEM(pending, struct call, pending);
+    cancel(call, pending->peer ? "by its client" : "its client disconnected");
+}
+
+void calls_cancel_all(struct calls *calls)
+{
+    struct list_link *link;
+    while ((link = list_first(&calls->live))) {
+        cancel(LIST_ITEM(link, struct call, link), "the daemon is ending");
+    }
+}
+
+/* ---- what a waiting call keeps ---------------------------------------------------------------- */
+
+static void keep_slice(struct call *call, struct slice *text)
+{
+    if (text->len) {
+        *text = arena_copy(&call->arena, *text);
+    }
+}
+
+void call_keep(struct call *call)
+{
+    if (call->is_kept) {
+        return;
+    }
+    keep_slice(call, &call->view.agent);
+    keep_slice(call, &call->view.user);
+    keep_slice(call, &call->view.service);
+    keep_slice(call, &call->view.tool);
+    keep_slice(call, &call->view.locale);
+    keep_slice(call, &call->view.arguments);
+    keep_slice(call, &call->options.meta);
+    rpc_keep(call->request, &call->pending, cancelled);
+    call->is_kept = true;
+}
+
+/* ---- the stages --------------------------------------------------------------------------------- */
+
+static enum policy_service service_state(void *arg, struct slice name)
+{
+    struct call *call = arg;
+    return call_service_state(call->calls->options.services, name, call->view.user);
+}
+
+enum policy_service call_service_state(const struct mcp_services *services, struct slice name,
+                                       struct slice user)
+{
+    const struct mcp_service *service = mcp_services_find(services, name);
+    if (!service) {
+        return POLICY_SERVICE_UNKNOWN;
+    }
+    const struct service_conf *conf = mcp_service_conf(service);
+    if (!conf->enabled) {
+        return POLICY_SERVICE_DISABLED;
+    }
+    if (!service_conf_has_credentials(conf, user)) {
+        return POLICY_SERVICE_NO_CREDENTIALS;
+    }
+    return mcp_service_state(service) == MCP_ERROR ? POLICY_SERVICE_UNAVAILABLE
+                                                   : POLICY_SERVICE_USABLE;
+}
+
+static bool admit(struct call *call)
+{
+    struct calls *calls = call->calls;
+    call->stage = CALL_ADMIT;
+    metrics_add(calls->options.metrics, METRIC_CALLS, 1);
+    if (calls->is_draining) {
+        failure_set(&call->failure, ERR_SHUTTING_DOWN, "the daemon is ending");
+        return false;
+    }
+    if (calls->count > *calls->options.calls_max) {
+        failure_set(&call->failure, ERR_OVERLOADED,
+                    "the daemon has %u calls under way, its limits.calls",
+                    *calls->options.calls_max);
+        return false;
+    }
+    return true;
+}
+
+/* Where policy's verdict leads; also after a failure, with the stand-in it named. */
+static void follow(struct call *call)
+{
+    switch (call->decision.verdict) {
+    case POLICY_CALL:
+        call_execute(call);
+        return;
+    case POLICY_DEMO_ANSWER:
+        call->source = CALL_DEMO;
+        call_finish(call, call->decision.result);
+        return;
+    case POLICY_ANSWER:
+        call->source = CALL_POLICY;
+        call_finish(call, call->decision.result);
+        return;
+    case POLICY_FAIL:
+        call_finish(call, (struct slice){NULL, 0});
+        return;
+    }
+}
+
+void call_start(struct calls *calls, struct rpc_request *request,
+                const struct call_options *options)
+{
+    const struct rpc_identity *identity = rpc_identity(request->peer);
+    struct call *call = take(calls);
+    call->request = request;
+    call->policy = policy_ref(calls->policy);
+    call->options = *options;
+    call->peer = (struct policy_peer){identity->uid, identity->gid, identity->pid,
+                                      identity->is_trusted, identity->is_admin};
+    call->view = (struct policy_call){.peer = &call->peer,
+                                      .agent = options->agent,
+                                      .user = options->user,
+                                      .service = options->service,
+                                      .tool = options->tool,
+                                      .locale = options->locale,
+                                      .arguments = options->arguments,
+                                      .demo = options->demo,
+                                      .service_state = service_state,
+                                      .arg = call};
+    call->pending = (struct rpc_pending){.id = request->id, .msgid = request->msgid};
+    call->upstream = NULL;
+    call->started = request->started;
+    call->deadline = 0;
+    call->fallback_from = (struct slice){NULL, 0};
+    call->attempts = 0;
+    call->source = CALL_LIVE;
+    call->is_kept = false;
+    memset(&call->decision, 0, sizeof call->decision);
+    if (!admit(call)) {
+        call_finish(call, (struct slice){NULL, 0});
+        return;
+    }
+    call->stage = CALL_DECIDE;
+    policy_decide(call->policy, &call->view, &call->decision, &call->failure);
+    follow(call);
+}
+
+/* Whether a repeat elsewhere could do it twice is for policy to say: it names stand-ins only for
+ * codes that say that nothing was done, or for operations it declared idempotent. */
+void call_executed(struct call *call, struct slice result)
+{
+    if (call->failure.code != ERR_NONE) {
+        struct slice failed = call->decision.service;
+        policy_on_failure(call->policy, &call->view, &call->decision, &call->failure);
+        if (call->decision.verdict != POLICY_FAIL) {
+            keep_slice(call, &failed);
+            call->fallback_from = failed;
+            call->source = CALL_FALLBACK;
+            failure_clear(&call->failure);
+            follow(call);
+            return;
+        }
+    } else if (policy_has_after_call(call->policy)) {
+        call->stage = CALL_AFTER;
+        policy_after_call(call->policy, &call->view, &call->decision, result, &call->failure);
+        if (call->decision.verdict == POLICY_ANSWER) {
+            result = call->decision.result;
+        }
+    }
+    call_finish(call, result);
+}

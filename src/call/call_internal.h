@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* call_internal.h - the structs that the files of call/ share. Included only here. */
+#ifndef CALL_CALL_INTERNAL_H
+#define CALL_CALL_INTERNAL_H
+
+#include "base/mem.h"
+#include "call/call.h"
+
+#define CALL_ARENA_BYTES    (64u << 20) /* copies of one request, bounded by limits.frame_bytes */
+#define CALLS_KEPT          64u         /* ended calls kept for the next ones */
+#define CALL_TIMEOUT_MAX_MS (24 * 3600 * 1000)
+
+enum call_stage { CALL_ADMIT, CALL_DECIDE, CALL_EXECUTE, CALL_AFTER, CALL_RECORD, CALL_REPLY };
+enum call_source { CALL_LIVE, CALL_DEMO, CALL_POLICY, CALL_FALLBACK };
+
+struct call {
+    struct rpc_pending pending;  /* holds nothing while is_kept is false */
+    struct rpc_request *request; /* only until call_start returns */
+    struct list_link link;       /* in calls->live, or calls->kept */
+    struct calls *calls;
+    struct policy *policy;
+    struct policy_peer peer;
+    struct policy_call view; /* what policy sees */
+    struct policy_decision decision;
+    struct call_options options;
+    struct mcp_request *upstream;
+    const char *waits_for; /* static text */
+    mono_us waits_since, started, deadline;
+    struct failure failure;
+    struct slice fallback_from; /* the service that failed before this one; empty: none */
+    struct arena arena;
+    unsigned attempts;
+    enum call_stage stage;
+    enum call_source source;
+    bool is_kept; /* waits: everything it needs was copied */
+};
+
+struct calls {
+    struct calls_options options;
+    struct policy *policy;
+    struct list live, kept;
+    struct list listings;
+    unsigned count, kept_count;
+    bool is_draining;
+    void (*drained)(void *arg);
+    void *drained_arg;
+    struct loop_task drained_task;
+};
+
+/* execute.c: talks to the decided service, comes back through call_executed. */
+void call_execute(struct call *call);
+
+/* call.c */
+void call_executed(struct call *call, struct slice result); /* call->failure set: failed */
+void call_keep(struct call *call); /* copies what lives in the request */
+void calls_maybe_drained(struct calls *calls);
+
+/* reply.c: RECORD and REPLY; the call is gone afterwards. */
+void call_finish(struct call *call, struct slice result);
+void call_recycle(struct call *call);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* execute.c - EXECUTE: one attempt at the service that policy named. */
+#include "call/call_internal.h"
+
+static void waits_for(void *arg, const char *what)
+{
+    struct call *call = arg;
+    call->waits_for = what;
+    call->waits_since = loop_now(call->calls->options.loop);
+}
+
+/* Notes of the server go to the client of this very call, with its msgid in front. */
+static void forward(struct call *call, const char *method, struct slice params)
+{
+    struct buf *out = rpc_notify(&call->pending, method);
+    struct pack cursor = pack_over(params);
+    struct pack_item map;
+    if (!out) {
+        return;
+    }
+    if (!pack_next(&cursor, &map) || map.type != PACK_MAP) {
+        map.count = 0;
+    }
+    pack_put_map(out, map.count + 1);
+    pack_put_key_int(out, "msgid", call->pending.msgid);
+    if (map.count) {
+        buf_put(out, cursor.at, (size_t)(cursor.end - cursor.at));
+    }
+    rpc_notify_end(&call->pending);
+}
+
+static void progressed(void *arg, struct slice params)
+{
+    forward(arg, "progress", params);
+}
+
+static void logged(void *arg, struct slice params)
+{
+    forward(arg, "log", params);
+}
+
+/* The request went out and no answer came: whoever repeats it may do it twice. */
+static void judge_lost_answer(struct call *call)
+{
+    struct failure *failure = &call->failure;
+    if (failure->code == ERR_UNAVAILABLE) {
+        failure->code = ERR_OUTCOME_UNKNOWN;
+        failure->is_retryable = false;
+        failure_suggest(failure, "%s", err_suggestion(ERR_OUTCOME_UNKNOWN));
+    } else if (failure->code == ERR_TIMEOUT) {
+        failure->is_retryable = false;
+        failure_suggest(failure,
+                        "The server may still have done it: check before calling again, "
+                        "or give a larger timeout_ms.");
+    }
+}
+
+static void done(void *arg, struct slice result, const struct failure *failure, bool sent)
+{
+    struct call *call = arg;
+    call->upstream = NULL;
+    if (failure) {
+        failure_copy(&call->failure, failure);
+        if (sent && !call->decision.is_idempotent) {
+            judge_lost_answer(call);
+        }
+    }
+    call_executed(call, result);
+}
+
+static const struct mcp_call_events events = {done, progressed, logged, waits_for};
+
+static void no_such_service(struct call *call, struct slice name)
+{
+    struct slice near = mcp_services_near(call->calls->options.services, name);
+    failure_set(&call->failure, ERR_NOT_FOUND, "no service `%.*s`", SLICE_ARG(name));
+    if (near.len) {
+        failure_suggest(&call->failure, "Did you mean `%.*s`?", SLICE_ARG(near));
+    }
+    failure_detail_str(&call->failure, "service", name);
+    call_finish(call, (struct slice){NULL, 0});
+}
+
+void call_execute(struct call *call)
+{
+    struct calls *calls = call->calls;
+    struct policy_decision *decision = &call->decision;
+    struct mcp_service *service = mcp_services_find(calls->options.services, decision->service);
+    call->stage = CALL_EXECUTE;
+    if (!service) {
+        no_such_service(call, decision->service);
+        return;
+    }
+    call_keep(call);
+    /* The decision points into the policy, which other calls ask while this one waits. */
+    decision->service = mcp_service_conf(service)->name;
+    decision->service = arena_copy(&call->arena, decision->service);
+    decision->tool = arena_copy(&call->arena, decision->tool);
+    if (!call->deadline) {
+        int64_t ms = call->options.timeout_ms > 0 ? call->options.timeout_ms
+                                                  : mcp_service_conf(service)->timeout_ms;
+        ms = ms < CALL_TIMEOUT_MAX_MS ? ms : CALL_TIMEOUT_MAX_MS;
+        call->deadline = call->started + ms * 1000;
+    }
+    call->attempts++;
+    struct mcp_identity identity = {call->view.agent, call->view.user};
+    struct mcp_call_options options = {
+        .tool = decision->tool,
+        .arguments = decision->has_arguments ? decision->arguments : call->view.arguments,
+        .meta = call->options.meta,
+        .wants_progress = true,
+        .deadline = call->deadline,
+    };
+    waits_for(call, "start");
+    call->upstream = mcp_call(service, &identity, &options, &events, call);
+}

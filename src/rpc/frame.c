@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* frame.c - one complete frame: a request is dispatched, `cancel` obeyed, the rest refused. */
+#include "base/log.h"
+#include "base/text.h"
+#include "rpc/rpc_internal.h"
+
+enum { KIND_REQUEST = 0, KIND_RESPONSE = 1, KIND_NOTIFICATION = 2 };
+
+/* A frame that is MessagePack but no RPC message: told if there is a msgid to tell it to. */
+static bool refuse_envelope(struct rpc_peer *peer, const uint64_t *msgid, const char *cause)
+{
+    metrics_add(peer->server->options.metrics, METRIC_FRAMES_REFUSED, 1);
+    log_at(LOG_WARN, "rpc", "not an RPC message, connection closed", LOG_TEXT("cause", cause),
+           LOG_INT("pid", peer->identity.pid), LOG_INT("uid", peer->identity.uid));
+    if (msgid) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_INVALID_REQUEST, "%s", cause);
+        failure_suggest(&failure,
+                        "Send [0, msgid, method, [parameters]]; the connection was closed.");
+        rpc_put_error(peer, (uint32_t)*msgid, peer->server->id_base | ++peer->server->id_count,
+                      &failure);
+        failure_done(&failure);
+    }
+    return false;
+}
+
+static void fail(struct rpc_request *request, enum err_code code, const char *message)
+{
+    struct failure failure = {0};
+    failure_set(&failure, code, "%s", message);
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+}
+
+static void no_such_method(struct rpc_request *request, struct slice name)
+{
+    const struct rpc_options *options = &request->peer->server->options;
+    struct slice near = {NULL, 0};
+    unsigned distance = TEXT_FAR;
+    for (unsigned i = 0; i < options->method_count; i++) {
+        text_nearest(name, slice_of(options->methods[i].name), &near, &distance);
+    }
+    struct failure failure = {0};
+    failure_set(&failure, ERR_METHOD_NOT_FOUND, "no method `%.*s`",
+                (int)(name.len > 128 ? 128 : name.len), name.ptr);
+    if (near.ptr) {
+        failure_suggest(&failure, "Did you mean `%.*s`? `describe` lists every method.",
+                        SLICE_ARG(near));
+    }
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+}
+
+/* params: an array of at most one map; absent map and empty array are the same. */
+static bool take_params(struct pack *cursor, struct slice *ret)
+{
+    struct pack_item item;
+    *ret = (struct slice){NULL, 0};
+    if (!pack_next(cursor, &item) || item.type != PACK_ARRAY || item.count > 1) {
+        return false;
+    }
+    if (item.count == 1) {
+        enum pack_type type = pack_peek(*cursor);
+        if (!pack_take(cursor, ret)) {
+            return false;
+        }
+        if (type == PACK_NIL) {
+            *ret = (struct slice){NULL, 0};
+            return true;
+        }
+        return type == PACK_MAP;
+    }
+    return true;
+}
+
+static void dispatch(struct rpc_request *request, struct slice name)
+{
+    struct rpc_peer *peer = request->peer;
+    struct rpc_server *server = peer->server;
+    request->method = map_get(&server->methods, name);
+    if (!request->method) {
+        no_such_method(request, name);
+        return;
+    }
+    if (request->method->role == RPC_ADMIN && !peer->identity.is_admin) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_POLICY_DENIED, "`%s` needs the admin role",
+                    request->method->name);
+        failure_suggest(&failure, "Call it as root or as the daemon's own user.");
+        failure_detail_text(&failure, "rule", "role: admin");
+        rpc_fail(request, &failure);
+        failure_done(&failure);
+        return;
+    }
+    struct failure failure = {0};
+    if (rpc_parse_args(request, &failure) != 0) {
+        rpc_fail(request, &failure);
+        failure_done(&failure);
+        return;
+    }
+    if (peer->inflight >= server->options.limits->inflight) {
+        fail(request, ERR_OVERLOADED,
+             "this connection has as many requests under way as limits.inflight allows");
+        return;
+    }
+    request->method->handle(server->options.arg, request);
+}
+
+static bool handle_request(struct rpc_peer *peer, struct pack *cursor)
+{
+    struct rpc_server *server = peer->server;
+    struct pack_item item;
+    uint64_t msgid;
+    struct slice name;
+    if (!pack_next(cursor, &item) || !pack_as_uint(&item, &msgid) || msgid > UINT32_MAX) {
+        return refuse_envelope(peer, NULL, "msgid is not an integer from 0 to 4294967295");
+    }
+    if (!pack_next_text(cursor, &name)) {
+        return refuse_envelope(peer, &msgid, "the method's name is not text");
+    }
+    struct rpc_request request; /* args are set by rpc_parse_args: no need to zero them all */
+    request.peer = peer;
+    request.id = server->id_base | ++server->id_count;
+    request.msgid = (uint32_t)msgid;
+    request.started = loop_now(server->options.loop);
+    request.method = NULL;
+    metrics_add(server->options.metrics, METRIC_REQUESTS, 1);
+    if (!take_params(cursor, &request.params)) {
+        fail(&request, ERR_INVALID_REQUEST, "params must be an array of at most one map");
+        return true;
+    }
+    if (!text_is_utf8(name)) {
+        fail(&request, ERR_INVALID_REQUEST, "the method's name is not UTF-8");
+        return true;
+    }
+    dispatch(&request, name);
+    return true;
+}
+
+/* [2, "cancel", [{msgid}]]: ends that request; it is answered as CANCELLED by its owner. */
+static void cancel(struct rpc_peer *peer, struct slice params)
+{
+    struct slice value;
+    struct pack_item item;
+    uint64_t msgid;
+    if (!params.ptr || !pack_get(params, "msgid", &value)) {
+        return;
+    }
+    struct pack cursor = pack_over(value);
+    if (!pack_next(&cursor, &item) || !pack_as_uint(&item, &msgid)) {
+        return;
+    }
+    list_each (link, &peer->pending) {
+        struct rpc_pending *pending = LIST_ITEM(link, struct rpc_pending, link);
+        if (pending->msgid == msgid) {
+            pending->cancelled(pending);
+            return;
+        }
+    }
+}
+
+static bool handle_notification(struct rpc_peer *peer, struct pack *cursor)
+{
+    struct slice name;
+    struct slice params;
+    if (!pack_next_text(cursor, &name) || !take_params(cursor, &params)) {
+        return refuse_envelope(peer, NULL, "not a proper notification");
+    }
+    if (slice_is(name, "cancel")) {
+        cancel(peer, params);
+    } else {
+        log_at(LOG_DEBUG, "rpc", "unknown notification ignored", LOG_SLICE("method", name));
+    }
+    return true;
+}
+
+bool rpc_frame(struct rpc_peer *peer, struct slice frame)
+{
+    struct pack cursor = pack_over(frame);
+    struct pack_item item;
+    uint64_t kind;
+    uint32_t count;
+    if (!pack_next(&cursor, &item) || item.type != PACK_ARRAY) {
+        return refuse_envelope(peer, NULL, "not an array");
+    }
+    count = item.count;
+    if (!count || !pack_next(&cursor, &item) || !pack_as_uint(&item, &kind)) {
+        return refuse_envelope(peer, NULL, "the message's kind is not 0, 1 or 2");
+    }
+    if (kind == KIND_REQUEST && count == 4) {
+        return handle_request(peer, &cursor);
+    }
+    if (kind == KIND_NOTIFICATION && count == 3) {
+        return handle_notification(peer, &cursor);
+    }
+    if (kind == KIND_RESPONSE && count == 4) {
+        /* Nothing is asked of clients yet: an answer to nothing harms nobody. */
+        log_at(LOG_DEBUG, "rpc", "response without a request ignored",
+               LOG_INT("pid", peer->identity.pid));
+        return true;
+    }
+    return refuse_envelope(peer, NULL, "the message's kind and length do not fit");
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* rpc_internal.h - the structs that the files of rpc/ share. Included only here. */
+#ifndef RPC_RPC_INTERNAL_H
+#define RPC_RPC_INTERNAL_H
+
+#include "base/map.h"
+#include "rpc/rpc.h"
+
+#define RPC_READ_BYTES  65536u
+#define RPC_SPARE_BYTES 65536u /* an output buffer up to this size is kept for the next peer */
+#define RPC_SPARES      8u
+#define RPC_IO_TURNS    4u /* reads of one peer in one turn, so that none starves the others */
+
+/* The part of a frame that has come so far; exists only while one is incomplete. */
+struct rpc_partial {
+    struct buf bytes;
+    struct pack_scan scan;
+};
+
+struct rpc_peer {
+    struct loop_io io; /* first: its storage wants alignment */
+    struct rpc_server *server;
+    struct list_link link;  /* in server->peers */
+    struct list_link dirty; /* in server->dirty: has output to write at the turn's end */
+    struct list pending;
+    struct rpc_partial *partial;   /* NULL: none */
+    struct rpc_defaults *defaults; /* NULL: no hello, or it named nothing */
+    struct buf out;
+    size_t out_at; /* bytes of `out` already written */
+    size_t begun;  /* where in `out` the answer being made starts */
+    uint64_t begun_id;
+    uint32_t begun_msgid;
+    uint32_t inflight;
+    struct rpc_identity identity;
+    bool is_closing; /* no more reading; freed at the turn's end, after one try to write */
+};
+
+struct rpc_server {
+    struct rpc_options options;
+    struct map methods; /* name -> struct rpc_method */
+    struct map uids;    /* uid -> struct uid_count */
+    struct list peers, dirty;
+    struct loop_turn_end turn_end;
+    struct loop_io listener;
+    bool is_listening;
+    struct loop_timer accept_pause; /* out of descriptors: rest, then accept again */
+    gid_t socket_gid;
+    unsigned connections;
+    uint64_t id_base;
+    uint32_t id_count;
+    struct buf spares[RPC_SPARES];
+    unsigned spare_count;
+    char *read_buffer;
+};
+
+/* frame.c: handles one complete frame. False: the connection must be closed. */
+bool rpc_frame(struct rpc_peer *peer, struct slice frame);
+
+/* peer.c */
+struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd,
+                              const struct rpc_identity *identity);
+void rpc_peer_close(struct rpc_peer *peer); /* cancels its calls; frees it now or soon */
+void rpc_peer_free(struct rpc_peer *peer);
+void rpc_peer_flush(struct rpc_peer *peer);
+
+/* answer.c */
+struct buf *rpc_out_begin(struct rpc_peer *peer, uint32_t msgid, uint64_t id);
+void rpc_out_end(struct rpc_peer *peer);
+void rpc_put_error(struct rpc_peer *peer, uint32_t msgid, uint64_t id,
+                   const struct failure *failure);
+
+/* server.c: a peer is gone: the counts go down. */
+void rpc_server_forget(struct rpc_server *server, const struct rpc_identity *identity);
+
+/* args.c: checks the parameters against the method's table. */
+int rpc_parse_args(struct rpc_request *request, struct failure *failure);
+
+#endif
