@@ -21,6 +21,7 @@ _Static_assert(sizeof(struct event) <= sizeof(((struct loop_io *)0)->storage),
 
 struct signal_watch {
     struct event event;
+    struct loop *loop;
     void (*caught)(void *arg, int signal_number);
     void *arg;
 };
@@ -31,11 +32,15 @@ struct loop {
     mono_us armed_for;
     mono_us now;
     mono_us lag_max;
-    mono_us frozen_offset;
-    bool is_frozen, must_stop, has_time; /* has_time: `now` was read in this turn */
-    struct loop_timer **heap;            /* from 1 */
+    wall_ms frozen_wall;
+    mono_us frozen_since; /* `now` when frozen_wall was read */
+    bool is_frozen, must_stop, is_firing;
+    bool has_time;            /* `now` was read in this turn */
+    struct loop_timer **heap; /* from 1 */
     size_t heap_count, heap_cap;
-    struct list later, turn_ends;
+    struct list later;
+    struct list turn_ends; /* have run in this turn */
+    struct list ends_due;  /* are to run at the end of this turn */
     struct signal_watch signals[SIGNALS_MAX];
     unsigned signal_count;
     pthread_mutex_t wake_lock;
@@ -69,11 +74,13 @@ void loop_wake(struct loop *loop, struct loop_wake *wake)
     uint64_t one = 1;
     wake->next = NULL;
     (void)pthread_mutex_lock(&loop->wake_lock);
+    bool is_first = loop->wakes == NULL;
     *loop->wakes_tail = wake;
     loop->wakes_tail = &wake->next;
     (void)pthread_mutex_unlock(&loop->wake_lock);
-    /* Fails only when the counter is full, and then the loop is awake already. */
-    (void)!write(loop->wake_fd, &one, sizeof one);
+    if (is_first) { /* whoever found the queue empty wakes the loop for all that join it */
+        (void)!write(loop->wake_fd, &one, sizeof one);
+    }
 }
 
 static void timer_due(evutil_socket_t fd, short what, void *arg)
@@ -87,6 +94,7 @@ struct loop *loop_new(void)
 {
     struct loop *loop = mem_new(sizeof *loop);
     struct event_config *config = event_config_new();
+    (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone is EPIPE, not the end of us */
     must(config != NULL);
     (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     loop->base = event_base_new_with_config(config);
@@ -97,6 +105,7 @@ struct loop *loop_new(void)
     loop->now = clock_mono();
     list_init(&loop->later);
     list_init(&loop->turn_ends);
+    list_init(&loop->ends_due);
     (void)pthread_mutex_init(&loop->wake_lock, NULL);
     loop->wakes_tail = &loop->wakes;
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -140,37 +149,53 @@ mono_us loop_now(const struct loop *loop)
 
 wall_ms loop_wall(const struct loop *loop)
 {
-    return clock_wall() + loop->frozen_offset / 1000;
+    if (loop->is_frozen) {
+        return loop->frozen_wall + (loop->now - loop->frozen_since) / 1000;
+    }
+    return clock_wall();
 }
 
-static void arm(struct loop *loop)
+static void wake_after(struct loop *loop, mono_us wait)
 {
-    mono_us when = loop->heap_count ? loop->heap[1]->when : MONO_NEVER;
-    if (loop->is_frozen || when == loop->armed_for) {
-        return;
-    }
-    /* A timer that is armed too early costs one empty turn; moving it costs more, and deadlines
-     * of calls are set and cancelled all the time. */
-    if (loop->armed_for < when && loop->armed_for > loop->now) {
-        return;
-    }
-    loop->armed_for = when;
-    if (when == MONO_NEVER) {
-        (void)event_del(&loop->timer_event);
-        return;
-    }
-    mono_us wait = when > loop->now ? when - loop->now : 0;
     struct timeval tv = {.tv_sec = (time_t)(wait / 1000000), .tv_usec = wait % 1000000};
     (void)event_add(&loop->timer_event, &tv);
 }
 
+/* Sees to it that the wait ends when the first timer is due; the flags for that wait. */
+static int arm(struct loop *loop)
+{
+    mono_us when = loop->heap_count ? loop->heap[1]->when : MONO_NEVER;
+    if (loop->is_frozen || when == loop->armed_for) {
+        return 0;
+    }
+    /* A timer that is armed too early costs one empty turn; moving it costs more, and deadlines
+     * of calls are set and cancelled all the time. */
+    if (loop->armed_for < when && loop->armed_for > loop->now) {
+        return 0;
+    }
+    if (when == MONO_NEVER) {
+        loop->armed_for = when;
+        (void)event_del(&loop->timer_event);
+        return 0;
+    }
+    mono_us now = clock_mono(); /* loop->now is as old as the turn that ended was long */
+    if (when <= now) {
+        return EVLOOP_NONBLOCK;
+    }
+    loop->armed_for = when;
+    wake_after(loop, when - now);
+    return 0;
+}
+
 static void run_timers(struct loop *loop)
 {
+    loop->is_firing = true;
     while (loop->heap_count && loop->heap[1]->when <= loop->now) {
         struct loop_timer *timer = loop->heap[1];
         loop_timer_cancel(loop, timer);
         timer->fire(timer->arg);
     }
+    loop->is_firing = false;
 }
 
 static void run_later(struct loop *loop)
@@ -183,22 +208,38 @@ static void run_later(struct loop *loop)
     }
 }
 
+/* Any of these callbacks may take any other out, or add one, which then still runs now. */
+static void run_turn_ends(struct loop *loop)
+{
+    struct list_link *link;
+    while ((link = list_first(&loop->turn_ends))) {
+        list_remove(link);
+        list_append(&loop->ends_due, link);
+    }
+    while ((link = list_first(&loop->ends_due))) {
+        struct loop_turn_end *end = LIST_ITEM(link, struct loop_turn_end, link);
+        list_remove(link);
+        list_append(&loop->turn_ends, link);
+        end->run(end->arg);
+    }
+}
+
 static void end_turn(struct loop *loop)
 {
     do {
         run_later(loop);
-        list_each (link, &loop->turn_ends) {
-            struct loop_turn_end *end = LIST_ITEM(link, struct loop_turn_end, link);
-            end->run(end->arg);
-        }
-    } while (list_first(&loop->later));
+        run_turn_ends(loop);
+    } while (!list_is_empty(&loop->later));
 }
 
 static void turn(struct loop *loop, int flags)
 {
-    arm(loop);
+    flags |= arm(loop);
+    if (!list_is_empty(&loop->later) || !list_is_empty(&loop->ends_due)) {
+        flags |= EVLOOP_NONBLOCK; /* queued between the turns */
+    }
     loop->has_time = false;
-    (void)event_base_loop(loop->base, EVLOOP_ONCE | flags);
+    must(event_base_loop(loop->base, EVLOOP_ONCE | flags) >= 0);
     refresh(loop);
     run_timers(loop);
     end_turn(loop);
@@ -213,6 +254,7 @@ void loop_run(struct loop *loop)
     while (!loop->must_stop) {
         turn(loop, 0);
     }
+    loop->must_stop = false;
 }
 
 void loop_stop(struct loop *loop)
@@ -231,34 +273,42 @@ void loop_turn(struct loop *loop, mono_us max_wait)
     loop_timer_init(&limit, nothing, NULL);
     loop->has_time = false;
     refresh(loop);
-    if (max_wait > 0 && !loop->is_frozen) {
+    if (max_wait <= 0) {
+        turn(loop, EVLOOP_NONBLOCK);
+    } else if (loop->is_frozen) {
+        wake_after(loop, max_wait);
+        turn(loop, 0);
+        (void)event_del(&loop->timer_event);
+    } else {
         loop_timer_set(loop, &limit, loop->now + max_wait);
         turn(loop, 0);
         loop_timer_cancel(loop, &limit);
-    } else {
-        turn(loop, EVLOOP_NONBLOCK);
     }
 }
 
 void loop_freeze(struct loop *loop)
 {
-    loop->is_frozen = true;
+    if (!loop->is_frozen) {
+        loop->frozen_wall = clock_wall();
+        loop->frozen_since = loop->now;
+        loop->is_frozen = true;
+    }
     (void)event_del(&loop->timer_event);
     loop->armed_for = MONO_NEVER;
 }
 
 void loop_advance(struct loop *loop, mono_us by)
 {
+    must(loop->is_frozen);
     mono_us until = loop->now + by;
+    end_turn(loop);
     while (loop->heap_count && loop->heap[1]->when <= until) {
         if (loop->heap[1]->when > loop->now) {
-            loop->frozen_offset += loop->heap[1]->when - loop->now;
             loop->now = loop->heap[1]->when;
         }
         run_timers(loop);
         end_turn(loop);
     }
-    loop->frozen_offset += until - loop->now;
     loop->now = until;
 }
 
@@ -352,6 +402,9 @@ static void sift_down(struct loop *loop, size_t at, struct loop_timer *timer)
 
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, mono_us when)
 {
+    if (loop->is_firing && when <= loop->now) {
+        when = loop->now + 1; /* else a timer that sets itself would never let the turn end */
+    }
     if (timer->place && timer->when == when) {
         return;
     }
@@ -400,7 +453,8 @@ void loop_task_cancel(struct loop_task *task)
 
 void loop_add_turn_end(struct loop *loop, struct loop_turn_end *end)
 {
-    list_append(&loop->turn_ends, &end->link);
+    list_remove(&end->link);
+    list_append(&loop->ends_due, &end->link);
 }
 
 void loop_remove_turn_end(struct loop_turn_end *end)
@@ -411,7 +465,8 @@ void loop_remove_turn_end(struct loop_turn_end *end)
 static void signal_caught(evutil_socket_t number, short what, void *arg)
 {
     struct signal_watch *watch = arg;
-    (void)what; /* no clock is read here: the turn's end does, before timers and tasks */
+    (void)what;
+    refresh(watch->loop);
     watch->caught(watch->arg, (int)number);
 }
 
@@ -420,6 +475,7 @@ void loop_signal(struct loop *loop, int signal_number, void (*caught)(void *arg,
 {
     must(loop->signal_count < SIGNALS_MAX);
     struct signal_watch *watch = &loop->signals[loop->signal_count++];
+    watch->loop = loop;
     watch->caught = caught;
     watch->arg = arg;
     (void)event_assign(&watch->event, loop->base, signal_number, EV_SIGNAL | EV_PERSIST,

@@ -20,14 +20,16 @@
 
 struct loop;
 
+/* Also ignores SIGPIPE in the whole process: writing to a peer that is gone gives EPIPE. */
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 
-/* Runs turns until loop_stop. A turn: wait, descriptors, timers, later tasks, turn ends. */
+/* Runs turns until loop_stop, and may be run again. A turn: wait, descriptors and signals, timers,
+ * later tasks, turn ends. What was queued between turns does not wait. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* Tests: one turn that waits at most `max_wait` microseconds. */
+/* Tests: one turn that waits at most `max_wait` microseconds, real ones also when frozen. */
 void loop_turn(struct loop *loop, mono_us max_wait);
 
 /* The time of this turn, read when its first descriptor is ready. Tests may take the clock over: it then stands still but for
@@ -76,7 +78,8 @@ static inline void loop_timer_init(struct loop_timer *timer, void (*fire)(void *
     *timer = (struct loop_timer){0, fire, arg, 0};
 }
 
-/* Sets or moves; fires once, at the first turn that is not before `when`. */
+/* Sets or moves; fires once, at the first turn that is not before `when`. Set from inside a timer,
+ * it fires in a later turn. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, mono_us when);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer); /* not set: nothing */
 
@@ -102,7 +105,9 @@ static inline void loop_task_init(struct loop_task *task, void (*run)(void *arg)
 void loop_later(struct loop *loop, struct loop_task *task);
 void loop_task_cancel(struct loop_task *task);
 
-/* Runs at the end of every turn, for work that is gathered: one write for many messages. */
+/* Runs at the end of this turn and of every later one, for work that is gathered: one write for
+ * many messages. Adding it again runs it once more in this turn; it may remove itself, or any
+ * other. Owners with nothing gathered take theirs out: a turn costs what is in. */
 struct loop_turn_end {
     struct list_link link;
     void (*run)(void *arg);
@@ -117,7 +122,8 @@ void loop_remove_turn_end(struct loop_turn_end *end);
 void loop_signal(struct loop *loop, int signal_number, void (*caught)(void *arg, int),
                  void *arg);
 
-/* From any thread: run(arg) on the loop thread, soon. The queue is bounded by its callers. */
+/* From any thread: run(arg) on the loop thread, soon; `wake` is the caller's again then, and not
+ * to be queued twice before. The queue is bounded by its callers. */
 struct loop_wake {
     struct loop_wake *next;
     void (*run)(void *arg);
