@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* One more than is kept, so that a cut is seen. */
+#define FORMAT_BYTES (FAILURE_TEXT_BYTES + 2)
+
 /* Cuts at `max` bytes, but never inside a character. */
 static void set_text(struct buf *buf, const char *text, size_t len)
 {
@@ -22,19 +25,6 @@ static void set_text(struct buf *buf, const char *text, size_t len)
     buf_put(buf, text, len);
 }
 
-static void set_format(struct buf *buf, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
-
-static void set_format(struct buf *buf, const char *format, va_list args)
-{
-    char text[FAILURE_TEXT_BYTES + 2];
-    int length = vsnprintf(text, sizeof text, format, args);
-    if (length < 0) {
-        length = 0;
-    }
-    set_text(buf, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
-}
-
 static void start(struct failure *failure, enum err_code code)
 {
     failure_clear(failure);
@@ -47,11 +37,13 @@ static void start(struct failure *failure, enum err_code code)
 
 void failure_set(struct failure *failure, enum err_code code, const char *format, ...)
 {
+    char text[FORMAT_BYTES] = "";
     va_list args;
     start(failure, code);
     va_start(args, format);
-    set_format(&failure->message, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    set_text(&failure->message, text, strlen(text));
 }
 
 void failure_from_err(struct failure *failure, const struct err *err)
@@ -62,10 +54,12 @@ void failure_from_err(struct failure *failure, const struct err *err)
 
 void failure_suggest(struct failure *failure, const char *format, ...)
 {
+    char text[FORMAT_BYTES] = "";
     va_list args;
     va_start(args, format);
-    set_format(&failure->suggestion, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    set_text(&failure->suggestion, text, strlen(text));
 }
 
 void failure_tell_user(struct failure *failure, struct slice text)
@@ -194,7 +188,7 @@ static void put_text(struct buf *out, const char *key, struct slice text)
         return;
     }
     struct buf mended;
-    buf_init(&mended, 3 * (FAILURE_TEXT_BYTES + 1));
+    buf_init(&mended, (size_t)3 * (FAILURE_TEXT_BYTES + 1));
     put_mended(&mended, text);
     pack_put_str(out, buf_slice(&mended));
     buf_done(&mended);
