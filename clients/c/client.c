@@ -320,7 +320,7 @@ enum tb_status tb_call_json(struct tb_client *client, const char *method, const 
                             int timeout_ms, const char **ret)
 {
     struct err err;
-    struct tb_bytes answer;
+    struct tb_bytes answer = {NULL, 0};
     if (client->is_busy) {
         return refuse_reentry(client);
     }

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/* cli.c - one run: from the command line to the exit code. */
+#include "cli/cli.h"
+
+#include "cli/view.h"
+#include "value/pack.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OUT_BYTES 1073741824u
+
+/* For the signal handler only. */
+static struct tb_client *interruptible;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    tb_cancel(interruptible);
+}
+
+/* The first signal cancels the call under way, the second ends the process. */
+static void catch_interrupts(struct tb_client *client)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    interruptible = client;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+static void release_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    interruptible = NULL;
+}
+
+bool cli_flush(struct cli *cli)
+{
+    size_t written = cli->out.len ? fwrite(cli->out.data, 1, cli->out.len, stdout) : 0;
+    bool is_written =
+        !cli->out.overflow && written == cli->out.len && fflush(stdout) == 0 && !ferror(stdout);
+    buf_clear(&cli->out);
+    return is_written;
+}
+
+static void put_note_line(struct buf *out, const char *label, const char *text)
+{
+    if (*text) {
+        buf_printf(out, "  %s: ", label);
+        put_clean(out, slice_of(text), 0);
+        buf_put_byte(out, '\n');
+    }
+}
+
+static void write_notes(struct buf *text)
+{
+    (void)fwrite(text->data, 1, text->len, stderr);
+    buf_done(text);
+}
+
+static void begin_complaint(const struct cli *cli, struct buf *text)
+{
+    buf_init(text, 1048576);
+    put_paint(text, &cli->notes, PAINT_RED);
+    buf_put_text(text, "toolbroker:");
+    put_plain(text, &cli->notes);
+    buf_put_byte(text, ' ');
+}
+
+int cli_complain(struct cli *cli, int code, const char *suggestion, const char *format, ...)
+{
+    struct buf text;
+    char message[1024];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    begin_complaint(cli, &text);
+    put_clean(&text, slice_of(message), 0);
+    buf_put_byte(&text, '\n');
+    put_note_line(&text, "do", suggestion ? suggestion : "");
+    write_notes(&text);
+    return code;
+}
+
+void cli_note(const struct cli *cli, enum paint paint, struct slice words)
+{
+    struct buf text;
+    buf_init(&text, 1048576);
+    put_paint(&text, &cli->notes, paint);
+    put_clean(&text, words, 0);
+    put_plain(&text, &cli->notes);
+    buf_put_byte(&text, '\n');
+    write_notes(&text);
+}
+
+static int exit_code_of(const struct tb_error *error)
+{
+    if (error->status == TB_UNREACHABLE) {
+        return EXIT_UNREACHABLE;
+    }
+    if (error->status == TB_INVALID) {
+        return EXIT_USAGE;
+    }
+    if (error->status == TB_CANCELLED) {
+        return EXIT_CANCELLED;
+    }
+    if (error->status == TB_LOST || strcmp(error->code, "OUTCOME_UNKNOWN") == 0) {
+        return EXIT_UNKNOWN;
+    }
+    return error->retryable ? EXIT_AGAIN : EXIT_FAILED;
+}
+
+int cli_fail(struct cli *cli)
+{
+    const struct tb_error *error = tb_last_error(cli->client);
+    struct buf text;
+    begin_complaint(cli, &text);
+    put_clean(&text, slice_of(error->message), 0);
+    buf_printf(&text, " (%s)\n", error->code);
+    if (strcmp(error->user_message, error->message) != 0) {
+        put_note_line(&text, "user", error->user_message);
+    }
+    put_note_line(&text, "do", error->suggestion);
+    put_note_line(&text, "request_id", error->request_id);
+    write_notes(&text);
+    if (cli->is_json) {
+        struct err ignored;
+        buf_clear(&cli->out);
+        buf_put_text(&cli->out, "{\"error\":");
+        if (put_json(&cli->out, (struct slice){error->map.data, error->map.len}, false,
+                     &ignored) != 0) {
+            buf_put_text(&cli->out, "null");
+        }
+        buf_put_text(&cli->out, "}\n");
+    }
+    return exit_code_of(error);
+}
+
+int cli_call(struct cli *cli, const char *method, const struct buf *params, int timeout_ms,
+             struct slice *ret)
+{
+    struct tb_bytes answer = {NULL, 0};
+    struct tb_bytes map = {params ? params->data : NULL, params ? params->len : 0};
+    catch_interrupts(cli->client);
+    enum tb_status status = tb_call(cli->client, method, map, timeout_ms, &answer);
+    release_interrupts();
+    if (status != TB_OK) {
+        return cli_fail(cli);
+    }
+    *ret = (struct slice){answer.data, answer.len};
+    return EXIT_FINE;
+}
+
+int cli_put_json(struct cli *cli, struct slice value)
+{
+    struct err err;
+    if (put_json(&cli->out, value, cli->terminal.is_terminal, &err) != 0) {
+        return cli_complain(cli, EXIT_FAILED,
+                            "Report it: the daemon's answers are JSON values.",
+                            "the daemon's answer is no JSON: %s", err.text);
+    }
+    buf_put_byte(&cli->out, '\n');
+    return EXIT_FINE;
+}
+
+void cli_put_error(struct cli *cli, struct slice error)
+{
+    static const char *const keys[] = {"message", "suggestion"};
+    static const char *const labels[] = {"why", "do"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct slice text = view_text(error, keys[i]);
+        if (text.len) {
+            buf_printf(&cli->out, "    %-4s ", labels[i]);
+            put_clean(&cli->out, text, 0);
+            buf_put_byte(&cli->out, '\n');
+        }
+    }
+}
+
+uint32_t put_option_text(struct buf *out, const struct cli *cli, enum option_id id,
+                         const char *key)
+{
+    if (!args_has(cli->args, id)) {
+        return 0;
+    }
+    pack_put_key_text(out, key, cli->args->values[id]);
+    return 1;
+}
+
+/* Progress and log messages of servers, for --progress. */
+static void on_notification(void *arg, const char *method, uint32_t msgid,
+                            struct tb_bytes params)
+{
+    const struct cli *cli = arg;
+    struct slice map = {params.data, params.len};
+    struct buf text;
+    (void)msgid;
+    if (!args_has(cli->args, OPTION_PROGRESS)) {
+        return;
+    }
+    buf_init(&text, 65536);
+    buf_printf(&text, "%s:", method);
+    static const char *const keys[] = {"progress", "total", "message", "level", "data"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        struct slice value = view_get(map, keys[i]);
+        struct pack cursor = pack_over(value);
+        struct slice words;
+        struct err ignored;
+        if (!value.len) {
+            continue;
+        }
+        buf_put_text(&text, strcmp(keys[i], "total") == 0 ? " of " : " ");
+        if (pack_next_text(&cursor, &words)) {
+            put_clean(&text, words, 0);
+        } else {
+            (void)put_json(&text, value, false, &ignored);
+        }
+    }
+    cli_note(cli, PAINT_DIM, buf_slice(&text));
+    buf_done(&text);
+}
+
+static int run_command(struct cli *cli)
+{
+    struct tb_options client_options = {.socket = cli->args->values[OPTION_SOCKET],
+                                        .client = "toolbroker",
+                                        .version = TOOLBROKER_VERSION,
+                                        .notify = on_notification,
+                                        .notify_arg = cli};
+    cli->client = tb_client_new(&client_options);
+    if (!cli->client) {
+        return cli_complain(cli, EXIT_FAILED, NULL, "no more descriptors: %s", strerror(errno));
+    }
+    int code = cli->args->command->run(cli);
+    tb_client_free(cli->client);
+    cli->client = NULL;
+    return code;
+}
+
+static int run(struct cli *cli)
+{
+    const struct args *args = cli->args;
+    if (args_has(args, OPTION_VERSION)) {
+        buf_printf(&cli->out, "toolbroker %s\n", TOOLBROKER_VERSION);
+        return EXIT_FINE;
+    }
+    if (args->command && args_has(args, OPTION_HELP)) {
+        help_put_command(args->command, &cli->out);
+        return EXIT_FINE;
+    }
+    if (!args->command && args->operand_count) {
+        (void)help_put_group(args->operands[0], &cli->out);
+        return EXIT_FINE;
+    }
+    if (!args->command && !args_has(args, OPTION_HELP)) {
+        return cli_complain(cli, EXIT_USAGE, "See `toolbroker --help`.", "which command?");
+    }
+    if (!args->command) {
+        help_put(&cli->out);
+        return EXIT_FINE;
+    }
+    return run_command(cli);
+}
+
+int run_help(struct cli *cli)
+{
+    const struct args *args = cli->args;
+    if (args->operand_count == 0) {
+        help_put(&cli->out);
+        return EXIT_FINE;
+    }
+    const struct command *command =
+        command_find(args->operands[0], args->operand_count > 1 ? args->operands[1] : NULL);
+    if (command) {
+        help_put_command(command, &cli->out);
+        return EXIT_FINE;
+    }
+    return help_put_group(args->operands[0], &cli->out)
+               ? EXIT_FINE
+               : cli_complain(cli, EXIT_USAGE, "See `toolbroker --help`.",
+                              "there is no command %s", args->operands[0]);
+}
+
+int run_completion(struct cli *cli)
+{
+    return completion_put(cli->args->operands[0], &cli->out)
+               ? EXIT_FINE
+               : cli_complain(cli, EXIT_USAGE, "Use bash, zsh or fish.",
+                              "there is no completion for %s", cli->args->operands[0]);
+}
+
+int cli_main(int argc, char *const *argv)
+{
+    struct args args;
+    struct err err;
+    struct cli cli = {.args = &args};
+    int code = EXIT_USAGE;
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* for wcwidth; what is written is UTF-8 anyway */
+    buf_init(&cli.out, OUT_BYTES);
+    int failed = args_parse(argc, argv, &args, &err);
+    bool no_color = args_has(&args, OPTION_NO_COLOR);
+    cli.terminal = terminal_of(stdout, no_color);
+    cli.notes = terminal_of(stderr, no_color);
+    cli.is_json = args_has(&args, OPTION_JSON);
+    if (failed) {
+        (void)cli_complain(&cli, code, "See `toolbroker --help`.", "%s", err.text);
+    } else {
+        code = run(&cli);
+    }
+    if (!cli_flush(&cli)) {
+        code = cli_complain(&cli, code ? code : EXIT_FAILED, NULL, "cannot write to stdout: %s",
+                            strerror(errno));
+    }
+    buf_done(&cli.out);
+    args_done(&args);
+    return code;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* command.c - the table of commands; every word of help about them is here. */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct option options[OPTION_COUNT] = {
+#define X(id, name, value, text) {name, value, text},
+#include "cli/option.def"
+#undef X
+};
+
+const struct command commands[] = {
+    {.name = "status",
+     .operands = "[SERVICE]",
+     .operands_max = 1,
+     .summary = "the dashboard: the daemon, every service, what is wrong and what to do",
+     .text = "Exit code 1 says that a service needs attention.",
+     .examples = {"toolbroker status", "toolbroker status salesforce",
+                  "toolbroker status --json | jq '.services[] | select(.state == \"error\")'"},
+     .run = run_status},
+    {.name = "list",
+     .operands = "",
+     .summary = "the services that are configured",
+     .examples = {"toolbroker list", "toolbroker list --json"},
+     .run = run_list},
+    {.name = "tools",
+     .operands = "[TOOL]",
+     .operands_max = 1,
+     .options = OPTION_BIT(AGENT) | OPTION_BIT(USER) | OPTION_BIT(SERVICE),
+     .summary = "what an agent may call, and which services are unavailable; TOOL in full",
+     .examples = {"toolbroker tools --agent coordinator --user ana",
+                  "toolbroker tools --service everything",
+                  "toolbroker tools everything/echo --agent coordinator"},
+     .run = run_tools},
+    {.name = "call",
+     .operands = "SERVICE/TOOL|OPERATION [-]",
+     .operands_min = 1,
+     .operands_max = 2,
+     .options = OPTION_BIT(AGENT) | OPTION_BIT(USER) | OPTION_BIT(ARG) | OPTION_BIT(JSON_ARGS) |
+                OPTION_BIT(TIMEOUT) | OPTION_BIT(DEMO) | OPTION_BIT(LOCALE) |
+                OPTION_BIT(IDEMPOTENCY_KEY) | OPTION_BIT(PROGRESS),
+     .summary = "call a tool or an operation and print its result",
+     .text =
+         "Text goes to stdout as it is; notes (demo answer, warnings, progress) to stderr.\n"
+         "A tool that reports a failure of its own ends with exit code 1.",
+     .examples =
+         {"toolbroker call everything/echo --agent coordinator --arg message=hello",
+          "toolbroker call mark_lead_as_contacted --agent lead_administrator --user ana "
+          "--arg lead_id='\"42\"'",
+          "toolbroker call fs/read_file --json-args '{\"path\": \"/tmp/a.txt\"}' "
+          "--timeout 5s",
+          "jq -n '{a: 1, b: 2}' | toolbroker call everything/get-sum - --json"},
+     .run = run_call},
+    {.name = "agents",
+     .operands = "[NAME]",
+     .operands_max = 1,
+     .summary = "the agents that policy knows, or one of them in full",
+     .examples = {"toolbroker agents", "toolbroker agents coordinator"},
+     .run = run_agents},
+    {.name = "calls",
+     .operands = "",
+     .summary = "the calls under way: what each waits for, and since when",
+     .examples = {"toolbroker calls", "watch -n1 toolbroker calls"},
+     .run = run_calls},
+    {.name = "policy check",
+     .operands = "[DIR]",
+     .operands_max = 1,
+     .is_offline = true,
+     .summary = "check settings, services and policy without using them",
+     .text =
+         "With DIR that folder is checked by `toolbrokerd --check`, no daemon is needed. "
+         "Without\n"
+         "it the daemon checks its own folder; if there is no daemon, `toolbrokerd --check`\n"
+         "checks the default folder.",
+     .examples = {"toolbroker policy check", "toolbroker policy check ./etc/toolbroker"},
+     .run = run_policy_check},
+    {.name = "policy reload",
+     .operands = "",
+     .summary = "check, then use; any fault leaves the old policy in use",
+     .examples = {"toolbroker policy reload"},
+     .run = run_policy_reload},
+    {.name = "daemon info",
+     .operands = "",
+     .summary = "version, age, limits and counters of the daemon",
+     .examples = {"toolbroker daemon info", "toolbroker daemon info --json"},
+     .run = run_daemon_info},
+    {.name = "daemon ping",
+     .operands = "",
+     .summary = "ask for a sign of life and time it",
+     .examples = {"toolbroker daemon ping && echo up"},
+     .run = run_daemon_ping},
+    {.name = "daemon shutdown",
+     .operands = "",
+     .summary = "end the daemon; calls under way may finish first",
+     .examples = {"toolbroker daemon shutdown"},
+     .run = run_daemon_shutdown},
+    {.name = "describe",
+     .operands = "[METHOD]",
+     .operands_max = 1,
+     .summary = "the methods and errors of the daemon's socket",
+     .examples = {"toolbroker describe", "toolbroker describe tools.call"},
+     .run = run_describe},
+    {.name = "completion",
+     .operands = "bash|zsh|fish",
+     .operands_min = 1,
+     .operands_max = 1,
+     .is_offline = true,
+     .summary = "print the completion script of a shell",
+     .examples = {"eval \"$(toolbroker completion bash)\"",
+                  "toolbroker completion fish > ~/.config/fish/completions/toolbroker.fish"},
+     .run = run_completion},
+    {.name = "help",
+     .operands = "[COMMAND]",
+     .operands_max = 2,
+     .is_offline = true,
+     .summary = "this text, or the help of a command",
+     .examples = {"toolbroker help call"},
+     .run = run_help},
+};
+
+const unsigned command_count = sizeof commands / sizeof *commands;
+
+bool command_takes(const struct command *command, enum option_id id)
+{
+    return (unsigned)id < OPTION_GLOBALS || (command && command->options >> id & 1u);
+}
+
+const struct command *command_find(const char *first, const char *second)
+{
+    char both[64];
+    (void)snprintf(both, sizeof both, "%s %s", first, second ? second : "");
+    for (unsigned i = 0; i < command_count; i++) {
+        if (second && strcmp(commands[i].name, both) == 0) {
+            return &commands[i];
+        }
+    }
+    for (unsigned i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, first) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
