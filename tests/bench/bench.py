@@ -1,0 +1,524 @@
+# SPDX-License-Identifier: MIT
+"""Compares toolbrokerd with well-known programs in one run, and prints ratios.
+
+Not a timed test: nothing passes or fails here but wrong answers. Client on one core, server on
+another, unless a row says "one core". Every comparison alternates between the two sides for
+several rounds and gives the median, because a shared machine drifts.
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import msgpack
+
+HERE = pathlib.Path(__file__).resolve().parent
+CLIENT_CPU, SERVER_CPU = 0, 1
+TEXT = "The quick brown fox jumps over the lazy dog. " * 4
+EVALSHA = """
+local agents = {coordinator = {sendgrid = true, twitter = true}}
+local services = agents[ARGV[1]]
+if not services or not services[ARGV[2]] then return redis.error_reply('denied') end
+return '{"content":[{"type":"text","text":"demo: ' .. ARGV[3] .. ' to ' .. ARGV[4] .. '"}]}'
+"""
+
+
+class Bench:
+    def __init__(self, args):
+        self.bin = pathlib.Path(args.build).resolve() / "bin"
+        self.seconds, self.rounds = args.seconds, args.rounds
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="toolbroker-bench."))
+        self.scratch.chmod(0o700)
+        self.children = []
+        self.files = 0
+
+    # ---- processes ---------------------------------------------------------------------------
+
+    def start(self, argv, cpu=SERVER_CPU, **options):
+        options.setdefault("stdout", subprocess.DEVNULL)
+        log = open(self.scratch / f"{pathlib.Path(argv[0]).name}.log", "ab")
+        child = subprocess.Popen(["taskset", "-c", str(cpu), *map(str, argv)], stderr=log, **options)
+        self.children.append(child)
+        return child
+
+    def stop(self, child):
+        if child in self.children:
+            self.children.remove(child)
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def close(self):
+        for child in list(self.children):
+            self.stop(child)
+        shutil.rmtree(self.scratch)
+
+    def file(self, data, name=None):
+        self.files += 1
+        path = self.scratch / (name or f"request{self.files}")
+        path.write_bytes(data)
+        return path
+
+    def daemon(self, name, services, policy, cpu=SERVER_CPU):
+        """Starts toolbrokerd with these services (Lua) and this policy; gives (process, socket)."""
+        folder = self.scratch / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        if services is not None:  # None: the built-in ones
+            (folder / "services.lua").write_text("return {\n" + services + "}\n")
+        (folder / "policy.lua").write_text('include "default"\n' + policy)
+        (folder / "toolbroker.lua").write_text(
+            "return { limits = { connections = 100000, connections_per_uid = 100000, "
+            "inflight = 4096, calls = 100000 } }\n")
+        path = folder / "socket"
+        child = self.start([self.bin / "toolbrokerd", "--config", folder, "--state", folder / "state",
+                            "--socket", path], cpu)
+        wait_for(path, child)
+        return child, path
+
+    def redis(self, cpu=SERVER_CPU):
+        path = self.scratch / "redis.sock"
+        child = self.start(["redis-server", "--port", "0", "--unixsocket", path, "--save", "",
+                            "--maxclients", "20000", "--dir", self.scratch], cpu)
+        wait_for(path, child)
+        return child, path
+
+    # ---- load --------------------------------------------------------------------------------
+
+    def load(self, target, protocol, request, connections=1, depth=1, pids=(), must="", cpu=CLIENT_CPU,
+             idle=0):
+        where = ["-u", target] if isinstance(target, pathlib.Path) else ["-t", target]
+        argv = ["taskset", "-c", cpu, self.bin / "load", *where, "-p", protocol, "-r", request, "-c",
+                connections, "-d", depth, "-s", self.seconds, "-i", idle]
+        if pids:
+            argv += ["-P", ",".join(str(pid) for pid in pids)]
+        if must:
+            argv += ["-m", must]
+        done = subprocess.run([str(word) for word in argv], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"bench: wrong answers or a lost connection:\n{done.stdout}{done.stderr}")
+        return json.loads(done.stdout)
+
+    def versus(self, ours, theirs):
+        """Alternates two loads; gives the medians of every figure of both, and their ratios."""
+        results = [[], []]
+        for _ in range(self.rounds):
+            results[0].append(ours())
+            results[1].append(theirs())
+        return [median(rounds) for rounds in results]
+
+
+def median(rounds):
+    return {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
+
+
+def wait_for(path, child, seconds=30):
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(path))
+                return
+        except OSError:
+            if child.poll() is not None:
+                sys.exit(f"bench: {child.args} ended at once")
+            time.sleep(0.01)
+    sys.exit(f"bench: nobody serves {path}")
+
+
+def wait_for_port(port, seconds=60):
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit(f"bench: nobody serves port {port}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def tree(pid):
+    """A process and all that descend from it."""
+    found = [pid]
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += tree(int(child))
+    return found
+
+
+def resident(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def rpc(method, params=None):
+    """A request whose msgid the load program fills in: it must take five bytes at offset 2."""
+    body = msgpack.packb(method) + msgpack.packb([params] if params is not None else [])
+    return b"\x94\x00\xce\x00\x00\x00\x00" + body
+
+
+def resp(*words):
+    out = b"*%d\r\n" % len(words)
+    for word in words:
+        out += b"$%d\r\n%s\r\n" % (len(word), word)
+    return out
+
+
+def tool_call(service, message=TEXT):
+    return rpc("tools.call", {"tool": f"{service}/echo", "agent": "bench", "user": "u1",
+                              "arguments": {"message": message}})
+
+
+def ask(path, request):
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(60)
+        peer.connect(str(path))
+        peer.sendall(request)
+        unpacker = msgpack.Unpacker(strict_map_key=False)
+        while True:
+            unpacker.feed(peer.recv(1 << 20))
+            for message in unpacker:
+                if message[0] == 1:
+                    if message[2] is not None:
+                        sys.exit(f"bench: {message[2]}")
+                    return message[3]
+
+
+def http_post(port, path, body, headers=""):
+    return (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+            f"Accept: application/json, text/event-stream\r\n{headers}"
+            f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                   "params": {"name": "echo", "arguments": {"message": TEXT}}}).encode()
+SERVICE = '  %s = { transport = "stdio", command = "%s" },\n'
+SERVICE_HTTP = '  %s = { transport = "http", url = "http://127.0.0.1:%d/mcp%s", limits = { concurrency = 2048 } },\n'
+POLICY = 'agent "bench" { title = "Bench", services = { "echo*", "idle*" } }\n'
+
+
+def headline(text):
+    print(f"\n{text}", flush=True)
+
+
+def row(name, ours, theirs, unit, goal, ratio=None):
+    value = ratio if ratio is not None else (ours / theirs if theirs else 0)
+    print(f"  {name:<46} {ours:>12,.2f} {theirs:>12,.2f} {unit:<12} ratio {value:5.2f}   goal {goal}",
+          flush=True)
+
+
+# ---- the rows of the goals ---------------------------------------------------------------------
+
+
+def row_1_ping(bench):
+    headline("1  ping against redis PING (requests a second; ours, redis)")
+    daemon, path = bench.daemon("ping", "", POLICY)
+    redis, redis_path = bench.redis()
+    ours, theirs = bench.file(rpc("ping")), bench.file(resp(b"PING"))
+    for depth, goal in ((1, ">= 1.1"), (16, ">= 1.6")):
+        for connections in (1, 16, 64):
+            a, b = bench.versus(
+                lambda: bench.load(path, "rpc", ours, connections, depth, tree(daemon.pid)),
+                lambda: bench.load(redis_path, "redis", theirs, connections, depth, [redis.pid]))
+            row(f"{connections} connections, depth {depth}", a["per_second"], b["per_second"], "/s",
+                goal)
+            row("    CPU of the server", a["cpu_us"], b["cpu_us"], "us", "")
+    bench.stop(daemon)
+    bench.stop(redis)
+
+
+def row_2_policy(bench):
+    headline("2  a call answered by policy against redis EVALSHA (requests a second; ours, redis)")
+    daemon, path = bench.daemon("policy", None, "")
+    redis, redis_path = bench.redis()
+    sha = subprocess.run(["redis-cli", "-s", redis_path, "SCRIPT", "LOAD", EVALSHA],
+                         capture_output=True, text=True, check=True).stdout.strip().encode()
+    ours = bench.file(rpc("tools.call", {
+        "tool": "sendgrid/sendgrid-send-email-single-recipient", "agent": "coordinator",
+        "user": "u1", "arguments": {"toEmail": "ana@example.com", "fromEmail": "us@example.com",
+                                    "subject": "Hello", "content": "text"}}))
+    theirs = bench.file(resp(b"EVALSHA", sha, b"0", b"coordinator", b"sendgrid", b"Hello",
+                             b"ana@example.com"))
+    for depth, goal in ((1, ">= 1.0"), (16, ">= 2")):
+        for connections in (1, 16, 64):
+            a, b = bench.versus(
+                lambda: bench.load(path, "rpc", ours, connections, depth, tree(daemon.pid),
+                                   must="toolbroker/demo"),
+                lambda: bench.load(redis_path, "redis", theirs, connections, depth, [redis.pid],
+                                   must="demo"))
+            row(f"{connections} connections, depth {depth}", a["per_second"], b["per_second"], "/s",
+                goal)
+    bench.stop(daemon)
+    bench.stop(redis)
+
+
+def nginx(bench, upstream, cpu):
+    port = free_port()
+    folder = bench.scratch / "nginx"
+    folder.mkdir(exist_ok=True)
+    (folder / "nginx.conf").write_text(f"""
+worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 4096; }}
+http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
+  scgi_temp_path {folder}/s;
+  upstream echo {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 100000000; }}
+  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://echo; proxy_http_version 1.1;
+    proxy_set_header Connection ""; proxy_max_temp_file_size 0; }} }} }}
+""")
+    child = bench.start(["nginx", "-p", folder, "-c", folder / "nginx.conf"], cpu)
+    wait_for_port(port)
+    return child, port
+
+
+def echo_http(bench, cpu):
+    child = bench.start([bench.bin / "echo_http"], cpu, stdout=subprocess.PIPE, text=True)
+    return child, int(child.stdout.readline().split()[1])
+
+
+def compare_http(bench, name, cpus, connections, figures, query=""):
+    client_cpu, server_cpu, echo_cpu = cpus
+    echo, port = echo_http(bench, echo_cpu)
+    proxy, proxy_port = nginx(bench, port, server_cpu)
+    daemon, path = bench.daemon("http", SERVICE_HTTP % ("echo", port, query), POLICY, server_cpu)
+    ours = bench.file(tool_call("echo"))
+    theirs = bench.file(http_post(proxy_port, "/mcp" + query, CALL))
+    ask(path, tool_call("echo"))
+    a, b = bench.versus(
+        lambda: bench.load(path, "rpc", ours, connections, 1, tree(daemon.pid)[:1], "quick brown",
+                           client_cpu),
+        lambda: bench.load(proxy_port, "http", theirs, connections, 1, tree(proxy.pid),
+                           "quick brown", client_cpu))
+    for key, title, unit, goal in figures:
+        row(f"{name}: {title}", a[key], b[key], unit, goal)
+    for child in (daemon, proxy, echo):
+        bench.stop(child)
+    return a
+
+
+def row_3_http(bench):
+    headline("3  a call over Streamable HTTP against nginx proxying the same POST (ours, nginx)")
+    three = (CLIENT_CPU, SERVER_CPU, CLIENT_CPU)
+    ours = compare_http(bench, "JSON, 32 connections", three, 32,
+                        (("cpu_us", "CPU", "us", "<= 1.5"), ("p99_us", "p99", "us", "<= 1.3")))
+    compare_http(bench, "SSE, 32 connections", three, 32,
+                 (("cpu_us", "CPU", "us", "<= 1.5"), ("p99_us", "p99", "us", "<= 1.3")), "?sse")
+    compare_http(bench, "JSON, one core, 1 connection", (1, 1, 1), 1,
+                 (("p50_us", "p50", "us", "<= 1.15"),))
+    return ours
+
+
+def row_4_stdio(bench):
+    headline("4  a call to a stdio child against nginx's HTTP figure (CPU a call; ours, nginx)")
+    echo, port = echo_http(bench, CLIENT_CPU)
+    proxy, proxy_port = nginx(bench, port, SERVER_CPU)
+    daemon, path = bench.daemon("stdio", SERVICE % ("echo", bench.bin / "echo_stdio"), POLICY)
+    ours = bench.file(tool_call("echo"))
+    theirs = bench.file(http_post(proxy_port, "/mcp", CALL))
+    ask(path, tool_call("echo"))
+    result = None
+    for connections in (16, 32):
+        a, b = bench.versus(
+            lambda: bench.load(path, "rpc", ours, connections, 1, tree(daemon.pid)[:1],
+                               "quick brown"),
+            lambda: bench.load(proxy_port, "http", theirs, connections, 1, tree(proxy.pid),
+                               "quick brown"))
+        row(f"{connections} connections", a["cpu_us"], b["cpu_us"], "us", "<= 0.5")
+        result = a
+    for child in (daemon, proxy, echo):
+        bench.stop(child)
+    return result
+
+
+def initialize(port, path):
+    """Speaks the handshake to a Node peer; gives the session's headers."""
+    import http.client
+    peer = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Content-Type": "application/json",
+               "Accept": "application/json, text/event-stream"}
+    peer.request("POST", path, json.dumps({
+        "jsonrpc": "2.0", "id": 0, "method": "initialize",
+        "params": {"protocolVersion": "2025-06-18", "capabilities": {},
+                   "clientInfo": {"name": "bench", "version": "1"}}}), headers)
+    answer = peer.getresponse()
+    answer.read()
+    session = answer.getheader("mcp-session-id")
+    if session:
+        headers["mcp-session-id"] = session
+    peer.request("POST", path, json.dumps({"jsonrpc": "2.0",
+                                           "method": "notifications/initialized"}), headers)
+    peer.getresponse().read()
+    return f"mcp-session-id: {session}\r\n" if session else ""
+
+
+def row_peers(bench, http, stdio):
+    headline("3, 4  the same stdio echo behind peers in Node (CPU a call; ours, peer)")
+    modules = HERE / "npm" / "node_modules"
+    peers = (
+        ("mcp-proxy", ["mcp-proxy/dist/bin/mcp-proxy.mjs", "--port", "{port}", "--host", "127.0.0.1",
+                       "--server", "stream", "--shell", "{echo}"], "/mcp"),
+        ("supergateway", ["supergateway/dist/index.js", "--stdio", "{echo}", "--outputTransport",
+                          "streamableHttp", "--stateful", "--port", "{port}"], "/mcp"),
+    )
+    for name, words, path in peers:
+        port = free_port()
+        argv = [word.format(port=port, echo=bench.bin / "echo_stdio") for word in words]
+        peer = bench.start(["node", modules / argv[0], *argv[1:]])
+        wait_for_port(port)
+        time.sleep(1)
+        request = bench.file(http_post(port, path, CALL, initialize(port, path)))
+        rounds = [bench.load(port, "http", request, 16, 1, tree(peer.pid), "quick brown")
+                  for _ in range(bench.rounds)]
+        theirs = median(rounds)
+        row(f"HTTP call against {name}", http["cpu_us"], theirs["cpu_us"], "us", "<= 0.05")
+        row(f"stdio call against {name}", stdio["cpu_us"], theirs["cpu_us"], "us", "<= 0.05")
+        bench.stop(peer)
+
+
+def row_5_memory(bench):
+    headline("5  memory and idle clients (ours, redis)")
+    daemon, path = bench.daemon("memory", None, "")
+    redis, redis_path = bench.redis()
+    ping = bench.file(rpc("ping"))
+    ask(path, rpc("ping"))
+    time.sleep(0.5)
+    pid = tree(daemon.pid)
+    row("resident", sum(map(resident, pid)) / 1e6, resident(redis.pid) / 1e6, "MB", "<= 1.1")
+    row("    without the helper process", resident(pid[0]) / 1e6, resident(redis.pid) / 1e6, "MB", "")
+    few = [bench.load(path, "rpc", ping, 16, 1, pid) for _ in range(bench.rounds)]
+    idle = []
+    for _ in range(400):
+        peer = socket.socket(socket.AF_UNIX)
+        peer.connect(str(path))
+        idle.append(peer)
+    before = resident(pid[0])
+    for _ in range(10000):
+        peer = socket.socket(socket.AF_UNIX)
+        peer.connect(str(path))
+        idle.append(peer)
+    ask(path, rpc("ping"))
+    each = (resident(pid[0]) - before) / 10000
+    row("an idle client", each, 512, "bytes", "<= 512 B")
+    many = [bench.load(path, "rpc", ping, 16, 1, pid) for _ in range(bench.rounds)]
+    row("requests/s with 10 000 idle clients, without", median(many)["per_second"],
+        median(few)["per_second"], "/s", ">= 0.95")
+    for peer in idle:
+        peer.close()
+    bench.stop(daemon)
+    bench.stop(redis)
+
+
+def first_answer(argv, path, request, cpu):
+    pathlib.Path(path).unlink(missing_ok=True)
+    began = time.perf_counter()
+    child = subprocess.Popen(["taskset", "-c", str(cpu), *map(str, argv)], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(str(path))
+                peer.sendall(request)
+                if peer.recv(100):
+                    took = time.perf_counter() - began
+                    break
+        except OSError:
+            time.sleep(0.0002)
+    child.terminate()
+    child.wait()
+    return {"ms": took * 1e3}
+
+
+def row_7_start(bench):
+    headline("7  from start to first answer (ours, redis)")
+    folder = bench.scratch / "start"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    redis_path, path = folder / "redis", folder / "socket"
+    (folder / "config").mkdir(mode=0o700, exist_ok=True)
+    a, b = bench.versus(
+        lambda: first_answer([bench.bin / "toolbrokerd", "--config", folder / "config", "--state",
+                              folder, "--socket", path], path, rpc("ping"), SERVER_CPU),
+        lambda: first_answer(["redis-server", "--port", "0", "--unixsocket", redis_path, "--save",
+                              "", "--dir", folder], redis_path, resp(b"PING"), SERVER_CPU))
+    row("start", a["ms"], b["ms"], "ms", "<= 1.2")
+
+
+def cpu_of_calls(bench, services, policy, request, connections=16, depth=1):
+    daemon, path = bench.daemon("growth", services, policy)
+    ask(path, request)
+    pid = tree(daemon.pid)[:1]
+    file = bench.file(request)
+    result = [bench.load(path, "rpc", file, connections, depth, pid, "quick brown")["cpu_us"]
+              for _ in range(bench.rounds)]
+    bench.stop(daemon)
+    return statistics.median(result)
+
+
+def row_8_growth(bench):
+    headline("8  growth (CPU a call; grown, small)")
+    echo = SERVICE % ("echo", bench.bin / "echo_stdio")
+    small = cpu_of_calls(bench, echo, POLICY, tool_call("echo"))
+    for count, goal in ((100, "<= 1.15"), (1000, "<= 1.6")):
+        many = "".join(SERVICE % (f"echo{i:04}", bench.bin / "echo_stdio") for i in range(count))
+        row(f"1 -> {count} services, one called",
+            cpu_of_calls(bench, many, POLICY, tool_call("echo0000")), small, "us", goal)
+    rules = "for i = 1, 10000 do\n  agent(\"a\" .. i) { title = \"A\", services = { \"echo*\" }, " \
+            "tools = { deny = deny } }\nend\n"
+    deny = "local deny = {}\nfor i = 1, 100 do deny[i] = \"*/*never\" .. i .. \"*\" end\n"
+    grown = cpu_of_calls(bench, echo, POLICY + deny + rules, tool_call("echo"))
+    row("1 -> 10 000 agents with 100 rules each", grown, small, "us", "<= 1.5")
+    row("16 -> 1 024 in flight",
+        cpu_of_calls(bench, echo, POLICY, tool_call("echo"), 64, 16),
+        cpu_of_calls(bench, echo, POLICY, tool_call("echo"), 16, 1), "us", "<= 1.1")
+
+
+def row_9_json(bench):
+    headline("9  JSON to MessagePack against yajl's bare parse")
+    subprocess.run(["taskset", "-c", str(SERVER_CPU), str(bench.bin / "json_vs_yajl")], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", default="1,2,3,4,5,7,8,9")
+    args = parser.parse_args()
+    bench = Bench(args)
+    rows = args.rows.split(",")
+    http = stdio = None
+    try:
+        for number, run in (("1", row_1_ping), ("2", row_2_policy), ("5", row_5_memory),
+                            ("7", row_7_start), ("8", row_8_growth), ("9", row_9_json)):
+            if number in rows:
+                run(bench)
+        if "3" in rows:
+            http = row_3_http(bench)
+        if "4" in rows:
+            stdio = row_4_stdio(bench)
+        if http and stdio:
+            row_peers(bench, http, stdio)
+    finally:
+        bench.close()
+
+
+if __name__ == "__main__":
+    main()
