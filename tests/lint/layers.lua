@@ -17,7 +17,7 @@ for _, path in ipairs(files) do
     if not storey[from] then tree.fault(path, 1, "folder %s has no storey in src/LAYERS", from) end
     tree.each_line(tree.read(path), function(line, number)
         local included = line:match('^%s*#%s*include%s+"([^"]+)"')
-        local to = included and included:match("^([^/]+)/")
+        local to = included and (included:match("^([^/]+)/") or from == "main" and "main")
         if not included or to == from or to == "toolbroker" then
             return -- toolbroker/: the public headers of the C client, which only the tool uses
         elseif not to then
