@@ -26,6 +26,9 @@
 #include <stdint.h>
 
 struct http; /* loop/http.h */
+struct mcp_session;
+struct mcp_transport;
+struct mcp_transport_events;
 struct mcp_services;
 struct mcp_service;
 struct mcp_request;
@@ -39,6 +42,11 @@ struct mcp_services_options {
     /* Told after each change of a service's state, for log and events. */
     void (*state_changed)(void *arg, const struct mcp_service *service);
     void *arg;
+    /* Tests: makes the transports in place of stdio and HTTP, with `arg`; NULL: as configured.
+     * Events go to `events_arg`. */
+    struct mcp_transport *(*connect)(void *arg, const struct mcp_session *session,
+                                     const struct mcp_transport_events *events,
+                                     void *events_arg, struct failure *failure);
 };
 
 struct mcp_services *mcp_services_new(const struct mcp_services_options *options);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* listing.c - tools/list, page by page, into a catalogue; one at a time for all who wait for it. */
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "mcp/catalog.h"
+#include "mcp/session.h"
+#include "value/pack.h"
+
+#define PAGES_MAX    1000u
+#define CURSOR_BYTES ((size_t)64 * 1024)
+
+/* A server that says "changed" all the time is listed at most this often. */
+#define CHANGES_WINDOW ((mono_us)1000000)
+#define CHANGES_MAX    8u
+
+struct listing {
+    struct pending pending;
+    struct mcp_session *session;
+    struct loop_timer deadline;
+    struct buf definitions;
+    size_t count;
+    unsigned pages;
+    struct map cursors; /* hashes of those that were followed */
+    struct buf cursor;  /* the next one */
+    bool has_cursor, is_outdated;
+};
+
+static void free_listing(struct listing *listing)
+{
+    pending_unregister(&listing->pending);
+    list_remove(&listing->pending.link);
+    pending_done(&listing->pending);
+    loop_timer_cancel(listing->session->core->loop, &listing->deadline);
+    buf_done(&listing->definitions);
+    buf_done(&listing->cursor);
+    map_done(&listing->cursors);
+    mem_free(listing);
+}
+
+void listing_drop(struct mcp_session *session)
+{
+    struct listing *listing = session->listing;
+    if (listing) {
+        session->listing = NULL;
+        free_listing(listing);
+    }
+}
+
+static void fail(struct listing *listing, const struct failure *failure)
+{
+    struct mcp_session *session = listing->session;
+    struct list waiting;
+    struct list_link *link;
+    struct failure own = {0};
+    failure_copy(&own, failure);
+    log_at(LOG_WARN, "mcp", "the tools could not be listed",
+           LOG_SLICE("service", session->conf->name),
+           LOG_SLICE("why", buf_slice(&own.message)));
+    listing_drop(session);
+    list_init(&waiting);
+    while ((link = list_first(&session->listers))) {
+        list_remove(link);
+        list_append(&waiting, link);
+    }
+    while ((link = list_first(&waiting))) {
+        struct pending *pending = LIST_ITEM(link, struct pending, link);
+        list_remove(link);
+        pending->ops->failed(pending, &own, false);
+    }
+    failure_done(&own);
+}
+
+static void fail_with(struct listing *listing, const char *why)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
+                "the server's tools could not be listed: %s", why);
+    fail(listing, &failure);
+    failure_done(&failure);
+}
+
+static void ask(struct listing *listing)
+{
+    struct mcp_session *session = listing->session;
+    struct failure failure = {0};
+    if (session->state != SESSION_READY) {
+        session_await_ready(session, &listing->pending);
+        return;
+    }
+    struct buf *out = core_out(session->core);
+    uint64_t id = session_next_id(session);
+    struct slice cursor = {NULL, 0};
+    if (listing->has_cursor) {
+        cursor = (struct slice){buf_text(&listing->cursor), listing->cursor.len};
+    }
+    message_put_list(out, id, cursor);
+    if (session_send(session, &listing->pending, id, buf_slice(out), listing->deadline.when,
+                     &failure) < 0) {
+        fail(listing, &failure);
+    }
+    failure_done(&failure);
+}
+
+/* From the first page on: at the beginning, and when what was gathered is of no use any more. */
+static void begin(struct listing *listing)
+{
+    buf_clear(&listing->definitions);
+    listing->count = 0;
+    listing->pages = 0;
+    listing->has_cursor = false;
+    listing->is_outdated = false;
+    map_done(&listing->cursors);
+    map_init(&listing->cursors);
+    ask(listing);
+}
+
+/* ---- pages ------------------------------------------------------------------------------- */
+
+static const char *take_tools(struct listing *listing, struct slice result)
+{
+    struct slice tools;
+    struct pack_item head;
+    if (!pack_get(result, "tools", &tools)) {
+        return "the answer holds no tools";
+    }
+    struct pack cursor = pack_over(tools);
+    if (!pack_next(&cursor, &head) || head.type != PACK_ARRAY) {
+        return "`tools` is no array";
+    }
+    if (head.count > CATALOG_TOOLS_MAX - listing->count) {
+        return "there are more than 20000 of them";
+    }
+    listing->count += head.count;
+    buf_put(&listing->definitions, cursor.at, (size_t)(cursor.end - cursor.at));
+    return listing->definitions.overflow ? "they are longer than 32 MiB" : NULL;
+}
+
+/* Whether there is another page; *fault when its cursor cannot be followed. */
+static bool take_cursor(struct listing *listing, struct slice result, const char **fault)
+{
+    static char followed;
+    struct slice value;
+    struct slice cursor;
+    if (!pack_get(result, "nextCursor", &value) || pack_peek(pack_over(value)) == PACK_NIL) {
+        return false;
+    }
+    if (!pack_get_text(result, "nextCursor", &cursor)) {
+        *fault = "`nextCursor` is no string";
+    } else if (map_get_id(&listing->cursors, map_hash(cursor.ptr, cursor.len))) {
+        *fault = "the server gives the same cursor again and again";
+    } else if (++listing->pages >= PAGES_MAX) {
+        *fault = "there are more than 1000 pages";
+    } else {
+        buf_clear(&listing->cursor);
+        buf_put_slice(&listing->cursor, cursor);
+        if (listing->cursor.overflow) {
+            *fault = "`nextCursor` is longer than 64 KiB";
+            return false;
+        }
+        map_set_id(&listing->cursors, map_hash(cursor.ptr, cursor.len), &followed);
+        listing->has_cursor = true;
+        return true;
+    }
+    return false;
+}
+
+static void finish(struct listing *listing)
+{
+    struct mcp_session *session = listing->session;
+    struct list_link *link;
+    size_t dropped = 0;
+    struct mcp_catalog *catalog =
+        catalog_build(buf_slice(&listing->definitions), listing->count, &dropped);
+    if (!catalog) {
+        fail_with(listing, "there is no memory for them");
+        return;
+    }
+    if (dropped) {
+        log_at(LOG_WARN, "mcp",
+               "tools without a name, or of a name that is taken, are left out",
+               LOG_SLICE("service", session->conf->name), LOG_INT("tools", dropped));
+    }
+    mcp_catalog_unref(session->catalog);
+    session->catalog = catalog;
+    session->is_catalog_stale = false;
+    session->catalog_at = loop_now(session->core->loop);
+    listing_drop(session);
+    while (session_has_catalog(session) && (link = list_first(&session->listers))) {
+        struct pending *pending = LIST_ITEM(link, struct pending, link);
+        list_remove(link);
+        pending->ops->listed(pending);
+    }
+}
+
+static void answered(struct pending *pending, const struct message *message)
+{
+    struct listing *listing = LIST_ITEM(pending, struct listing, pending);
+    const char *fault = NULL;
+    if (message->kind == MESSAGE_ERROR) {
+        struct failure failure = {0};
+        message_error_to_failure(message->error, &failure);
+        fail(listing, &failure);
+        failure_done(&failure);
+        return;
+    }
+    if (listing->is_outdated) {
+        begin(listing);
+        return;
+    }
+    fault = take_tools(listing, message->result);
+    bool has_more = !fault && take_cursor(listing, message->result, &fault);
+    if (fault) {
+        fail_with(listing, fault);
+    } else if (has_more) {
+        ask(listing);
+    } else {
+        finish(listing);
+    }
+}
+
+static void failed(struct pending *pending, const struct failure *failure, bool sent)
+{
+    (void)sent;
+    fail(LIST_ITEM(pending, struct listing, pending), failure);
+}
+
+/* The session is a new one: its cursors are too. */
+static void ready(struct pending *pending)
+{
+    begin(LIST_ITEM(pending, struct listing, pending));
+}
+
+static void timed_out(void *arg)
+{
+    struct listing *listing = arg;
+    struct failure failure = {0};
+    failure_set(&failure, ERR_TIMEOUT, "the server did not list its tools within %u ms",
+                listing->session->conf->timeout_ms);
+    session_forget(&listing->pending, "timeout");
+    fail(listing, &failure);
+    failure_done(&failure);
+}
+
+static const struct pending_ops listing_ops = {
+    .ready = ready, .answered = answered, .failed = failed};
+
+void listing_start(struct mcp_session *session)
+{
+    if (session->listing) {
+        return;
+    }
+    struct loop *loop = session->core->loop;
+    struct listing *listing = mem_new(sizeof *listing);
+    session->listing = listing;
+    listing->session = session;
+    pending_init(&listing->pending, &listing_ops, 0);
+    listing->pending.session = session;
+    buf_init(&listing->definitions, CATALOG_BYTES_MAX);
+    buf_init(&listing->cursor, CURSOR_BYTES);
+    map_init(&listing->cursors);
+    loop_timer_init(&listing->deadline, timed_out, listing);
+    loop_timer_set(loop, &listing->deadline,
+                   loop_now(loop) + (mono_us)session->conf->timeout_ms * 1000);
+    begin(listing);
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
+void session_forget_catalog(struct mcp_session *session)
+{
+    struct loop *loop = session->core->loop;
+    if (!session->has_tools || session->state != SESSION_READY) {
+        return;
+    }
+    if (loop_now(loop) - session->changes_since >= CHANGES_WINDOW) {
+        session->changes_since = loop_now(loop);
+        session->changes = 0;
+    }
+    if (++session->changes > CHANGES_MAX) {
+        loop_timer_set(loop, &session->relist_timer, session->changes_since + CHANGES_WINDOW);
+        return;
+    }
+    session->is_catalog_stale = true;
+    if (session->listing) {
+        session->listing->is_outdated = true;
+    } else {
+        listing_start(session);
+    }
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* notice.c - what comes in: each message goes to whom it is for; the server's asks are answered. */
+#include "base/log.h"
+#include "mcp/session.h"
+#include "value/json.h"
+#include "value/pack.h"
+
+/* After the first ones, broken messages are logged only now and then. */
+#define FAULTS_LOGGED     5u
+#define FAULTS_LOGGED_PER 1000u
+
+static void note_fault(struct mcp_session *session, const char *what)
+{
+    session->faults++;
+    if (session->faults <= FAULTS_LOGGED || session->faults % FAULTS_LOGGED_PER == 0) {
+        log_at(LOG_WARN, "mcp", "the server broke the protocol",
+               LOG_SLICE("service", session->conf->name), LOG_TEXT("what", what),
+               LOG_INT("faults", session->faults));
+    }
+}
+
+static struct pending *find_call(const struct mcp_session *session, uint64_t id)
+{
+    struct pending *pending = id ? map_get_id(&session->core->by_id, id) : NULL;
+    return pending && pending->session == session ? pending : NULL;
+}
+
+/* ---- notifications ----------------------------------------------------------------------- */
+
+static void take_progress(struct mcp_session *session, struct slice params)
+{
+    int64_t token = 0;
+    struct pending *pending = pack_get_int(params, "progressToken", &token) && token > 0
+                                  ? find_call(session, (uint64_t)token)
+                                  : NULL;
+    if (!pending || !pending->wants_progress) {
+        session->dropped++;
+        return;
+    }
+    struct buf *part = &session->core->part;
+    buf_clear(part);
+    message_put_progress_params(params, part);
+    if (!part->overflow) {
+        pending->ops->progress(pending, buf_slice(part));
+    }
+}
+
+/* A log message names no request: it is passed on only where there is no doubt. */
+static void take_log(struct mcp_session *session, struct slice params, mcp_token token)
+{
+    struct pending *pending = NULL;
+    if (token) {
+        pending = find_call(session, token);
+    } else if (session->calls_sent == 1) {
+        list_each (link, &session->sent) {
+            struct pending *one = LIST_ITEM(link, struct pending, link);
+            if (one->is_call) {
+                pending = one;
+                break;
+            }
+        }
+    }
+    if (!pending || !pending->is_call || !params.ptr) {
+        session->dropped++;
+        return;
+    }
+    pending->ops->log(pending, params);
+}
+
+static void take_notification(struct mcp_session *session, const struct message *message,
+                              mcp_token token)
+{
+    if (slice_is(message->method, "notifications/progress")) {
+        take_progress(session, message->params);
+    } else if (slice_is(message->method, "notifications/message")) {
+        take_log(session, message->params, token);
+    } else if (slice_is(message->method, "notifications/tools/list_changed")) {
+        session_forget_catalog(session);
+    } else {
+        session->dropped++;
+    }
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+static void take_request(struct mcp_session *session, const struct message *message)
+{
+    struct buf *out = core_out(session->core);
+    if (slice_is(message->method, "ping")) {
+        message_put_empty_result(out, message->id);
+    } else {
+        /* No client capability is declared, so nothing else may be asked of us. */
+        session->dropped++;
+        message_put_refusal(out, message->id, JSONRPC_METHOD_NOT_FOUND, "Method not found");
+    }
+    if (!out->overflow) {
+        session_say(session, MCP_RESPONSE);
+    }
+}
+
+/* ---- messages ---------------------------------------------------------------------------- */
+
+/* On an exchange the fault is its request's, which is told when the exchange ends; elsewhere
+ * nobody knows whose answer that was. */
+static void take_rubbish(struct mcp_session *session, const char *what, mcp_token token)
+{
+    struct pending *pending = find_call(session, token);
+    if (pending) {
+        pending->fault = what;
+    }
+    note_fault(session, what);
+}
+
+static void take_one(struct mcp_session *session, const struct message *message,
+                     mcp_token token)
+{
+    switch (message->kind) {
+    case MESSAGE_RESULT:
+    case MESSAGE_ERROR:
+        session_take_answer(session, message, token);
+        break;
+    case MESSAGE_REQUEST:
+        take_request(session, message);
+        break;
+    case MESSAGE_NOTIFICATION:
+        take_notification(session, message, token);
+        break;
+    case MESSAGE_INVALID:
+        if (message->number && !message->method.ptr) {
+            session_take_answer(session, message, token);
+            break;
+        }
+        take_rubbish(session, message->fault, token);
+        break;
+    case MESSAGE_BATCH:
+        take_rubbish(session, "a batch of messages", token);
+        break;
+    }
+}
+
+static void take_batch(struct mcp_session *session, struct slice array, mcp_token token)
+{
+    struct pack cursor = pack_over(array);
+    struct pack_item head;
+    struct slice value;
+    struct message message;
+    if (!pack_next(&cursor, &head) || !head.count) {
+        take_rubbish(session, "an empty batch", token);
+        return;
+    }
+    for (uint32_t i = 0; i < head.count && pack_take(&cursor, &value); i++) {
+        message_read(value, &message);
+        take_one(session, &message, token);
+    }
+}
+
+void session_take_message(struct mcp_session *session, struct slice json, mcp_token token)
+{
+    struct mcp_core *core = session->core;
+    struct err err = {0};
+    struct message message;
+    buf_clear(&core->in);
+    if (json_to_pack(json, JSON_DEPTH_MAX, &core->in, &err) < 0) {
+        log_at(LOG_DEBUG, "mcp", "a message that could not be read",
+               LOG_SLICE("service", session->conf->name), LOG_TEXT("why", err.text));
+        take_rubbish(session,
+                     err.code == ERR_OVERLOADED
+                         ? "a message that is too long or nested too deep"
+                         : "a message that is no JSON",
+                     token);
+    } else {
+        message_read(buf_slice(&core->in), &message);
+        bool is_batch = message.kind == MESSAGE_BATCH && session->revision &&
+                        session->revision->has_batches;
+        if (is_batch) {
+            take_batch(session, message.params, token);
+        } else {
+            take_one(session, &message, token);
+        }
+    }
+    core_trim(core);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* pending.c - requests on their way: sent under our own ids, matched with answers, given up. */
+#include "mcp/pending.h"
+
+#include "base/log.h"
+#include "base/must.h"
+#include "mcp/detail.h"
+#include "mcp/session.h"
+#include "value/pack.h"
+
+void pending_init(struct pending *pending, const struct pending_ops *ops, size_t body_max)
+{
+    *pending = (struct pending){.ops = ops};
+    buf_init(&pending->body, body_max);
+}
+
+void pending_done(struct pending *pending)
+{
+    must(!pending->is_sent && !list_has(&pending->link));
+    buf_done(&pending->body);
+}
+
+void pending_unregister(struct pending *pending)
+{
+    if (!pending->is_sent) {
+        return;
+    }
+    struct mcp_session *session = pending->session;
+    (void)map_remove_id(&session->core->by_id, pending->id);
+    list_remove(&pending->link);
+    session->calls_sent -= pending->is_call;
+    pending->is_sent = false;
+}
+
+/* Keeps what was sent where the server may say that it never looked at it. */
+static int keep_body(struct mcp_session *session, struct pending *pending, struct slice json,
+                     struct failure *failure)
+{
+    if (!session->has_exchanges || !pending->body.max || pending->body.data == json.ptr) {
+        return 0;
+    }
+    buf_clear(&pending->body);
+    buf_put_slice(&pending->body, json);
+    if (pending->body.overflow) {
+        failure_set(failure, ERR_OVERLOADED, "the request is too long to be sent");
+        return -ERR_OVERLOADED;
+    }
+    return 0;
+}
+
+int session_send(struct mcp_session *session, struct pending *pending, uint64_t id,
+                 struct slice json, mono_us deadline, struct failure *failure)
+{
+    must(session->wire && !pending->is_sent && !list_has(&pending->link));
+    int r = keep_body(session, pending, json, failure);
+    if (r < 0) {
+        return r;
+    }
+    struct mcp_transport *transport = session->wire->transport;
+    r = transport->ops->send(transport, MCP_REQUEST, json, id, deadline, failure);
+    if (r < 0) {
+        return r;
+    }
+    pending->session = session;
+    pending->id = id;
+    pending->epoch = session->epoch;
+    pending->fault = NULL;
+    pending->is_sent = true;
+    session->calls_sent += pending->is_call;
+    list_append(&session->sent, &pending->link);
+    map_set_id(&session->core->by_id, id, pending);
+    return 0;
+}
+
+void session_forget(struct pending *pending, const char *reason)
+{
+    struct mcp_session *session = pending->session;
+    if (!pending->is_sent) {
+        list_remove(&pending->link);
+        return;
+    }
+    pending_unregister(pending);
+    if (!session->wire) {
+        return;
+    }
+    struct mcp_transport *transport = session->wire->transport;
+    if (pending != &session->hello) {
+        message_put_cancelled(core_out(session->core), pending->id, reason);
+        session_say(session, MCP_NOTIFICATION);
+    }
+    transport->ops->abandon(transport, pending->id);
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+static struct pending *find(const struct mcp_session *session, uint64_t id)
+{
+    struct pending *pending = id ? map_get_id(&session->core->by_id, id) : NULL;
+    return pending && pending->session == session ? pending : NULL;
+}
+
+static void fail_with_fault(struct pending *pending, const char *fault)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
+                "the server broke the protocol: it sent %s", fault);
+    pending_unregister(pending);
+    pending->ops->failed(pending, &failure, true);
+    failure_done(&failure);
+}
+
+/* The pending request that a response belongs to. On an exchange of its own only the answer to
+ * that exchange's request counts. */
+static struct pending *match(struct mcp_session *session, const struct message *message,
+                             mcp_token token)
+{
+    struct pending *pending = find(session, token ? token : message->number);
+    if (!pending) {
+        session->dropped++;
+        return NULL;
+    }
+    bool is_for_exchange = token && message->kind == MESSAGE_ERROR && !message->id.ptr;
+    if (pending->id != message->number && !is_for_exchange) {
+        session->faults++;
+        pending->fault = message->fault ? message->fault : "an answer to another id";
+        return NULL;
+    }
+    return pending;
+}
+
+void session_take_answer(struct mcp_session *session, const struct message *message,
+                         mcp_token token)
+{
+    struct pending *pending = match(session, message, token);
+    if (!pending) {
+        log_at(LOG_DEBUG, "mcp", "an answer that nobody waits for",
+               LOG_SLICE("service", session->conf->name), LOG_INT("id", message->number));
+        return;
+    }
+    if (message->kind == MESSAGE_INVALID) {
+        session->faults++;
+        fail_with_fault(pending, message->fault);
+        return;
+    }
+    if (pending->is_call) {
+        session->failures = 0;
+    }
+    pending_unregister(pending);
+    pending->ops->answered(pending, message);
+}
+
+/* ---- exchanges of HTTP ------------------------------------------------------------------- */
+
+static void renew(struct mcp_session *session, struct pending *pending)
+{
+    if (pending->was_resent) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_UNAVAILABLE,
+                    "the server forgot the session, and again the new one");
+        pending->ops->failed(pending, &failure, false);
+        failure_done(&failure);
+        return;
+    }
+    pending->was_resent = true;
+    if (session->state == SESSION_READY && pending->epoch != session->epoch) {
+        pending->ops->ready(
+            pending); /* it was sent under the old session; the new one stands */
+        return;
+    }
+    list_append(&session->waiting, &pending->link);
+    if (session->state == SESSION_READY) {
+        log_at(LOG_INFO, "mcp", "the server forgot the session, a new one is begun",
+               LOG_SLICE("service", session->conf->name));
+        session_set_state(session, SESSION_RENEWING, NULL);
+        handshake_start(session);
+    }
+}
+
+/* A wire that knows better says so in the details. */
+static bool was_sent(const struct failure *failure)
+{
+    struct slice value;
+    struct pack_item item;
+    if (!detail_find(failure, "request_sent", &value)) {
+        return true;
+    }
+    struct pack cursor = pack_over(value);
+    return !pack_next(&cursor, &item) || item.type != PACK_BOOL || item.b;
+}
+
+void session_exchange_ended(struct mcp_session *session, mcp_token token,
+                            const struct failure *failure, bool is_session_gone)
+{
+    struct pending *pending = find(session, token);
+    if (!pending) {
+        return; /* it has its answer, or nobody waits for it any more */
+    }
+    if (!failure && !is_session_gone) {
+        session->faults += !pending->fault;
+        fail_with_fault(pending, pending->fault ? pending->fault : "no answer to the request");
+        return;
+    }
+    pending_unregister(pending);
+    if (is_session_gone && pending != &session->hello) {
+        renew(session, pending);
+        return;
+    }
+    if (failure->code == ERR_TIMEOUT && pending != &session->hello) {
+        message_put_cancelled(core_out(session->core), pending->id, "timeout");
+        session_say(session, MCP_NOTIFICATION);
+    }
+    pending->ops->failed(pending, failure, was_sent(failure));
+}
+
+void session_resume(struct mcp_session *session)
+{
+    struct list_link *link;
+    while (session->state == SESSION_READY && (link = list_first(&session->waiting))) {
+        struct pending *pending = LIST_ITEM(link, struct pending, link);
+        list_remove(link);
+        pending->ops->ready(pending);
+    }
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* refusal.c - the failures that this room finds itself: what they say and what is in details. */
+#include "base/text.h"
+#include "mcp/detail.h"
+#include "mcp/room.h"
+#include "value/pack.h"
+
+void blame(const struct mcp_request *request, struct failure *failure)
+{
+    struct slice there;
+    if (!detail_find(failure, "service", &there)) {
+        failure_detail_str(failure, "service", request->seat->session.conf->name);
+    }
+    if (request->call_events && !detail_find(failure, "tool", &there)) {
+        failure_detail_str(failure, "tool", request->tool);
+    }
+}
+
+void refuse_unknown_tool(const struct mcp_request *request, struct failure *failure)
+{
+    const struct mcp_catalog *catalog = request->pending.session->catalog;
+    struct slice service = request->seat->session.conf->name;
+    struct slice best = {NULL, 0};
+    unsigned distance = TEXT_FAR;
+    for (size_t i = 0; i < catalog->count; i++) {
+        text_nearest(request->tool, catalog->tools[i].name, &best, &distance);
+    }
+    failure_set(failure, ERR_NOT_FOUND, "the service \"%.*s\" has no tool \"%.*s\"",
+                SLICE_ARG(service), SLICE_ARG(request->tool));
+    if (best.len) {
+        struct buf near;
+        buf_init(&near, FAILURE_DETAILS_BYTES);
+        pack_put_array(&near, 1);
+        pack_put_str(&near, best);
+        failure_detail_pack(failure, "near", buf_slice(&near));
+        buf_done(&near);
+        failure_suggest(failure, "Did you mean \"%.*s\"? `tools.list` gives all of them.",
+                        SLICE_ARG(best));
+    } else {
+        failure_suggest(failure, "Call `tools.list` for the tools of this service.");
+    }
+}
+
+void refuse_arguments(const struct mcp_request *request, const struct schema *schema,
+                      struct failure *failure)
+{
+    static const char empty_map = '\x80';
+    struct slice arguments =
+        request->arguments.len ? request->arguments : (struct slice){&empty_map, 1};
+    struct schema_faults faults = {0};
+    struct buf errors;
+    schema_explain(schema, arguments, "arguments", &faults);
+    const struct schema_fault *first = &faults.list[0];
+    failure_set(failure, ERR_VALIDATION_ERROR,
+                "the arguments do not fit the tool \"%.*s\": %s is to be %s, and is %s",
+                SLICE_ARG(request->tool), first->field, first->expected, first->received);
+    failure_detail_text(failure, "field", first->field);
+    failure_detail_text(failure, "expected", first->expected);
+    failure_detail_text(failure, "received", first->received);
+    buf_init(&errors, FAILURE_DETAILS_BYTES);
+    pack_put_array(&errors, faults.count);
+    for (unsigned i = 0; i < faults.count; i++) {
+        pack_put_map(&errors, 3);
+        pack_put_key_text(&errors, "field", faults.list[i].field);
+        pack_put_key_text(&errors, "expected", faults.list[i].expected);
+        pack_put_key_text(&errors, "received", faults.list[i].received);
+    }
+    if (!errors.overflow) {
+        failure_detail_pack(failure, "errors", buf_slice(&errors));
+    }
+    buf_done(&errors);
+}
+
+void refuse_timeout(const struct mcp_request *request, struct failure *failure)
+{
+    static const char *const missing[] = {
+        [STEP_QUEUED] = "got no place: as many calls as its limit allows were under way",
+        [STEP_START] = "was not ready",
+        [STEP_LIST] = "had not listed its tools",
+        [STEP_ANSWER] = "did not answer",
+        [STEP_TELL] = "did not answer",
+    };
+    struct loop *loop = request->seat->service->services->core.loop;
+    mono_us waited = loop_now(loop) - request->began;
+    failure_set(failure, ERR_TIMEOUT, "the service \"%.*s\" %s within %lld ms",
+                SLICE_ARG(request->seat->session.conf->name), missing[request->step],
+                (long long)(waited / 1000));
+}
+
+void refuse_back_off(const struct mcp_request *request, struct failure *failure)
+{
+    const struct mcp_session *session = request->pending.session;
+    const struct mcp_service *service = request->seat->service;
+    mono_us wait = session->not_before - loop_now(session->core->loop);
+    const struct failure *last = service->last_error;
+    failure_set(
+        failure, ERR_UNAVAILABLE,
+        "the service \"%.*s\" failed %u times in a row and is not started again so soon: "
+        "%.*s",
+        SLICE_ARG(session->conf->name), session->failures, last ? (int)last->message.len : 0,
+        last && last->message.data ? last->message.data : "");
+    failure->retry_after_ms = wait / 1000 + 1;
+    struct slice tail;
+    if (last && detail_find(last, "stderr_tail", &tail)) {
+        failure_detail_pack(failure, "stderr_tail", tail);
+    }
+}

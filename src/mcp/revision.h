@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * revision.h - the protocol revisions that we speak, as data (revision.def).
+ *
+ * Life: static, for ever.
+ */
+#ifndef MCP_REVISION_H
+#define MCP_REVISION_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+
+enum era { ERA_LEGACY };
+
+struct revision {
+    const char *name;
+    enum era era;
+    bool has_batches;
+};
+
+/* What `initialize` asks for: the newest that has a handshake. */
+const struct revision *revision_offered(void);
+
+/* NULL when we do not speak it. */
+const struct revision *revision_find(struct slice name);
+
+/* Appends "2025-11-25, 2025-06-18, ..." for messages. */
+void revision_put_names(struct buf *out);
+
+#endif

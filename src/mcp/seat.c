@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* seat.c - which session serves whom, and when a session that nobody uses goes. */
+#include "base/mem.h"
+#include "base/must.h"
+#include "mcp/room.h"
+
+#define SECOND ((mono_us)1000000)
+
+/* A stopped seat of a user or agent is forgotten after this time; a shared one never is. */
+#define SEAT_KEPT (60 * SECOND)
+
+static struct loop *loop_of(const struct seat *seat)
+{
+    return seat->session.core->loop;
+}
+
+/* ---- stopping ---------------------------------------------------------------------------- */
+
+void seat_stop(struct seat *seat, const char *reason, const struct failure *failure)
+{
+    seat->service->stop_reason = reason;
+    session_stop(&seat->session, failure);
+}
+
+static void stop_unused(struct seat *seat, const char *reason)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_UNAVAILABLE, "the connection was ended: %s", reason);
+    seat_stop(seat, reason, &failure);
+    failure_done(&failure);
+}
+
+/* Nobody finds it any more. */
+static void forget_key(struct seat *seat)
+{
+    struct mcp_service *service = seat->service;
+    if (seat->key) {
+        (void)map_remove(&service->by_key, (struct slice){seat->key, seat->key_len});
+    } else {
+        service->shared = NULL;
+    }
+    service->seat_count--;
+    service->in_state[seat->session.state]--;
+    seat->is_retired = true;
+    list_remove(&seat->link);
+    list_append(&service->retired, &seat->link);
+}
+
+static void go_away(struct seat *seat, const char *reason)
+{
+    struct mcp_service *service = seat->service;
+    struct mcp_services *services = service->services;
+    stop_unused(seat, reason);
+    list_remove(&seat->link);
+    list_append(&services->leavers, &seat->link);
+    loop_later(services->core.loop, &services->reap);
+    if (!service->is_removed) {
+        service_update_state(service, reason);
+    }
+}
+
+static void arm(struct seat *seat)
+{
+    const struct service_conf *conf = seat->session.conf;
+    if (loop_timer_is_set(&seat->idle_timer)) {
+        return;
+    }
+    bool is_stopped = seat->session.state == SESSION_STOPPED;
+    mono_us wait = conf->idle_stop_s ? conf->idle_stop_s * SECOND : SEAT_KEPT;
+    if (is_stopped ? seat->key != NULL : conf->idle_stop_s > 0) {
+        loop_timer_set(loop_of(seat), &seat->idle_timer, loop_now(loop_of(seat)) + wait);
+    }
+}
+
+static void idle_passed(void *arg)
+{
+    struct seat *seat = arg;
+    const struct service_conf *conf = seat->session.conf;
+    mono_us due =
+        seat->idle_since + (conf->idle_stop_s ? conf->idle_stop_s * SECOND : SEAT_KEPT);
+    if (seat->users) {
+        return; /* the last user's leaving sets it again */
+    }
+    if (due < seat->session.not_before) {
+        due = seat->session.not_before;
+    }
+    if (loop_now(loop_of(seat)) < due) {
+        loop_timer_set(loop_of(seat), &seat->idle_timer, due);
+        return;
+    }
+    if (seat->session.state != SESSION_STOPPED && conf->idle_stop_s) {
+        stop_unused(seat, "idle");
+    }
+    if (seat->key && seat->session.state == SESSION_STOPPED) {
+        forget_key(seat);
+        go_away(seat, "idle");
+    }
+}
+
+/* ---- the session's news ------------------------------------------------------------------ */
+
+static void changed(void *arg, struct mcp_session *session, enum session_state from,
+                    const struct failure *failure)
+{
+    struct mcp_service *service = arg;
+    struct seat *seat = LIST_ITEM(session, struct seat, session);
+    if (seat->is_retired) {
+        return;
+    }
+    service->in_state[from]--;
+    service->in_state[session->state]++;
+    if (failure) {
+        service_note_failure(service, failure);
+        service_update_state(service,
+                             from == SESSION_READY ? "ended by itself" : "could not start");
+    } else if (session->state == SESSION_STOPPED) {
+        service->has_failed = false;
+        service_update_state(service, service->stop_reason);
+    } else if (session->state == SESSION_READY) {
+        service->has_failed = false;
+        service_update_state(service, "ready");
+    } else {
+        service_update_state(service, "wanted by a call");
+    }
+    if (session->state == SESSION_STOPPED && !seat->users) {
+        arm(seat);
+    }
+}
+
+static void wire_leaving(void *arg)
+{
+    ((struct mcp_service *)arg)->wires_leaving++;
+}
+
+static void wire_ended(void *arg)
+{
+    struct mcp_service *service = arg;
+    service->wires_leaving--;
+    if (service->is_removed) {
+        loop_later(service->services->core.loop, &service->services->reap);
+    } else {
+        service_update_state(service, service->stop_reason);
+    }
+}
+
+static const struct session_events seat_events = {
+    .changed = changed, .wire_leaving = wire_leaving, .wire_ended = wire_ended};
+
+/* ---- finding and leaving ----------------------------------------------------------------- */
+
+static struct seat *seat_new(struct mcp_service *service, const struct mcp_identity *identity,
+                             struct slice key)
+{
+    static const struct slice nobody = {"", 0};
+    struct seat *seat = mem_new(sizeof *seat);
+    const struct mcp_identity known = {
+        .agent = service->by_agent ? identity->agent : nobody,
+        .user = service->by_user ? identity->user : nobody,
+    };
+    seat->service = service;
+    session_init(&seat->session, &service->services->core, service->conf, &known);
+    seat->session.events = &seat_events;
+    seat->session.arg = service;
+    loop_timer_init(&seat->idle_timer, idle_passed, seat);
+    if (key.ptr) {
+        seat->key = mem_dup(key);
+        seat->key_len = key.len;
+        map_set(&service->by_key, key, seat);
+    } else {
+        service->shared = seat;
+    }
+    list_append(&service->seats, &seat->link);
+    service->seat_count++;
+    service->in_state[SESSION_STOPPED]++;
+    return seat;
+}
+
+/* Seats in use are as many as there are requests; of the others no more than SEATS_MAX stay. */
+static void make_room(struct mcp_service *service)
+{
+    struct seat *oldest = NULL;
+    if (service->seat_count < SEATS_MAX) {
+        return;
+    }
+    list_each (link, &service->seats) {
+        struct seat *seat = LIST_ITEM(link, struct seat, link);
+        if (!seat->users && (!oldest || seat->idle_since < oldest->idle_since)) {
+            oldest = seat;
+        }
+    }
+    if (oldest) {
+        forget_key(oldest);
+        go_away(oldest, "too many users");
+    }
+}
+
+struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *identity)
+{
+    if (!service->by_user && !service->by_agent) {
+        return service->shared ? service->shared
+                               : seat_new(service, identity, (struct slice){NULL, 0});
+    }
+    struct buf *key = &service->services->core.part;
+    buf_clear(key);
+    if (service->by_user) {
+        buf_put_slice(key, identity->user);
+    }
+    buf_put_byte(key, 0);
+    if (service->by_agent) {
+        buf_put_slice(key, identity->agent);
+    }
+    must(!key->overflow);
+    struct seat *seat = map_get(&service->by_key, buf_slice(key));
+    if (!seat) {
+        make_room(service);
+        seat = seat_new(service, identity, buf_slice(key));
+    }
+    return seat;
+}
+
+void seat_use(struct seat *seat)
+{
+    seat->users++;
+}
+
+void seat_leave(struct seat *seat)
+{
+    must(seat->users > 0);
+    if (--seat->users) {
+        return;
+    }
+    seat->idle_since = loop_now(loop_of(seat));
+    if (seat->is_retired) {
+        go_away(seat, seat->service->stop_reason);
+    } else {
+        arm(seat);
+    }
+}
+
+void seat_retire(struct seat *seat)
+{
+    forget_key(seat);
+    if (!seat->users) {
+        go_away(seat, seat->service->stop_reason);
+    }
+}
+
+void seat_free(struct seat *seat)
+{
+    loop_timer_cancel(loop_of(seat), &seat->idle_timer);
+    session_done(&seat->session);
+    list_remove(&seat->link);
+    mem_free(seat->key);
+    mem_free(seat);
+}

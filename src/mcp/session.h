@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.h - one live conversation with one server, on behalf of one identity.
+ *
+ * It is started, shakes hands, sends requests, and is stopped; and may be started again. Who
+ * calls, how many at once, and what the operator sees is the service's.
+ *
+ * Owns:    its wire, its catalogue, copies of its identity, a reference to its configuration.
+ *          Pending requests belong to those who sent them; every one of them is told.
+ * Life:    session_init .. start/stop any number of times .. session_done when nothing is pending.
+ *          Events and answers come from the loop, but for failures of session_start and
+ *          session_send, which are returned.
+ */
+#ifndef MCP_SESSION_H
+#define MCP_SESSION_H
+
+#include "conf/service_conf.h"
+#include "mcp/core.h"
+#include "mcp/pending.h"
+#include "mcp/revision.h"
+#include "mcp/service.h"
+
+enum session_state {
+    SESSION_STOPPED,
+    SESSION_OPENING,   /* the wire is being made */
+    SESSION_HANDSHAKE, /* `initialize` and `initialized` */
+    SESSION_READY,
+    SESSION_RENEWING, /* the server forgot the session: a new handshake on the same wire */
+    SESSION_STATES
+};
+
+struct session_events {
+    /* After each change. `failure` says why where it is a bad one: it could not start, or ended
+     * by itself. */
+    void (*changed)(void *arg, struct mcp_session *session, enum session_state from,
+                    const struct failure *failure);
+    void (*wire_leaving)(void *arg); /* a wire is let go, and closes in order ... */
+    void (*wire_ended)(void *arg);   /* ... and has closed; also after session_done */
+};
+
+struct listing;
+
+struct mcp_session {
+    struct mcp_core *core;
+    struct service_conf *conf;
+    char *user, *agent;
+    const struct session_events *events; /* NULL: nobody listens */
+    void *arg;
+    struct wire *wire; /* NULL: stopped */
+    enum session_state state;
+    uint32_t epoch; /* counts handshakes */
+    const struct revision *revision;
+    const char *asked_version;
+    bool has_tools, tells_changes, has_exchanges;
+    char *server_name, *server_version;
+
+    struct list sent;     /* on their way or at the server, oldest first */
+    struct list waiting;  /* until READY */
+    struct list listers;  /* until the catalogue is fresh */
+    unsigned calls_sent;  /* is_call in `sent` */
+    struct pending hello; /* `initialize` */
+    struct loop_timer start_timer;
+    mono_us start_deadline;
+    mono_us ready_at;
+
+    struct mcp_catalog *catalog; /* NULL: never listed */
+    bool is_catalog_stale;
+    mono_us catalog_at;
+    struct listing *listing;
+    struct loop_timer relist_timer;
+    mono_us changes_since; /* when the window began in which `changes` are counted */
+    unsigned changes;
+
+    unsigned failures;  /* to start, or ends by itself, since an answer came */
+    mono_us not_before; /* no start before this: it failed too often */
+    uint64_t faults;    /* messages that broke the protocol */
+    uint64_t dropped;   /* messages that nobody waits for */
+};
+
+void session_init(struct mcp_session *session, struct mcp_core *core, struct service_conf *conf,
+                  const struct mcp_identity *identity);
+void session_done(struct mcp_session *session);
+
+/* From STOPPED. A failure is in *failure; nothing was changed but the count of failures. */
+int session_start(struct mcp_session *session, struct failure *failure);
+
+/* Closes the wire in order. What is pending fails with `failure`. */
+void session_stop(struct mcp_session *session, const struct failure *failure);
+
+/* Whether anybody waits for anything. */
+bool session_is_busy(const struct mcp_session *session);
+
+/* Wait for READY (starting is the caller's), or for the catalogue (READY, stale). */
+void session_await_ready(struct mcp_session *session, struct pending *pending);
+void session_await_catalog(struct mcp_session *session, struct pending *pending);
+static inline bool session_has_catalog(const struct mcp_session *session)
+{
+    return session->catalog && !session->is_catalog_stale;
+}
+/* The server may have other tools now. */
+void session_forget_catalog(struct mcp_session *session);
+
+/* Sends one request, built as `json` with the id from session_next_id. In READY only. */
+static inline uint64_t session_next_id(struct mcp_session *session)
+{
+    return ++session->core->last_id;
+}
+int session_send(struct mcp_session *session, struct pending *pending, uint64_t id,
+                 struct slice json, mono_us deadline, struct failure *failure);
+
+/* Nobody waits for it any more: takes it out, and tells the server if it has it. */
+void session_forget(struct pending *pending, const char *reason);
+
+/* ---- between the files of the session ----------------------------------------------------- */
+
+/* session.c */
+void session_set_state(struct mcp_session *session, enum session_state state,
+                       const struct failure *failure);
+void session_fail(struct mcp_session *session, const struct failure *failure);
+void session_became_ready(struct mcp_session *session);
+void session_limit_start(struct mcp_session *session);
+void session_say(struct mcp_session *session, enum mcp_message_kind kind);
+
+/* handshake.c */
+void handshake_init(struct mcp_session *session);
+void handshake_start(struct mcp_session *session);
+
+/* pending.c */
+void pending_register(struct mcp_session *session, struct pending *pending, uint64_t id);
+void pending_unregister(struct pending *pending);
+void session_exchange_ended(struct mcp_session *session, mcp_token token,
+                            const struct failure *failure, bool is_session_gone);
+void session_take_answer(struct mcp_session *session, const struct message *message,
+                         mcp_token token);
+void session_resume(struct mcp_session *session); /* READY: what waits goes on */
+
+/* notice.c: everything that comes in */
+void session_take_message(struct mcp_session *session, struct slice json, mcp_token token);
+
+/* listing.c */
+void listing_start(struct mcp_session *session);
+void listing_drop(struct mcp_session *session);
+
+#endif

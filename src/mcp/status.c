@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* status.c - one service as the operator sees it: the map of services.status. */
+#include "mcp/room.h"
+#include "value/pack.h"
+
+static const struct mcp_session *ready_session(const struct mcp_service *service)
+{
+    list_each (link, &service->seats) {
+        const struct seat *seat = LIST_ITEM(link, struct seat, link);
+        if (seat->session.state == SESSION_READY || seat->session.state == SESSION_RENEWING) {
+            return &seat->session;
+        }
+    }
+    return NULL;
+}
+
+static const struct mcp_catalog *newest_catalog(const struct mcp_service *service)
+{
+    const struct mcp_session *newest = NULL;
+    list_each (link, &service->seats) {
+        const struct seat *seat = LIST_ITEM(link, struct seat, link);
+        if (seat->session.catalog &&
+            (!newest || seat->session.catalog_at > newest->catalog_at)) {
+            newest = &seat->session;
+        }
+    }
+    return newest ? newest->catalog : NULL;
+}
+
+static void put_error(const struct failure *failure, struct buf *out)
+{
+    pack_put_text(out, "last_error");
+    pack_put_map(out, 3);
+    pack_put_key_text(out, "code", err_name(failure->code));
+    pack_put_key_str(out, "message", buf_slice(&failure->message));
+    pack_put_key_str(out, "suggestion", buf_slice(&failure->suggestion));
+}
+
+/* The count of pairs written. */
+static uint32_t put_session(const struct mcp_session *session, struct buf *out)
+{
+    const struct mcp_transport *transport = session->wire ? session->wire->transport : NULL;
+    uint32_t count = 0;
+    int64_t pid = transport && transport->ops->pid ? transport->ops->pid(transport) : 0;
+    if (pid) {
+        pack_put_key_int(out, "pid", pid);
+        count++;
+    }
+    if (session->revision) {
+        pack_put_key_text(out, "protocol", session->revision->name);
+        count++;
+    }
+    if (session->server_name) {
+        pack_put_text(out, "server");
+        pack_put_map(out, session->server_version ? 2 : 1);
+        pack_put_key_text(out, "name", session->server_name);
+        if (session->server_version) {
+            pack_put_key_text(out, "version", session->server_version);
+        }
+        count++;
+    }
+    return count;
+}
+
+static uint32_t put_counters(const struct mcp_service *service, struct buf *out)
+{
+    pack_put_key_int(out, "inflight", service->inflight);
+    pack_put_key_int(out, "calls", (int64_t)service->calls);
+    pack_put_key_int(out, "failures", (int64_t)service->failures);
+    pack_put_key_int(out, "restarts", (int64_t)service->restarts);
+    return 4;
+}
+
+void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
+{
+    const struct service_conf *conf = service->conf;
+    const struct mcp_session *session = ready_session(service);
+    const struct mcp_catalog *catalog = newest_catalog(service);
+    const unsigned *in = service->in_state;
+    char since[CLOCK_TEXT];
+    size_t opened = pack_open(out);
+    uint32_t count = 7;
+    clock_format(service->since, since);
+    pack_put_key_str(out, "name", conf->name);
+    pack_put_key_str(out, "title", conf->title);
+    pack_put_key_text(out, "transport", conf->transport == SERVICE_STDIO ? "stdio" : "http");
+    pack_put_key_bool(out, "enabled", conf->enabled);
+    pack_put_key_text(out, "state", mcp_state_name(service->state));
+    pack_put_key_text(out, "since", since);
+    pack_put_key_int(out, "sessions", in[SESSION_READY] + in[SESSION_RENEWING]);
+    if (service->reason) {
+        pack_put_key_text(out, "reason", service->reason);
+        count++;
+    }
+    if (service->last_error) {
+        put_error(service->last_error, out);
+        count++;
+    }
+    if (session) {
+        count += put_session(session, out);
+    }
+    if (catalog) {
+        pack_put_key_int(out, "tools", (int64_t)catalog->count);
+        count++;
+    }
+    count += put_counters(service, out);
+    pack_close_map(out, opened, count);
+}
