@@ -97,6 +97,7 @@ static void order_free(struct children *children, struct order *order)
         list_remove(&order->link);
         children->order_bytes -= order->len;
     }
+    mem_wipe(order->text, order->head.text_bytes); /* env may hold secrets */
     mem_free(order);
 }
 

@@ -472,6 +472,7 @@ static bool take_order(void)
         order.argc = 0; /* cut short: refused as no proper start */
     }
     carry_out(&order, fds);
+    explicit_bzero(helper.text, (size_t)len - sizeof order); /* env may hold secrets */
     return true;
 }
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* lines.c - cuts bytes into lines; knows nothing of where they come from or what they hold. */
+#include "mcp/lines.h"
+
+#include "base/err.h"
+
+#define KEPT_WHEN_IDLE 1024u
+
+void lines_init(struct lines *lines, size_t longest)
+{
+    *lines = (struct lines){.longest = longest};
+    buf_init(&lines->rest, longest + LINES_SCRATCH + 1);
+}
+
+void lines_done(struct lines *lines)
+{
+    buf_done(&lines->rest);
+}
+
+char *lines_room(struct lines *lines, char *scratch, size_t *ret_size)
+{
+    *ret_size = LINES_SCRATCH;
+    if (!lines->rest.len) {
+        return scratch;
+    }
+    return buf_reserve(&lines->rest, LINES_SCRATCH) ? lines->rest.data + lines->rest.len : NULL;
+}
+
+void lines_got(struct lines *lines, const char *room, size_t len)
+{
+    lines->at = room;
+    lines->end = room + len;
+    lines->searched = 0;
+    if (lines->rest.len) {
+        lines->at = lines->rest.data;
+        lines->searched = lines->rest.len;
+        lines->rest.len += len;
+    }
+}
+
+int lines_next(struct lines *lines, struct slice *ret)
+{
+    size_t left = (size_t)(lines->end - lines->at);
+    const char *from = lines->at + lines->searched;
+    const char *newline =
+        left > lines->searched ? memchr(from, '\n', left - lines->searched) : NULL;
+    size_t len = newline ? (size_t)(newline - lines->at) : left;
+    if (len > lines->longest) {
+        return -(int)ERR_EXTERNAL_TOOL_EXECUTION_FAILED;
+    }
+    lines->searched = newline ? 0 : left;
+    if (!newline) {
+        return 0;
+    }
+    *ret = (struct slice){lines->at, len};
+    lines->at = newline + 1;
+    return 1;
+}
+
+int lines_keep(struct lines *lines)
+{
+    size_t left = (size_t)(lines->end - lines->at);
+    if (lines->rest.len) {
+        buf_consume(&lines->rest, lines->rest.len - left);
+    } else {
+        buf_put(&lines->rest, lines->at, left);
+    }
+    lines->at = lines->end = NULL;
+    if (!lines->rest.len) {
+        buf_trim(&lines->rest, KEPT_WHEN_IDLE);
+    }
+    return lines->rest.overflow ? -(int)ERR_OVERLOADED : 0;
+}

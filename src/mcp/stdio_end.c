@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* stdio_end.c - says how a stdio server ended. */
+#include "mcp/stdio_end.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+static void describe_status(struct failure *failure, int status)
+{
+    if (WIFSIGNALED(status)) {
+        const char *name = sigdescr_np(WTERMSIG(status));
+        failure_set(failure, ERR_UNAVAILABLE, "the process was killed by signal %d (%s)",
+                    WTERMSIG(status), name ? name : "unknown");
+        failure_detail_int(failure, "signal", WTERMSIG(status));
+    } else {
+        failure_set(failure, ERR_UNAVAILABLE, "the process ended with status %d",
+                    WEXITSTATUS(status));
+        failure_detail_int(failure, "exit_status", WEXITSTATUS(status));
+    }
+}
+
+static void describe_breach(const struct stdio_end *end, struct failure *failure)
+{
+    switch (end->breach) {
+    case STDIO_LINE_TOO_LONG:
+        failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
+                    "the server wrote a line longer than %zu bytes, and was ended",
+                    end->longest);
+        break;
+    case STDIO_NO_MEMORY:
+        failure_set(failure, ERR_OVERLOADED,
+                    "no memory for a message of the server, which was ended");
+        break;
+    case STDIO_STDIN_CLOSED:
+        failure_set(failure, ERR_UNAVAILABLE,
+                    "the process closed its standard input, but did not end");
+        break;
+    default:
+        failure_set(failure, ERR_UNAVAILABLE,
+                    "the process closed its standard output, but did not end");
+        break;
+    }
+}
+
+void stdio_end_describe(const struct stdio_end *end, struct failure *failure)
+{
+    struct buf text;
+    bool is_ours = end->breach == STDIO_LINE_TOO_LONG || end->breach == STDIO_NO_MEMORY;
+    if (end->err) {
+        failure_set(failure, ERR_UNAVAILABLE, "%s", end->err->text);
+        if (end->err->code != ERR_UNAVAILABLE && end->err->code != ERR_OVERLOADED) {
+            failure->is_retryable = false;
+            failure_suggest(failure, "Install the program, or correct `command`, `args`, `env` "
+                                     "or `cwd` of this service.");
+        }
+    } else if (end->status && !is_ours) {
+        describe_status(failure, *end->status);
+    } else {
+        describe_breach(end, failure);
+    }
+    buf_init(&text, TAIL_TEXT_BYTES);
+    tail_put_text(end->tail, &text);
+    if (text.len) {
+        if (!end->err && !is_ours) {
+            failure_suggest(failure, "Read details.stderr_tail: the server's last words.");
+        }
+        failure_detail_str(failure, "stderr_tail", buf_slice(&text));
+    }
+    buf_done(&text);
+}
