@@ -162,8 +162,8 @@ void check_unknown(const struct check *check, struct slice key, const char *name
 
 /* ---- values ------------------------------------------------------------------------------ */
 
-static bool read_text(const struct check *check, struct slice value, bool is_secret,
-                      struct slice *ret)
+bool check_string(const struct check *check, struct slice value, bool is_secret,
+                  struct slice *ret)
 {
     struct pack cursor = pack_over(value);
     struct pack_item item;
@@ -171,26 +171,31 @@ static bool read_text(const struct check *check, struct slice value, bool is_sec
         check_mismatch(check, "a text", value, is_secret);
         return false;
     }
-    if (item.text.len == 0 || memchr(item.text.ptr, '\0', item.text.len)) {
-        check_fault(check, "%s must be a text that is not empty and holds no NUL", check->path);
+    if (item.text.len && memchr(item.text.ptr, '\0', item.text.len)) {
+        check_fault(check, "%s must not hold a NUL character", check->path);
         return false;
     }
     *ret = item.text;
     return true;
 }
 
-bool check_text(const struct check *check, struct slice value, struct slice *ret)
+bool check_text(const struct check *check, struct slice value, bool is_secret,
+                struct slice *ret)
 {
-    return read_text(check, value, false, ret);
-}
-
-bool check_secret(const struct check *check, struct slice value, struct slice *ret)
-{
-    return read_text(check, value, true, ret);
+    struct slice text;
+    if (!check_string(check, value, is_secret, &text)) {
+        return false;
+    }
+    if (text.len == 0) {
+        check_fault(check, "%s must not be empty", check->path);
+        return false;
+    }
+    *ret = text;
+    return true;
 }
 
 bool check_choice(const struct check *check, struct slice value, const char *choices,
-                  struct slice *ret)
+                  unsigned *ret_index)
 {
     struct pack cursor = pack_over(value);
     struct slice text = {NULL, 0};
@@ -199,14 +204,14 @@ bool check_choice(const struct check *check, struct slice value, const char *cho
     buf_init(&expected, EXPECT_BYTES);
     buf_put_text(&expected, "one of ");
     struct slice name;
-    const char *separator = "";
-    for (const char *names = choices; next_name(&names, &name); separator = ", ") {
+    unsigned index = 0;
+    for (const char *names = choices; next_name(&names, &name); index++) {
         if (is_text && slice_equal(name, text)) {
             buf_done(&expected);
-            *ret = name;
+            *ret_index = index;
             return true;
         }
-        buf_printf(&expected, "%s\"%.*s\"", separator, SLICE_ARG(name));
+        buf_printf(&expected, "%s\"%.*s\"", index ? ", " : "", SLICE_ARG(name));
     }
     check_mismatch(check, buf_text(&expected), value, false);
     buf_done(&expected);

@@ -46,12 +46,15 @@ void check_mismatch(const struct check *check, const char *expected, struct slic
  * "|". */
 void check_unknown(const struct check *check, struct slice key, const char *names);
 
-/* Each adds a fault and gives false when the value is not what it should be. Texts are not empty
- * and hold no NUL; `choices` are separated by "|". */
-bool check_text(const struct check *check, struct slice value, struct slice *ret);
-bool check_secret(const struct check *check, struct slice value, struct slice *ret);
-bool check_choice(const struct check *check, struct slice value, const char *choices,
+/* Each adds a fault and gives false when the value is not what it should be. No string holds a
+ * NUL, a text is not empty either; `choices` are separated by "|" and
+ * counted from 0. */
+bool check_string(const struct check *check, struct slice value, bool is_secret,
                   struct slice *ret);
+bool check_text(const struct check *check, struct slice value, bool is_secret,
+                struct slice *ret);
+bool check_choice(const struct check *check, struct slice value, const char *choices,
+                  unsigned *ret_index);
 bool check_int(const struct check *check, struct slice value, int64_t min, int64_t max,
                int64_t *ret);
 bool check_bool(const struct check *check, struct slice value, bool *ret);

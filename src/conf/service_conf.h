@@ -30,6 +30,14 @@ enum service_auth {
     SERVICE_AUTH_CLIENT_CREDENTIALS
 };
 
+/* Where an expanded value goes, which decides what it may hold and how ${user} is written. */
+enum template_place {
+    TEMPLATE_IN_HEADER,
+    TEMPLATE_IN_ENV,
+    TEMPLATE_IN_URL,
+    TEMPLATE_IN_PLAIN_URL /* http:// to any host, not only to this one */
+};
+
 /* A value in which ${env:NAME}, ${user} and ${agent} may stand, cut into pieces once. */
 struct template_piece {
     enum { TEMPLATE_TEXT, TEMPLATE_ENV, TEMPLATE_USER, TEMPLATE_AGENT } kind;
@@ -40,6 +48,7 @@ struct template
     struct slice source; /* as written: what services.get shows */
     struct template_piece *pieces;
     size_t count;
+    enum template_place place;
 };
 struct template_pair { /* header or environment variable */
     struct slice name;
@@ -73,12 +82,17 @@ struct service_conf {
     uint32_t concurrency; /* calls at once */
     struct slice *tags;
     size_t tag_count;
-    struct slice definition; /* as MessagePack map, as written (templates unexpanded): for
-                                services.get and to see what a reload changed */
+    bool needs_user, needs_agent;
+    struct slice definition; /* as MessagePack map, as written (templates unexpanded), literal
+                                secrets hidden: for services.get */
+    struct slice written;    /* the same with its secrets: only for service_conf_equal */
 };
 
 struct service_conf *service_conf_ref(struct service_conf *conf);
 struct service_conf *service_conf_unref(struct service_conf *conf); /* always NULL */
+
+/* Whether both say the same: what a reload leaves running. */
+bool service_conf_equal(const struct service_conf *a, const struct service_conf *b);
 
 /* Whether a value depends on who calls: then sessions cannot be shared wider than that. */
 bool service_conf_needs_user(const struct service_conf *conf);
@@ -87,8 +101,10 @@ bool service_conf_needs_agent(const struct service_conf *conf);
 /* Whether the credential that the service asks for is there for `user`. OAuth types: not yet. */
 bool service_conf_has_credentials(const struct service_conf *conf, struct slice user);
 
-/* Appends the expanded value; ERR_VALIDATION_ERROR when an environment variable is not set (its name, never a value) or
- * the result holds CR, LF or NUL. */
+/* Appends the expanded value. ERR_VALIDATION_ERROR, with the name of a variable but never a
+ * value, when an environment variable is not set, when a header would hold a control character
+ * or an environment variable a NUL, when the whole is no strict http(s) URL, or when ${user} or
+ * ${agent} would choose the host of a URL or leave its path segment. */
 int template_expand(const struct template *template, struct slice user, struct slice agent,
                     struct buf *out, struct err *reterr);
 

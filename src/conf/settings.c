@@ -88,6 +88,14 @@ static void set_text(struct settings *settings, const struct setting *setting,
     *text = mem_dup(value);
 }
 
+static struct slice nth_choice(const char *choices, unsigned n)
+{
+    while (n--) {
+        choices += strcspn(choices, "|") + 1;
+    }
+    return (struct slice){choices, strcspn(choices, "|")};
+}
+
 /* A path that bind(2) can take. */
 static bool check_socket(const struct check *check, struct slice path)
 {
@@ -108,17 +116,18 @@ static void read_setting(struct settings *settings, const struct setting *settin
                          const struct check *check, struct slice value)
 {
     struct slice text;
+    unsigned choice = 0;
     switch (setting->kind) {
     case SETTING_INT:
         (void)check_int(check, value, setting->min, setting->max, number_of(settings, setting));
         break;
     case SETTING_CHOICE:
-        if (check_choice(check, value, setting->choices, &text)) {
-            set_text(settings, setting, text);
+        if (check_choice(check, value, setting->choices, &choice)) {
+            set_text(settings, setting, nth_choice(setting->choices, choice));
         }
         break;
     case SETTING_TEXT:
-        if (check_text(check, value, &text) &&
+        if (check_text(check, value, false, &text) &&
             (strcmp(setting->path, "socket") != 0 || check_socket(check, text))) {
             set_text(settings, setting, text);
         }

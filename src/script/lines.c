@@ -218,6 +218,8 @@ struct walk {
     struct lexer lexer;
     struct token token; /* the one to look at */
     struct slice wanted;
+    lines_key_fn *each; /* told of each key; may be NULL */
+    void *arg;
     char path[WALK_PATH];
     int line; /* of the last key that is the wanted one: in Lua the last one counts */
     /* The longest beginning of the wanted path that was found. */
@@ -258,6 +260,9 @@ static size_t add_key(struct walk *walk, size_t at, struct slice key, unsigned p
 static void compare(struct walk *walk, size_t length, int line)
 {
     struct slice wanted = walk->wanted;
+    if (walk->each) {
+        walk->each(walk->arg, (struct slice){walk->path, length}, line);
+    }
     if (length > wanted.len || memcmp(walk->path, wanted.ptr, length) != 0) {
         return;
     }
@@ -475,6 +480,29 @@ static int find_line(struct slice source, struct slice path, bool is_json)
         line = find_word(start, last_key(path), 0, source.len);
     }
     return line ? line : walk.near_line;
+}
+
+static void each_key(struct slice source, bool is_json, lines_key_fn *each, void *arg)
+{
+    struct walk walk = {.lexer = {.source = source, .is_json = is_json, .line = 1},
+                        .each = each,
+                        .arg = arg};
+    if (is_json || find_returned(walk.lexer, &walk.lexer)) {
+        step(&walk);
+        if (opens_table(&walk)) {
+            walk_table(&walk);
+        }
+    }
+}
+
+void lines_each_lua_key(struct slice source, lines_key_fn *each, void *arg)
+{
+    each_key(source, false, each, arg);
+}
+
+void lines_each_json_key(struct slice source, lines_key_fn *each, void *arg)
+{
+    each_key(source, true, each, arg);
 }
 
 int lines_of_lua_key(struct slice source, struct slice path)

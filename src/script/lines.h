@@ -21,6 +21,11 @@ int lines_of_lua_key(struct slice source, struct slice path);
 /* Of a JSON document. */
 int lines_of_json_key(struct slice source, struct slice path);
 
+/* Every key written in the table, in order. */
+typedef void lines_key_fn(void *arg, struct slice path, int line);
+void lines_each_lua_key(struct slice source, lines_key_fn *each, void *arg);
+void lines_each_json_key(struct slice source, lines_key_fn *each, void *arg);
+
 /* The line (and the column in characters, from 1, if asked for) of a byte. */
 int lines_of_offset(struct slice source, size_t offset, int *ret_column);
 

@@ -4,7 +4,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "script/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,4 +157,14 @@ int source_line(const struct source *source, struct slice path)
 {
     struct slice text = buf_slice(&source->text);
     return source->is_json ? lines_of_json_key(text, path) : lines_of_lua_key(text, path);
+}
+
+void source_each_key(const struct source *source, lines_key_fn *each, void *arg)
+{
+    struct slice text = buf_slice(&source->text);
+    if (source->is_json) {
+        lines_each_json_key(text, each, arg);
+    } else {
+        lines_each_lua_key(text, each, arg);
+    }
 }

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "script/fault.h"
+#include "script/lines.h"
 
 #include <stdbool.h>
 
@@ -33,8 +34,9 @@ void source_of_text(const char *name, struct slice text, struct source *ret);
 
 void source_done(struct source *source);
 
-/* The line of a key (see lines.h). */
+/* The line of a key, or all keys (see lines.h). */
 int source_line(const struct source *source, struct slice path);
+void source_each_key(const struct source *source, lines_key_fn *each, void *arg);
 
 /* Makes one MessagePack value of the source. Lua runs in a fresh sandbox and must return one
  * table; JSON must be one object. -ERR_VALIDATION_ERROR with a fault that has the line. */

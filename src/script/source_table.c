@@ -88,22 +88,29 @@ static int read_lua(const struct source *source, struct buf *out, struct faults 
     return result;
 }
 
+/* "... byte N: what": the byte as a line and a column. */
+static int json_fault(const struct source *source, const struct err *err, struct faults *faults)
+{
+    const char *place = strstr(err->text, "byte ");
+    if (!place) {
+        faults_add(faults, source->file, 0, "%s", err->text);
+        return -ERR_VALIDATION_ERROR;
+    }
+    char *what;
+    int column = 0;
+    size_t offset = strtoul(place + 5, &what, 10);
+    int line = lines_of_offset(buf_slice(&source->text), offset, &column);
+    faults_add(faults, source->file, line, "column %d: JSON is wrong%s", column, what);
+    return -ERR_VALIDATION_ERROR;
+}
+
 static int read_json(const struct source *source, struct buf *out, struct faults *faults)
 {
     struct slice text = buf_slice(&source->text);
     size_t before = out->len;
     struct err err;
     if (json_to_pack(text, JSON_DEPTH_MAX / 2, out, &err) != 0) {
-        int line = 0;
-        int column = 0;
-        const char *offset = strstr(err.text, "byte ");
-        if (offset) {
-            line = lines_of_offset(text, strtoul(offset + 5, NULL, 10), &column);
-            faults_add(faults, source->file, line, "column %d: %s", column, err.text);
-        } else {
-            faults_add(faults, source->file, 0, "%s", err.text);
-        }
-        return -ERR_VALIDATION_ERROR;
+        return json_fault(source, &err, faults);
     }
     struct slice value = {out->data + before, out->len - before};
     if (pack_peek(pack_over(value)) != PACK_MAP) {

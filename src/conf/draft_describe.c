@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * draft_describe.c - the definition of a service as it may be shown: templates as written, and
+ * no secret that somebody wrote into the file itself.
+ */
+#include "conf/draft.h"
+
+#include "conf/template.h"
+#include "value/pack.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define HIDDEN "(hidden)"
+
+static const char *const keys[KEY_COUNT] = {
+#define KEY(name, transport, form, value, text) [KEY_##name] = #name,
+#define LATER(name)
+#define AUTH(name, types, secret, text)
+#include "conf/service.def"
+#undef KEY
+#undef AUTH
+};
+
+static bool is_secret_auth(struct slice key)
+{
+    static const struct {
+        const char *name;
+        bool is_secret;
+    } rows[] = {
+#define KEY(name, transport, form, value, text)
+#define AUTH(name, types, secret, text) {#name, secret},
+#include "conf/service.def"
+#undef KEY
+#undef LATER
+#undef AUTH
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (slice_is(key, rows[i].name)) {
+            return rows[i].is_secret;
+        }
+    }
+    return true;
+}
+
+/* By the words that such names hold everywhere: API_KEY, GITHUB_TOKEN, Authorization, Cookie. */
+static bool is_secret_name(struct slice name)
+{
+    static const char *const words[] = {"key",  "token",  "secret",  "pass",    "auth",
+                                        "cred", "cookie", "private", "session", "sign"};
+    for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+        size_t length = strlen(words[w]);
+        for (size_t i = 0; i + length <= name.len; i++) {
+            if (strncasecmp(name.ptr + i, words[w], length) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Only templates: nothing of the text is the secret itself. */
+static bool is_written_out(struct draft *draft, struct slice value)
+{
+    struct pack cursor = pack_over(value);
+    struct slice text;
+    struct template template;
+    struct err err;
+    return !pack_next_text(&cursor, &text) ||
+           template_parse(text, TEMPLATE_IN_ENV, &draft->conf->arena, &template, &err) != 0 ||
+           template_has_text(&template);
+}
+
+static void put_pairs(struct draft *draft, struct slice map, bool is_auth, struct buf *out)
+{
+    struct pack cursor = pack_over(map);
+    struct pack_item item;
+    struct slice key;
+    struct slice value;
+    (void)pack_next(&cursor, &item);
+    pack_put_map(out, check_count(map));
+    while (pack_next_text(&cursor, &key) && pack_take(&cursor, &value)) {
+        bool is_secret = is_auth ? is_secret_auth(key) : is_secret_name(key);
+        pack_put_str(out, key);
+        if (is_secret && is_written_out(draft, value)) {
+            pack_put_text(out, HIDDEN);
+        } else {
+            buf_put_slice(out, value);
+        }
+    }
+}
+
+static void put_definition(struct draft *draft, bool with_secrets, struct buf *out)
+{
+    uint32_t count = 0;
+    for (int i = 0; i < KEY_COUNT; i++) {
+        count += draft->raw[i].ptr != NULL;
+    }
+    pack_put_map(out, count);
+    for (int i = 0; i < KEY_COUNT; i++) {
+        if (!draft->raw[i].ptr) {
+            continue;
+        }
+        pack_put_text(out, keys[i]);
+        if (!with_secrets && (i == KEY_env || i == KEY_headers || i == KEY_auth)) {
+            put_pairs(draft, draft->raw[i], i == KEY_auth, out);
+        } else {
+            buf_put_slice(out, draft->raw[i]);
+        }
+    }
+}
+
+static void keep(struct draft *draft, bool with_secrets, struct slice *ret)
+{
+    struct buf out;
+    buf_init(&out, draft->conf->arena.ceiling);
+    put_definition(draft, with_secrets, &out);
+    if (out.overflow) {
+        check_fault(draft->check, "%s: the service is too large", draft->check->path);
+    } else {
+        (void)draft_keep(draft, buf_slice(&out), ret);
+    }
+    if (out.data) {
+        mem_wipe(out.data, out.len);
+    }
+    buf_done(&out);
+}
+
+void draft_describe(struct draft *draft)
+{
+    keep(draft, true, &draft->conf->written);
+    keep(draft, false, &draft->conf->definition);
+}

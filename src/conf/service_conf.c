@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* service_conf.c - the configuration of one service once it is read: references and questions. */
+#include "conf/service_conf.h"
+
+#include "base/must.h"
+#include "conf/template.h"
+
+struct service_conf *service_conf_ref(struct service_conf *conf)
+{
+    must(conf->references > 0);
+    conf->references++;
+    return conf;
+}
+
+struct service_conf *service_conf_unref(struct service_conf *conf)
+{
+    if (conf) {
+        must(conf->references > 0);
+        if (--conf->references == 0) {
+            arena_done(&conf->arena);
+            mem_free(conf);
+        }
+    }
+    return NULL;
+}
+
+/* The line is not part of it: a comment added above changes no service. */
+bool service_conf_equal(const struct service_conf *a, const struct service_conf *b)
+{
+    return slice_equal(a->name, b->name) && slice_equal(a->written, b->written);
+}
+
+bool service_conf_needs_user(const struct service_conf *conf)
+{
+    return conf->needs_user;
+}
+
+bool service_conf_needs_agent(const struct service_conf *conf)
+{
+    return conf->needs_agent;
+}
+
+bool service_conf_has_credentials(const struct service_conf *conf, struct slice user)
+{
+    switch (conf->auth) {
+    case SERVICE_AUTH_NONE:
+        return true;
+    case SERVICE_AUTH_BEARER:
+    case SERVICE_AUTH_API_KEY:
+    case SERVICE_AUTH_BASIC:
+        return template_has_env(&conf->auth_token) &&
+               (user.len > 0 || !template_has_user(&conf->auth_token));
+    case SERVICE_AUTH_OAUTH:
+    case SERVICE_AUTH_CLIENT_CREDENTIALS:
+        break;
+    }
+    return false;
+}
