@@ -82,6 +82,7 @@ struct http_request {
     bool may_repeat;              /* on a new connection, when a kept one died unanswered */
 };
 
+/* A static table. */
 struct http_events {
     /* Status and headers of the answer are there; before the first byte of its body, or just
      * before `done` when it has none. May be NULL. */
@@ -106,7 +107,8 @@ int64_t http_content_length(const struct http_exchange *exchange); /* -1: not sa
 /* Moves the deadline of an exchange under way. */
 void http_set_deadline(struct http_exchange *exchange, mono_us deadline);
 
-/* Appends `url` without user info, query and fragment; "(not a URL)" if it is none. */
-void http_put_url(struct buf *out, struct slice url);
+/* Appends `url`, which may be relative to the target's (NULL: must not), without user info, query
+ * and fragment; "(not a URL)" if it is none. */
+void http_put_url(struct buf *out, const struct http_target *base, struct slice url);
 
 #endif

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http.c - curl's multi interface on the loop, and the stages of an exchange.
+ *
+ * Curl must not be called from its own callbacks, and body events run inside them: so a start
+ * only queues, and a cancel made there takes effect when curl has returned.
+ */
+#include "loop/http.h"
+
+#include "base/mem.h"
+#include "base/must.h"
+#include "loop/http_internal.h"
+
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Rounds of curl in one turn while it goes on asking for another at once. */
+#define KICKS_MAX 16u
+
+struct http_socket {
+    struct loop_io io;
+    struct http *http;
+    const struct http_target *target; /* that opened it */
+    /* Curl tells when it closes this one. Not so with what is still connecting, and with the
+     * pipes of its resolver: they are gone when it does not watch them any more. */
+    bool is_established;
+    bool is_parked; /* curl does not watch it: kept registered for the next exchange */
+};
+
+static void act(struct http *http, curl_socket_t fd, int events);
+
+/* ---- sockets ---------------------------------------------------------------------------- */
+
+/* A connection that is in nobody's use becomes readable when the server closes it. Curl looks
+ * before it uses one again; until then the loop must not be woken by it. */
+static void socket_ready(void *arg, unsigned events)
+{
+    struct http_socket *socket = arg;
+    if (socket->is_parked) {
+        loop_io_want(&socket->io, 0);
+        return;
+    }
+    socket->http->kicks = 0;
+    act(socket->http, socket->io.fd,
+        (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
+            (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static struct http_socket *find_socket(const struct http *http, curl_socket_t fd)
+{
+    return fd >= 0 && (size_t)fd < http->socket_cap ? http->sockets[fd] : NULL;
+}
+
+static void remove_socket(struct http *http, struct http_socket *socket)
+{
+    if (socket) {
+        http->sockets[socket->io.fd] = NULL;
+        loop_io_done(&socket->io);
+        mem_free(socket);
+    }
+}
+
+static struct http_socket *add_socket(struct http *http, curl_socket_t fd)
+{
+    if ((size_t)fd >= http->socket_cap) {
+        size_t cap = ((size_t)fd + 64) & ~(size_t)63;
+        struct http_socket **sockets = mem_resize(http->sockets, cap * sizeof(void *));
+        if (!sockets) {
+            return NULL;
+        }
+        memset(sockets + http->socket_cap, 0, (cap - http->socket_cap) * sizeof(void *));
+        http->sockets = sockets;
+        http->socket_cap = cap;
+    }
+    remove_socket(http, http->sockets[fd]); /* of a connection that failed unwatched */
+    struct http_socket *socket = mem_new(sizeof *socket);
+    socket->http = http;
+    loop_io_init(&socket->io, http->loop, fd, socket_ready, socket);
+    http->sockets[fd] = socket;
+    return socket;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *per_socket)
+{
+    struct http *http = arg;
+    struct http_socket *socket = find_socket(http, fd);
+    (void)easy;
+    (void)per_socket;
+    if (what == CURL_POLL_REMOVE) {
+        if (socket && socket->is_established) {
+            socket->is_parked = true;
+        } else {
+            remove_socket(http, socket);
+        }
+        return 0;
+    }
+    if (!socket) {
+        socket = add_socket(http, fd);
+    }
+    if (!socket) {
+        return -1;
+    }
+    socket->is_parked = false;
+    loop_io_want(&socket->io, (what & CURL_POLL_IN ? LOOP_READ : 0) |
+                                  (what & CURL_POLL_OUT ? LOOP_WRITE : 0));
+    return 0;
+}
+
+curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose,
+                                  struct curl_sockaddr *address)
+{
+    struct http_exchange *exchange = arg;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                    address->protocol);
+    if (fd < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    struct http_socket *socket = add_socket(exchange->target->http, fd);
+    if (!socket) {
+        (void)close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    socket->target = exchange->target;
+    exchange->is_connecting = true;
+    return fd;
+}
+
+static bool has_local_port(int fd, int port)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
+    socklen_t length = sizeof address;
+    if (getsockname(fd, &address.any, &length) != 0) {
+        return false;
+    }
+    return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port
+                                                  : address.v6.sin6_port) == port;
+}
+
+/* Of the sockets that an exchange opened, curl says only by the port which one it goes on with. */
+static void note_established(const struct http_exchange *exchange, int local_port)
+{
+    const struct http *http = exchange->target->http;
+    for (size_t fd = 0; fd < http->socket_cap; fd++) {
+        struct http_socket *socket = http->sockets[fd];
+        if (socket && socket->target == exchange->target && !socket->is_established &&
+            has_local_port((int)fd, local_port)) {
+            socket->is_established = true;
+        }
+    }
+}
+
+int http_on_close_socket(void *arg, curl_socket_t fd)
+{
+    struct http *http = arg;
+    remove_socket(http, find_socket(http, fd));
+    return close(fd);
+}
+
+/* The server is told at once that kept connections of a target are not used any more; curl drops
+ * them when it next looks through its cache. */
+void http_forget_target(struct http *http, const struct http_target *target)
+{
+    for (size_t fd = 0; fd < http->socket_cap; fd++) {
+        struct http_socket *socket = http->sockets[fd];
+        if (socket && socket->target == target) {
+            socket->target = NULL;
+            if (socket->is_parked) {
+                loop_io_want(&socket->io, 0);
+                (void)shutdown((int)fd, SHUT_RDWR);
+            }
+        }
+    }
+}
+
+/* ---- curl's timer ----------------------------------------------------------------------- */
+
+static void set_timer(struct http *http, long ms)
+{
+    http->must_act = false;
+    if (ms < 0) {
+        loop_timer_cancel(http->loop, &http->timer);
+    } else if (ms == 0 && http->kicks < KICKS_MAX) {
+        http->must_act = true;
+        loop_later(http->loop, &http->kick);
+    } else {
+        /* A little late rather than early: curl ignores a timer that comes early. */
+        loop_timer_set(http->loop, &http->timer, loop_now(http->loop) + ms * 1000 + 1000);
+    }
+}
+
+static int on_timer(CURLM *multi, long ms, void *arg)
+{
+    (void)multi;
+    set_timer(arg, ms);
+    return 0;
+}
+
+static void timer_fired(void *arg)
+{
+    struct http *http = arg;
+    long ms = -1;
+    http->kicks = 0;
+    act(http, CURL_SOCKET_TIMEOUT, 0);
+    /* If it was early after all, curl does not ask for the same time again. */
+    if (!loop_timer_is_set(&http->timer) && !http->must_act) {
+        (void)curl_multi_timeout(http->multi, &ms);
+        set_timer(http, ms);
+    }
+}
+
+/* ---- the end of an exchange ------------------------------------------------------------- */
+
+static void to_start(struct http_exchange *exchange)
+{
+    struct http_target *target = exchange->target;
+    struct http *http = target->http;
+    if (!exchange->is_urgent) {
+        exchange->is_counted = true;
+        target->busy++;
+    }
+    exchange->stage = HTTP_STARTING;
+    http->kicks = 0;
+    list_append(&http->starting, &exchange->queue);
+    loop_later(http->loop, &http->kick);
+}
+
+static void start_waiting(struct http_target *target)
+{
+    struct list_link *link;
+    while (!target->is_held && target->busy < target->concurrency &&
+           (link = list_first(&target->waiting))) {
+        list_remove(link);
+        target->waiting_count--;
+        to_start(LIST_ITEM(link, struct http_exchange, queue));
+    }
+}
+
+/* Takes an exchange out of wherever its stage has it. Not inside curl. */
+static void detach(struct http_exchange *exchange)
+{
+    struct http_target *target = exchange->target;
+    loop_timer_cancel(target->http->loop, &exchange->timer);
+    list_remove(&exchange->queue);
+    if (exchange->stage == HTTP_WAITING) {
+        target->waiting_count--;
+    } else if (exchange->stage == HTTP_ACTIVE || exchange->stage == HTTP_DEAD) {
+        (void)curl_multi_remove_handle(target->http->multi, exchange->easy);
+    }
+    exchange->stage = HTTP_ENDING;
+    if (exchange->is_counted) {
+        exchange->is_counted = false;
+        target->busy--;
+        start_waiting(target);
+    }
+}
+
+/* False when the exchange was cancelled in the event. */
+static bool give_head(struct http_exchange *exchange)
+{
+    long status = 0;
+    if (!exchange->has_head) {
+        exchange->has_head = true;
+        if (exchange->events->head) {
+            (void)curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+            exchange->events->head(exchange->arg, exchange, (int)status);
+        }
+    }
+    return !exchange->is_cancelled;
+}
+
+/* `failure` is cleared. */
+static void end(struct http_exchange *exchange, struct failure *failure, bool was_sent)
+{
+    detach(exchange);
+    if (!exchange->is_cancelled && (failure || give_head(exchange))) {
+        exchange->is_cancelled = true;
+        exchange->events->done(exchange->arg, failure, was_sent);
+    }
+    if (failure) {
+        failure_done(failure);
+    }
+    http_recycle(exchange);
+}
+
+static void end_by_curl(struct http_exchange *exchange, CURLcode code)
+{
+    if (code == CURLE_OK) {
+        end(exchange, NULL, true);
+        return;
+    }
+    struct failure failure = {0};
+    bool was_sent = http_was_sent(exchange);
+    http_explain(&failure, exchange, code, was_sent);
+    end(exchange, &failure, was_sent);
+}
+
+void http_on_exchange_timer(void *arg)
+{
+    struct http_exchange *exchange = arg;
+    struct loop *loop = exchange->target->http->loop;
+    if (exchange->tries && loop_now(loop) < exchange->deadline) {
+        if (exchange->deadline != MONO_NEVER) { /* connected: only the deadline counts now */
+            loop_timer_set(loop, &exchange->timer, exchange->deadline);
+        }
+        return;
+    }
+    struct failure failure = {0};
+    bool was_sent = http_was_sent(exchange);
+    http_explain_timeout(&failure, exchange, was_sent);
+    end(exchange, &failure, was_sent);
+}
+
+/* ---- running curl ----------------------------------------------------------------------- */
+
+static void read_results(struct http *http)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(http->multi, &left))) {
+        char *exchange = NULL;
+        CURLcode code = message->data.result; /* gone with the handle */
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
+        end_by_curl((struct http_exchange *)(void *)exchange, code);
+        if (!left) {
+            break;
+        }
+    }
+}
+
+static void act(struct http *http, curl_socket_t fd, int events)
+{
+    int running;
+    struct list_link *link;
+    http->is_in_curl = true;
+    (void)curl_multi_socket_action(http->multi, fd, events, &running);
+    http->is_in_curl = false;
+    while ((link = list_first(&http->dead))) {
+        struct http_exchange *exchange = LIST_ITEM(link, struct http_exchange, queue);
+        detach(exchange);
+        http_recycle(exchange);
+    }
+    read_results(http);
+}
+
+static void start_now(struct http_exchange *exchange)
+{
+    struct http_target *target = exchange->target;
+    struct http *http = target->http;
+    mono_us limit = loop_now(http->loop) + target->connect_timeout;
+    list_remove(&exchange->queue);
+    if (!http_prepare(exchange) ||
+        curl_multi_add_handle(http->multi, exchange->easy) != CURLM_OK) {
+        end_by_curl(exchange, CURLE_OUT_OF_MEMORY);
+        return;
+    }
+    exchange->stage = HTTP_ACTIVE;
+    loop_timer_set(http->loop, &exchange->timer,
+                   exchange->deadline < limit ? exchange->deadline : limit);
+}
+
+static void kick(void *arg)
+{
+    struct http *http = arg;
+    struct list_link *link;
+    while ((link = list_first(&http->starting))) {
+        start_now(LIST_ITEM(link, struct http_exchange, queue));
+    }
+    if (http->must_act) {
+        http->must_act = false;
+        http->kicks++;
+        act(http, CURL_SOCKET_TIMEOUT, 0);
+    }
+}
+
+size_t http_on_header(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct http_exchange *exchange = arg;
+    size_t length = size * count;
+    (void)bytes;
+    exchange->head_bytes += length;
+    if (exchange->head_bytes > HTTP_HEAD_BYTES) {
+        exchange->refusal = HTTP_HEAD_TOO_LONG;
+        return 0;
+    }
+    return exchange->is_cancelled ? 0 : length;
+}
+
+size_t http_on_body(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct http_exchange *exchange = arg;
+    size_t length = size * count;
+    if (exchange->is_cancelled || !give_head(exchange)) {
+        return 0;
+    }
+    exchange->body_bytes += length;
+    if (exchange->body_max && exchange->body_bytes > exchange->body_max) {
+        exchange->refusal = HTTP_BODY_TOO_LONG;
+        return 0;
+    }
+    exchange->events->body(exchange->arg, (struct slice){bytes, length});
+    return exchange->is_cancelled ? 0 : length;
+}
+
+/* Curl sends a request a second time when a kept connection dies before the first byte of an answer. The
+ * server may have carried it out: whoever wants that says so. */
+int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int local_port)
+{
+    struct http_exchange *exchange = arg;
+    (void)peer;
+    (void)local;
+    (void)peer_port;
+    if (exchange->is_connecting) {
+        exchange->is_connecting = false;
+        note_established(exchange, local_port);
+    }
+    if (exchange->tries++ && !exchange->may_repeat && http_was_sent(exchange)) {
+        exchange->refusal = HTTP_NO_REPEAT;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    return CURL_PREREQFUNC_OK;
+}
+
+/* ---- the interface ---------------------------------------------------------------------- */
+
+struct http *http_new(struct loop *loop)
+{
+    struct http *http = mem_new(sizeof *http);
+    struct rlimit files = {.rlim_cur = 0};
+    long connections = HTTP_CONNECTIONS_MAX;
+    must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    http->loop = loop;
+    http->multi = curl_multi_init();
+    must(http->multi != NULL);
+    loop_timer_init(&http->timer, timer_fired, http);
+    loop_timer_init(&http->sweep, http_sweep, http);
+    loop_task_init(&http->kick, kick, http);
+    list_init(&http->starting);
+    list_init(&http->dead);
+    list_init(&http->targets);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 4 < HTTP_CONNECTIONS_MAX) {
+        connections = (long)(files.rlim_cur / 4);
+    }
+    must(curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+         curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
+         curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+         curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
+         curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
+         curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, connections) == CURLM_OK);
+    return http;
+}
+
+void http_free(struct http *http)
+{
+    if (!http) {
+        return;
+    }
+    must(!http->is_in_curl && list_is_empty(&http->targets));
+    (void)curl_multi_cleanup(http->multi); /* closes what is kept: callbacks still run */
+    loop_timer_cancel(http->loop, &http->timer);
+    loop_timer_cancel(http->loop, &http->sweep);
+    loop_task_cancel(&http->kick);
+    for (size_t fd = 0; fd < http->socket_cap; fd++) {
+        remove_socket(http, http->sockets[fd]);
+    }
+    mem_free(http->sockets);
+    mem_free(http);
+    curl_global_cleanup();
+}
+
+int http_start(struct http_target *target, const struct http_request *request,
+               const struct http_events *events, void *arg, struct http_exchange **ret,
+               struct err *reterr)
+{
+    bool may_start =
+        request->is_urgent || (!target->is_held && target->busy < target->concurrency);
+    if (!may_start && target->waiting_count >= HTTP_WAITING_MAX) {
+        return err_set(reterr, ERR_OVERLOADED, "%u requests wait for %s already",
+                       target->waiting_count, target->name);
+    }
+    struct http_exchange *exchange = http_take(target);
+    buf_put_slice(&exchange->body, request->body);
+    if (exchange->body.overflow) {
+        http_recycle(exchange);
+        return err_set(reterr, ERR_OVERLOADED, "no memory for a request of %zu bytes to %s",
+                       request->body.len, target->name);
+    }
+    exchange->events = events;
+    exchange->arg = arg;
+    exchange->headers = http_headers_ref(request->headers);
+    exchange->method = request->method;
+    exchange->body_max = request->body_max;
+    exchange->deadline = request->deadline;
+    exchange->is_urgent = request->is_urgent;
+    exchange->may_repeat = request->may_repeat;
+    if (may_start) {
+        to_start(exchange);
+    } else {
+        exchange->stage = HTTP_WAITING;
+        target->waiting_count++;
+        list_append(&target->waiting, &exchange->queue);
+    }
+    if (exchange->deadline != MONO_NEVER) {
+        loop_timer_set(target->http->loop, &exchange->timer, exchange->deadline);
+    }
+    *ret = exchange;
+    return 0;
+}
+
+void http_cancel(struct http_exchange *exchange)
+{
+    struct http *http = exchange->target->http;
+    if (exchange->is_cancelled) {
+        return;
+    }
+    exchange->is_cancelled = true;
+    if (exchange->stage == HTTP_ACTIVE && http->is_in_curl) {
+        exchange->stage = HTTP_DEAD;
+        loop_timer_cancel(http->loop, &exchange->timer);
+        list_append(&http->dead, &exchange->queue);
+    } else if (exchange->stage != HTTP_ENDING) {
+        detach(exchange);
+        http_recycle(exchange);
+    }
+}
+
+void http_set_deadline(struct http_exchange *exchange, mono_us deadline)
+{
+    struct loop *loop = exchange->target->http->loop;
+    exchange->deadline = deadline;
+    if (deadline != MONO_NEVER && exchange->stage != HTTP_ENDING && !exchange->is_cancelled &&
+        (exchange->tries || !loop_timer_is_set(&exchange->timer) ||
+         deadline < exchange->timer.when)) {
+        loop_timer_set(loop, &exchange->timer, deadline);
+    }
+}
+
+void http_target_hold(struct http_target *target, bool is_held)
+{
+    target->is_held = is_held;
+    start_waiting(target);
+}
+
+bool http_header(const struct http_exchange *exchange, const char *name, struct slice *ret)
+{
+    struct curl_header *header;
+    if (!exchange->easy ||
+        curl_easy_header(exchange->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) {
+        return false;
+    }
+    *ret = slice_of(header->value);
+    return true;
+}
+
+int64_t http_content_length(const struct http_exchange *exchange)
+{
+    curl_off_t length = -1;
+    (void)curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    return length;
+}

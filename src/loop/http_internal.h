@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_internal.h - what the files of loop/http share.
+ *
+ * http.c runs curl on the loop and leads exchanges through their stages; http_target.c prepares
+ * handles and headers; http_failure.c finds words for what went wrong.
+ */
+#ifndef LOOP_HTTP_INTERNAL_H
+#define LOOP_HTTP_INTERNAL_H
+
+#include "base/list.h"
+#include "loop/http.h"
+
+#include <curl/curl.h>
+
+#define HTTP_HEAD_BYTES      65536u /* header lines of one answer, interim ones included */
+#define HTTP_CONCURRENCY     16u
+#define HTTP_CONNECT_MS      10000u
+#define HTTP_WAITING_MAX     4096u /* exchanges of one target that wait for a place */
+#define HTTP_CONNECTIONS_MAX 1024u /* kept open, unless descriptors are few */
+#define HTTP_SWEEP_US        10000000
+
+struct http {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer timer; /* curl's */
+    struct loop_task kick;   /* runs what is in `starting`, and curl if its timer is zero */
+    struct list starting;    /* exchanges on their way to curl */
+    struct list dead;        /* cancelled while curl was on the stack */
+    struct list targets;
+    struct http_socket **sockets; /* by descriptor */
+    size_t socket_cap;
+    struct loop_timer sweep; /* frees idle handles */
+    unsigned kicks;
+    bool is_in_curl, must_act;
+};
+
+struct http_headers {
+    unsigned references;
+    size_t size;
+    struct curl_slist lines[]; /* then their text */
+};
+
+struct http_target {
+    struct list_link link;
+    struct http *http;
+    CURLU *url;
+    char *address; /* the whole URL, wiped in the end */
+    char *name;
+    char *proxy, *no_proxy, *ca_file;
+    mono_us connect_timeout;
+    uint32_t concurrency;
+    struct list idle;    /* exchanges to use again */
+    struct list live;    /* all others */
+    struct list waiting; /* those that wait for a place */
+    uint32_t idle_count, live_count, waiting_count, busy;
+    uint32_t idle_low; /* the fewest idle since the last sweep */
+    bool is_held, is_freed;
+};
+
+enum http_stage { HTTP_IDLE, HTTP_WAITING, HTTP_STARTING, HTTP_ACTIVE, HTTP_DEAD, HTTP_ENDING };
+
+/* Why we broke off, where curl only knows that a callback refused. */
+enum http_refusal { HTTP_FINE, HTTP_HEAD_TOO_LONG, HTTP_BODY_TOO_LONG, HTTP_NO_REPEAT };
+
+struct http_exchange {
+    struct list_link member; /* of target->idle or ->live */
+    struct list_link queue;  /* of target->waiting, http->starting or ->dead */
+    struct http_target *target;
+    CURL *easy; /* NULL until first needed; its options stay */
+    const struct http_events *events;
+    void *arg;
+    struct http_headers *headers, *set_headers; /* wanted, and known to `easy` */
+    struct buf body;
+    size_t body_max, body_bytes, head_bytes;
+    mono_us deadline;
+    struct loop_timer timer; /* connecting, then the deadline */
+    unsigned tries;
+    enum http_stage stage;
+    enum http_method method, set_method;
+    enum http_refusal refusal;
+    bool is_urgent, is_counted, may_repeat, is_cancelled, has_head, is_connecting;
+    char words[CURL_ERROR_SIZE];
+};
+
+/* http.c */
+size_t http_on_header(char *bytes, size_t size, size_t count, void *arg);
+size_t http_on_body(char *bytes, size_t size, size_t count, void *arg);
+int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int local_port);
+curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose,
+                                  struct curl_sockaddr *address);
+int http_on_close_socket(void *arg, curl_socket_t fd);
+void http_on_exchange_timer(void *exchange);
+void http_forget_target(struct http *http, const struct http_target *target);
+
+/* http_target.c */
+struct http_exchange *http_take(struct http_target *target);
+void http_recycle(struct http_exchange *exchange); /* its target may be gone then */
+bool http_prepare(struct http_exchange *exchange); /* false: no memory */
+void http_sweep(void *http);
+
+/* http_failure.c */
+bool http_was_sent(const struct http_exchange *exchange);
+void http_explain(struct failure *failure, const struct http_exchange *exchange, CURLcode code,
+                  bool was_sent);
+void http_explain_timeout(struct failure *failure, const struct http_exchange *exchange,
+                          bool was_sent);
+
+#endif
