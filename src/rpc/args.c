@@ -136,19 +136,13 @@ static int find(const struct rpc_method *method, struct slice name)
     return -1;
 }
 
-int rpc_parse_args(struct rpc_request *request, struct failure *failure)
+static int parse(struct rpc_request *request, struct failure *failure)
 {
     const struct rpc_method *method = request->method;
-    memset(request->args, 0, method->param_count * sizeof request->args[0]);
     struct pack cursor = pack_over(request->params);
     struct pack_item map;
     if (!pack_next(&cursor, &map)) {
         return missing(request, failure);
-    }
-    if (method->param_count == 1 && !method->params[0].name[0]) {
-        /* A method that takes any map as it is: ping. */
-        request->args[0] = (struct rpc_value){true, request->params, 0};
-        return 0;
     }
     for (uint32_t i = 0; i < map.count; i++) {
         struct slice name;
@@ -168,4 +162,26 @@ int rpc_parse_args(struct rpc_request *request, struct failure *failure)
         }
     }
     return missing(request, failure);
+}
+
+bool rpc_take_args(struct rpc_request *request)
+{
+    const struct rpc_method *method = request->method;
+    if (!method->param_count) {
+        if (!request->params.len || (unsigned char)request->params.ptr[0] == 0x80) {
+            return true;
+        }
+    } else if (!method->params[0].name[0]) {
+        /* One parameter without a name: a method that takes any map as it is. */
+        request->args[0] = (struct rpc_value){request->params.len != 0, request->params, 0};
+        return true;
+    }
+    memset(request->args, 0, method->param_count * sizeof request->args[0]);
+    struct failure failure = {0};
+    bool is_right = parse(request, &failure) == 0;
+    if (!is_right) {
+        rpc_fail(request, &failure);
+        failure_done(&failure);
+    }
+    return is_right;
 }

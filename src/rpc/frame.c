@@ -37,6 +37,10 @@ static void no_such_method(struct rpc_request *request, struct slice name)
     const struct rpc_options *options = &request->peer->server->options;
     struct slice near = {NULL, 0};
     unsigned distance = TEXT_FAR;
+    if (!text_is_utf8(name)) {
+        fail(request, ERR_INVALID_REQUEST, "the method's name is not UTF-8");
+        return;
+    }
     for (unsigned i = 0; i < options->method_count; i++) {
         text_nearest(name, slice_of(options->methods[i].name), &near, &distance);
     }
@@ -56,6 +60,10 @@ static bool take_params(struct pack *cursor, struct slice *ret)
 {
     struct pack_item item;
     *ret = (struct slice){NULL, 0};
+    if (cursor->at < cursor->end && *cursor->at == 0x90) {
+        cursor->at++;
+        return true;
+    }
     if (!pack_next(cursor, &item) || item.type != PACK_ARRAY || item.count > 1) {
         return false;
     }
@@ -73,37 +81,45 @@ static bool take_params(struct pack *cursor, struct slice *ret)
     return true;
 }
 
+static void needs_admin(struct rpc_request *request)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_POLICY_DENIED, "`%s` needs the admin role",
+                request->method->name);
+    failure_suggest(&failure, "Call it as root or as the daemon's own user.");
+    failure_detail_text(&failure, "rule", "role: admin");
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+}
+
+static const struct rpc_method *find_method(struct rpc_server *server, struct slice name)
+{
+    if (server->last_method && slice_equal(server->last_name, name)) {
+        return server->last_method;
+    }
+    const struct rpc_method *method = map_get(&server->methods, name);
+    if (method) {
+        server->last_method = method;
+        server->last_name = slice_of(method->name);
+    }
+    return method;
+}
+
 static void dispatch(struct rpc_request *request, struct slice name)
 {
     struct rpc_peer *peer = request->peer;
     struct rpc_server *server = peer->server;
-    request->method = map_get(&server->methods, name);
+    request->method = find_method(server, name);
     if (!request->method) {
         no_such_method(request, name);
-        return;
-    }
-    if (request->method->role == RPC_ADMIN && !peer->identity.is_admin) {
-        struct failure failure = {0};
-        failure_set(&failure, ERR_POLICY_DENIED, "`%s` needs the admin role",
-                    request->method->name);
-        failure_suggest(&failure, "Call it as root or as the daemon's own user.");
-        failure_detail_text(&failure, "rule", "role: admin");
-        rpc_fail(request, &failure);
-        failure_done(&failure);
-        return;
-    }
-    struct failure failure = {0};
-    if (rpc_parse_args(request, &failure) != 0) {
-        rpc_fail(request, &failure);
-        failure_done(&failure);
-        return;
-    }
-    if (peer->inflight >= server->options.limits->inflight) {
+    } else if (request->method->role == RPC_ADMIN && !peer->identity.is_admin) {
+        needs_admin(request);
+    } else if (peer->inflight >= server->options.limits->inflight) {
         fail(request, ERR_OVERLOADED,
              "this connection has as many requests under way as limits.inflight allows");
-        return;
+    } else if (rpc_take_args(request)) {
+        request->method->handle(server->options.arg, request);
     }
-    request->method->handle(server->options.arg, request);
 }
 
 static bool handle_request(struct rpc_peer *peer, struct pack *cursor)
@@ -127,10 +143,6 @@ static bool handle_request(struct rpc_peer *peer, struct pack *cursor)
     metrics_add(server->options.metrics, METRIC_REQUESTS, 1);
     if (!take_params(cursor, &request.params)) {
         fail(&request, ERR_INVALID_REQUEST, "params must be an array of at most one map");
-        return true;
-    }
-    if (!text_is_utf8(name)) {
-        fail(&request, ERR_INVALID_REQUEST, "the method's name is not UTF-8");
         return true;
     }
     dispatch(&request, name);
@@ -180,6 +192,10 @@ bool rpc_frame(struct rpc_peer *peer, struct slice frame)
     struct pack_item item;
     uint64_t kind;
     uint32_t count;
+    if (frame.len > 2 && memcmp(frame.ptr, "\x94\x00", 2) == 0) {
+        cursor.at += 2; /* the shortest and usual encoding of a request's beginning */
+        return handle_request(peer, &cursor);
+    }
     if (!pack_next(&cursor, &item) || item.type != PACK_ARRAY) {
         return refuse_envelope(peer, NULL, "not an array");
     }

@@ -37,8 +37,10 @@ struct rpc_peer {
 
 struct rpc_server {
     struct rpc_options options;
-    struct map methods; /* name -> struct rpc_method */
-    struct map uids;    /* uid -> struct uid_count */
+    struct map methods;                   /* name -> struct rpc_method */
+    const struct rpc_method *last_method; /* most requests name the same as the one before */
+    struct slice last_name;
+    struct map uids; /* uid -> struct uid_count */
     struct list peers, dirty;
     struct loop_turn_end turn_end;
     struct loop_io listener;
@@ -72,7 +74,7 @@ void rpc_put_error(struct rpc_peer *peer, uint32_t msgid, uint64_t id,
 /* server.c: a peer is gone: the counts go down. */
 void rpc_server_forget(struct rpc_server *server, const struct rpc_identity *identity);
 
-/* args.c: checks the parameters against the method's table. */
-int rpc_parse_args(struct rpc_request *request, struct failure *failure);
+/* args.c: checks the parameters against the method's table; false: refused and answered. */
+bool rpc_take_args(struct rpc_request *request);
 
 #endif

@@ -59,6 +59,45 @@ static bool is_container(unsigned char lead)
     return (lead >= 0x80 && lead < 0xa0) || (lead >= 0xdc && lead < 0xe0);
 }
 
+/* The length of a value that its first byte tells: numbers, short strings. 0: none of them. */
+static inline size_t short_length(unsigned char lead)
+{
+    if (lead < 0x80 || lead >= 0xe0) {
+        return 1;
+    }
+    if (lead >= 0xc0) {
+        struct pack_form form = pack_forms[lead & 31];
+        return form.field == 0 ? form.fixed : 0;
+    }
+    return lead >= 0xa0 ? 1u + (lead & 31u) : 0;
+}
+
+/* Most values of a frame are short ones: takes a run of them within the innermost level at once.
+ * False: there is none here, or a limit is near. */
+static inline bool take_shorts(struct pack_scan *scan, struct slice bytes,
+                               const struct pack_limits *limits)
+{
+    uint32_t left = scan->depth ? scan->left[scan->depth - 1] : 1;
+    uint32_t taken = 0;
+    size_t at = scan->at;
+    size_t length;
+    while (taken < left && at < bytes.len &&
+           (length = short_length((unsigned char)bytes.ptr[at])) != 0) {
+        at += length;
+        taken++;
+    }
+    if (!taken || at + scan->missing - taken > limits->bytes) {
+        return false;
+    }
+    scan->at = at;
+    scan->missing -= taken;
+    if (scan->depth) {
+        scan->left[scan->depth - 1] -= taken - 1;
+        close_levels(scan);
+    }
+    return true;
+}
+
 enum pack_scan_result pack_scan(struct pack_scan *scan, struct slice bytes,
                                 const struct pack_limits *limits)
 {
@@ -73,6 +112,9 @@ enum pack_scan_result pack_scan(struct pack_scan *scan, struct slice bytes,
             return PACK_SCAN_MORE;
         }
         const unsigned char *at = (const unsigned char *)bytes.ptr + scan->at;
+        if (take_shorts(scan, bytes, limits)) {
+            continue;
+        }
         struct pack_extent extent;
         switch (pack_measure(at, bytes.len - scan->at, &extent)) {
         case PACK_EXTENT_SHORT:
