@@ -127,6 +127,7 @@ struct config_job {
     struct api *api;
     struct rpc_pending pending;
     char *folder;
+    bool apply, has_request;
     pthread_t thread;
     struct loop_wake wake;
     /* made by the thread, read by the loop after the wake-up */
