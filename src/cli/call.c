@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INPUT_BYTES 16777216u
+#define INPUT_BYTES ((size_t)16777216)
 #define GRACE_MS    3000 /* for the daemon's own TIMEOUT, which says more than ours */
 
 /* All of stdin; false when it is too long or cannot be read. */
@@ -71,7 +71,7 @@ static int refuse_duplicates(struct cli *cli, struct slice map)
 {
     struct err err;
     struct buf json;
-    buf_init(&json, INPUT_BYTES * 6u);
+    buf_init(&json, INPUT_BYTES * 6);
     int failed = json_from_pack(map, "arguments", &json, &err);
     buf_done(&json);
     return failed ? cli_complain(cli, EXIT_USAGE, NULL, "%s", err.text) : EXIT_FINE;
@@ -254,7 +254,7 @@ int run_call(struct cli *cli)
     struct buf params;
     struct slice answer;
     int timeout_ms;
-    buf_init(&params, INPUT_BYTES * 2u);
+    buf_init(&params, INPUT_BYTES * 2);
     int code = put_params(cli, &params, &timeout_ms);
     if (code == EXIT_FINE) {
         code = cli_call(cli, "tools.call", &params, timeout_ms, &answer);

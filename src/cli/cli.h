@@ -46,7 +46,7 @@ int cli_complain(struct cli *cli, int code, const char *suggestion, const char *
     __attribute__((format(printf, 4, 5)));
 
 /* A line on stderr that is no failure. */
-void cli_note(const struct cli *cli, enum paint paint, struct slice text);
+void cli_note(const struct cli *cli, enum paint paint, struct slice words);
 
 /* The value as JSON with a line end; gives an exit code. */
 int cli_put_json(struct cli *cli, struct slice value);

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define DAEMON_NAME   "toolbrokerd"
-#define REPORT_BYTES  4194304u
+#define REPORT_BYTES  ((size_t)4194304)
 #define STATUS_NO_RUN 127
 
 static void put_faults(struct cli *cli, struct slice faults)
@@ -84,9 +84,10 @@ static void find_daemon(struct buf *path)
 /* Runs the check with stdout and stderr into `report`; the exit status, or -1 with errno. */
 static int run_check(const char *program, const char *folder, struct buf *report)
 {
-    char *const argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "--check",
-                          folder ? (char *)(uintptr_t) "--config" : NULL,
-                          (char *)(uintptr_t)folder, NULL};
+    const char *const words[] = {program, "--check", folder ? "--config" : NULL, folder, NULL};
+    char
+        *argv[sizeof words / sizeof *words]; /* posix_spawn wants char *, and changes nothing */
+    memcpy(argv, words, sizeof words);
     int ends[2];
     pid_t pid;
     posix_spawn_file_actions_t actions;
@@ -185,7 +186,7 @@ static int check_folder(struct cli *cli, const char *folder)
                             status < 0 ? strerror(errno) : "it did not start");
     } else if (cli->is_json) {
         struct buf verdict;
-        buf_init(&verdict, REPORT_BYTES * 4u);
+        buf_init(&verdict, REPORT_BYTES * 4);
         put_verdict(&verdict, buf_slice(&report), status == 0);
         code = show_verdict(cli, buf_slice(&verdict), "", "");
         buf_done(&verdict);

@@ -99,39 +99,63 @@ static bool is_space(char byte)
     return byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r';
 }
 
+/* What one line shows of the start of a text. */
+struct piece {
+    size_t step; /* bytes of the text that it stands for */
+    unsigned columns;
+    struct slice shown;
+};
+
+static struct piece next_piece(struct slice text)
+{
+    struct piece piece = {.step = 1, .columns = 1, .shown = SLICE("?")};
+    if (is_space(*text.ptr)) {
+        while (piece.step < text.len && is_space(text.ptr[piece.step])) {
+            piece.step++;
+        }
+        piece.shown = SLICE(" ");
+        return piece;
+    }
+    int columns;
+    piece.step = next_character(text, &columns);
+    if (columns >= 0) {
+        piece.columns = (unsigned)columns;
+        piece.shown = (struct slice){text.ptr, piece.step};
+    }
+    return piece;
+}
+
+static struct slice trim(struct slice text)
+{
+    while (text.len && is_space(text.ptr[text.len - 1])) {
+        text.len--;
+    }
+    while (text.len && is_space(*text.ptr)) {
+        text.ptr++;
+        text.len--;
+    }
+    return text;
+}
+
 void put_clean(struct buf *out, struct slice text, unsigned columns)
 {
-    size_t begin = out->len;
-    size_t fits = begin; /* where to cut to make room for the ellipsis */
+    size_t fits = out->len; /* where to cut to make room for the ellipsis */
     unsigned width = 0;
+    text = trim(text);
     while (text.len) {
-        int here = 1;
-        size_t step = is_space(*text.ptr) ? 1 : next_character(text, &here);
-        unsigned add = here < 0 ? 1u : (unsigned)here;
-        if (is_space(*text.ptr)) {
-            while (step < text.len && is_space(text.ptr[step])) {
-                step++;
-            }
-            add = out->len == begin || step == text.len ? 0 : 1;
-        }
-        if (columns && width + add > columns) {
+        struct piece piece = next_piece(text);
+        if (columns && width + piece.columns > columns) {
             out->len = fits;
             buf_put_text(out, "…");
             return;
         }
-        if (add && is_space(*text.ptr)) {
-            buf_put_byte(out, ' ');
-        } else if (here < 0) {
-            buf_put_byte(out, '?');
-        } else if (!is_space(*text.ptr)) {
-            buf_put(out, text.ptr, step);
-        }
-        width += add;
-        if (!columns || width < columns) {
+        buf_put_slice(out, piece.shown);
+        width += piece.columns;
+        if (width < columns) {
             fits = out->len;
         }
-        text.ptr += step;
-        text.len -= step;
+        text.ptr += piece.step;
+        text.len -= piece.step;
     }
 }
 
