@@ -28,7 +28,8 @@ struct loading {
     unsigned files;
     /* of the file that is being read */
     const struct source *source;
-    struct map lines; /* name -> its line, as a pointer */
+    struct map lines; /* name -> its line, one of line_list */
+    int *line_list;
     bool is_builtin;
 };
 
@@ -52,12 +53,14 @@ static void note_line(void *arg, struct slice path, int line)
         memchr(path.ptr, '[', path.len)) {
         return;
     }
-    intptr_t first = (intptr_t)map_get(&loading->lines, path);
-    if (first && !loading->source->is_json) {
+    const int *first = map_get(&loading->lines, path);
+    if (first) {
         faults_add(loading->faults, loading->source->file, line,
-                   "service `%.*s` is defined already on line %d", SLICE_ARG(path), (int)first);
+                   "service `%.*s` is defined already on line %d", SLICE_ARG(path), *first);
     } else if (loading->lines.count < SERVICES_MAX) {
-        map_set(&loading->lines, path, (void *)(intptr_t)line);
+        int *last = &loading->line_list[loading->lines.count];
+        *last = line;
+        map_set(&loading->lines, path, last);
     }
 }
 
@@ -65,8 +68,8 @@ static void place(const struct loading *loading, struct service_conf *conf,
                   const struct check *check)
 {
     struct slice path = {check->path, check->length};
-    intptr_t line = (intptr_t)map_get(&loading->lines, conf->name);
-    conf->line = line ? (int)line : source_line(loading->source, path);
+    const int *line = map_get(&loading->lines, conf->name);
+    conf->line = line ? *line : source_line(loading->source, path);
     if (!loading->is_builtin) {
         struct slice file = slice_of(loading->source->file);
         char *copy = arena_take(&conf->arena, file.len + 1);
@@ -138,12 +141,14 @@ static void read_source(struct loading *loading, const struct source *source)
     buf_init(&table, VALUE_BYTES);
     loading->source = source;
     map_init(&loading->lines);
+    loading->line_list = mem_new(SERVICES_MAX * sizeof(int));
     if (source_table(source, &table, loading->faults) == 0) {
         source_each_key(source, note_line, loading);
         read_table(loading, buf_slice(&table));
     }
     faults_sort(loading->faults, kept);
     map_done(&loading->lines);
+    mem_free(loading->line_list);
     buf_done(&table);
 }
 
@@ -220,7 +225,7 @@ int service_set_load(const char *folder, struct service_set *ret, struct faults 
 {
     unsigned before = faults->total;
     struct loading loading = {.faults = faults};
-    loading.list = mem_new(SERVICES_MAX * sizeof *loading.list);
+    loading.list = mem_new(SERVICES_MAX * sizeof(struct service_conf *));
     map_init(&loading.names);
     if (folder) {
         read_file(&loading, folder, "services.lua");
@@ -231,13 +236,14 @@ int service_set_load(const char *folder, struct service_set *ret, struct faults 
         read_builtin(&loading);
     }
     map_done(&loading.names);
-    qsort(loading.list, loading.count, sizeof *loading.list, by_name);
+    qsort(loading.list, loading.count, sizeof(struct service_conf *), by_name);
     struct service_set set = {loading.list, loading.count};
     if (faults->total != before) {
         service_set_done(&set);
         return -ERR_VALIDATION_ERROR;
     }
-    struct service_conf **list = mem_resize(set.list, (set.count + 1) * sizeof *set.list);
+    struct service_conf **list =
+        mem_resize(set.list, (set.count + 1) * sizeof(struct service_conf *));
     set.list = list ? list : set.list;
     *ret = set;
     return 0;

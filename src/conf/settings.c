@@ -14,23 +14,36 @@
 enum setting_kind { SETTING_TEXT, SETTING_CHOICE, SETTING_INT };
 
 struct setting {
-    enum setting_kind kind;
     const char *path;
     size_t offset; /* of its field in struct settings */
     const char *text, *choices;
     int64_t number, min, max;
+    enum setting_kind kind;
     bool is_reloadable;
 };
 
 static const struct setting table[] = {
-#define TEXT(field, path, value, reloadable, text) \
-    {SETTING_TEXT, path, offsetof(struct settings, field), value, NULL, 0, 0, 0, reloadable},
-#define CHOICE(field, path, value, choices, reloadable, text)                         \
-    {SETTING_CHOICE, path, offsetof(struct settings, field), value, choices, 0, 0, 0, \
-     reloadable},
-#define INT(field, path, value, min, max, reloadable, text)                            \
-    {SETTING_INT, path,      offsetof(struct settings, field), NULL, NULL, value, min, \
-     max,         reloadable},
+#define TEXT(field, name, value, reloadable, about) \
+    {.path = (name),                                \
+     .offset = offsetof(struct settings, field),    \
+     .text = (value),                               \
+     .kind = SETTING_TEXT,                          \
+     .is_reloadable = (reloadable)},
+#define CHOICE(field, name, value, names, reloadable, about) \
+    {.path = (name),                                         \
+     .offset = offsetof(struct settings, field),             \
+     .text = (value),                                        \
+     .choices = (names),                                     \
+     .kind = SETTING_CHOICE,                                 \
+     .is_reloadable = (reloadable)},
+#define INT(field, name, value, least, most, reloadable, about) \
+    {.path = (name),                                            \
+     .offset = offsetof(struct settings, field),                \
+     .number = (value),                                         \
+     .min = (least),                                            \
+     .max = (most),                                             \
+     .kind = SETTING_INT,                                       \
+     .is_reloadable = (reloadable)},
 #include "conf/settings.def"
 #undef TEXT
 #undef CHOICE

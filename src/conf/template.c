@@ -225,9 +225,34 @@ static int check_result(const struct template *template, struct slice value,
     return 0;
 }
 
+static int put_piece(const struct template *template, const struct template_piece *piece,
+                     const struct slice identity[2], struct buf *out, struct err *reterr)
+{
+    const char *value;
+    switch (piece->kind) {
+    case TEMPLATE_ENV:
+        value = variable(piece->text);
+        if (!value) {
+            return err_set(reterr, ERR_VALIDATION_ERROR, "environment variable %.*s is not set",
+                           SLICE_ARG(piece->text));
+        }
+        buf_put_text(out, value);
+        return 0;
+    case TEMPLATE_USER:
+        return put_identity(template, "user", identity[0], out, reterr);
+    case TEMPLATE_AGENT:
+        return put_identity(template, "agent", identity[1], out, reterr);
+    case TEMPLATE_TEXT:
+        break;
+    }
+    buf_put_slice(out, piece->text);
+    return 0;
+}
+
 int template_expand(const struct template *template, struct slice user, struct slice agent,
                     struct buf *out, struct err *reterr)
 {
+    const struct slice identity[2] = {user, agent};
     size_t before = out->len;
     size_t first_identity = SIZE_MAX;
     int result = 0;
@@ -237,22 +262,7 @@ int template_expand(const struct template *template, struct slice user, struct s
         if (is_identity && first_identity == SIZE_MAX) {
             first_identity = out->len - before;
         }
-        if (piece->kind == TEMPLATE_TEXT) {
-            buf_put_slice(out, piece->text);
-        } else if (piece->kind == TEMPLATE_ENV) {
-            const char *value = variable(piece->text);
-            if (!value) {
-                result =
-                    err_set(reterr, ERR_VALIDATION_ERROR,
-                            "environment variable %.*s is not set", SLICE_ARG(piece->text));
-            } else {
-                buf_put_text(out, value);
-            }
-        } else if (piece->kind == TEMPLATE_USER) {
-            result = put_identity(template, "user", user, out, reterr);
-        } else {
-            result = put_identity(template, "agent", agent, out, reterr);
-        }
+        result = put_piece(template, piece, identity, out, reterr);
     }
     if (result == 0 && out->overflow) {
         result = err_set(reterr, ERR_OVERLOADED, "it is too long");
