@@ -9,6 +9,8 @@ packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libcurl4
 packages_test="clang clang-tidy clang-format lua5.4 libcmocka-dev libmsgpack-dev python3
     python3-pytest python3-msgpack"
 packages_npm="nodejs npm"
+packages_bench="redis-server redis-tools nginx-light libyajl-dev libcmocka-dev libmsgpack-dev python3
+    python3-msgpack procps"
 
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
     bold='\033[1m' green='\033[32m' red='\033[31m' dim='\033[2m' plain='\033[0m'
@@ -73,14 +75,15 @@ need_packages() {
     done_line "Debian packages installed in $(($(seconds) - started)) s"
 }
 
-# The MCP servers of tests/npm, exactly as locked.
+# The packages of a folder, exactly as locked; the MCP servers of tests/npm if none is named.
 need_npm() {
-    stamp=$root/tests/npm/node_modules/.locked
-    [ "$(sha256sum <"$root/tests/npm/package-lock.json")" != "$(cat "$stamp" 2>/dev/null)" ] || return 0
+    npm_folder=$root/${1:-tests/npm}
+    stamp=$npm_folder/node_modules/.locked
+    [ "$(sha256sum <"$npm_folder/package-lock.json")" != "$(cat "$stamp" 2>/dev/null)" ] || return 0
     started=$(seconds)
-    note "npm ci in tests/npm"
-    quietly "$logs/npm" sh -c "cd '$root/tests/npm' && npm ci --loglevel=error"
-    sha256sum <"$root/tests/npm/package-lock.json" >"$stamp"
+    note "npm ci in ${1:-tests/npm}"
+    quietly "$logs/npm" sh -c "cd '$npm_folder' && npm ci --loglevel=error"
+    sha256sum <"$npm_folder/package-lock.json" >"$stamp"
     done_line "npm packages installed in $(($(seconds) - started)) s"
 }
 
