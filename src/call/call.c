@@ -134,6 +134,7 @@ void calls_cancel_all(struct calls *calls)
     while ((link = list_first(&calls->live))) {
         cancel(LIST_ITEM(link, struct call, link), "the daemon is ending");
     }
+    listings_cancel_all(calls);
 }
 
 /* ---- what a waiting call keeps ---------------------------------------------------------------- */

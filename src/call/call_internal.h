@@ -55,6 +55,9 @@ void call_executed(struct call *call, struct slice result); /* call->failure set
 void call_keep(struct call *call); /* copies what lives in the request */
 void calls_maybe_drained(struct calls *calls);
 
+/* list.c */
+void listings_cancel_all(struct calls *calls);
+
 /* reply.c: RECORD and REPLY; the call is gone afterwards. */
 void call_finish(struct call *call, struct slice result);
 void call_recycle(struct call *call);

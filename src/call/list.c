@@ -207,16 +207,26 @@ static void part_done(void *arg, struct mcp_catalog *catalog, const struct failu
 
 static const struct mcp_list_events list_events = {part_done};
 
+static void cancel(struct listing *listing, const char *reason)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_CANCELLED, "the request was cancelled: %s", reason);
+    rpc_pending_fail(&listing->pending, &failure);
+    failure_done(&failure);
+    free_listing(listing);
+}
+
 static void cancelled(struct rpc_pending *pending)
 {
-    struct listing *listing = LIST_ITEM(pending, struct listing, pending);
-    if (pending->peer) {
-        struct failure failure = {0};
-        failure_set(&failure, ERR_CANCELLED, "the request was cancelled by its client");
-        rpc_pending_fail(pending, &failure);
-        failure_done(&failure);
+    cancel(LIST_ITEM(pending, struct listing, pending), "by its client");
+}
+
+void listings_cancel_all(struct calls *calls)
+{
+    struct list_link *link;
+    while ((link = list_first(&calls->listings))) {
+        cancel(LIST_ITEM(link, struct listing, link), "the daemon is ending");
     }
-    free_listing(listing);
 }
 
 /* What is known without asking the service; true when it must be asked. */

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names, locales, paths: what calls and connections keep of them is bounded by this. */
+#define TEXT_MAX_BYTES 4096u
+
 static const char *const type_names[] = {"text", "an integer", "a boolean", "a map",
                                          "any value"};
 
@@ -66,6 +69,9 @@ static int take_text(const struct rpc_param *param, const struct pack_item *item
     }
     if (!text_is_utf8(item->text)) {
         return refuse(failure, name, "text in UTF-8", "bytes that are not");
+    }
+    if (item->text.len > TEXT_MAX_BYTES) {
+        return refuse(failure, name, "text of at most 4096 bytes", "a longer one");
     }
     if (param->choices && !is_choice(param->choices, item->text)) {
         char expected[160];
