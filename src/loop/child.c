@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "loop/order.h"
 #include "loop/spawner.h"
 
 #include <errno.h>
@@ -16,21 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define QUEUE_BYTES    (4u * 1024u * 1024u) /* starts that the helper has not taken yet */
+#define QUEUE_BYTES    ((size_t)4 * 1024 * 1024) /* starts that the helper has not taken yet */
 #define SOCKET_BYTES   (1024 * 1024)
 #define REPORTS_A_TURN 64
-
-struct order { /* one message that is still to be sent */
-    struct list_link link;
-    int fds[SPAWN_STANDARD_FD]; /* -1: none */
-    size_t len;
-    struct spawn_order head;
-    char text[]; /* the message is head and text */
-};
-
-_Static_assert(offsetof(struct order, text) ==
-                   offsetof(struct order, head) + sizeof(struct spawn_order),
-               "head and text are sent as one piece");
 
 struct children {
     struct loop *loop;
@@ -86,19 +75,11 @@ int children_fork_helper(void)
     return ends[0];
 }
 
-static void order_free(struct children *children, struct order *order)
+static void drop_order(struct children *children, struct order *order)
 {
-    for (int i = 0; i < SPAWN_STANDARD_FD; i++) {
-        if (order->fds[i] >= 0) {
-            (void)close(order->fds[i]);
-        }
-    }
-    if (list_has(&order->link)) {
-        list_remove(&order->link);
-        children->order_bytes -= order->len;
-    }
-    mem_wipe(order->text, order->head.text_bytes); /* env may hold secrets */
-    mem_free(order);
+    list_remove(&order->link);
+    children->order_bytes -= order->len;
+    order_free(order);
 }
 
 static void reap_helper(struct children *children)
@@ -146,33 +127,8 @@ static void lose_helper(struct children *children)
         end_with(child, &err);
     }
     for (struct list_link *link; (link = list_first(&children->orders));) {
-        order_free(children, LIST_ITEM(link, struct order, link));
+        drop_order(children, LIST_ITEM(link, struct order, link));
     }
-}
-
-/* 1: sent. 0: the socket is full. -1: this order cannot be sent, errno says why. */
-static int send_order(struct children *children, struct order *order)
-{
-    union {
-        struct cmsghdr aligned;
-        char bytes[CMSG_SPACE(sizeof order->fds)];
-    } control = {.bytes = {0}};
-    struct iovec part = {&order->head, order->len};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (order->fds[0] >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof order->fds);
-        memcpy(CMSG_DATA(header), order->fds, sizeof order->fds);
-    }
-    ssize_t sent = sendmsg(children->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) {
-        return 1;
-    }
-    return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -1;
 }
 
 /* An order that was refused: the helper's end, or only this child's. */
@@ -195,7 +151,7 @@ static void send_queue(struct children *children)
     struct list_link *link;
     while ((link = list_first(&children->orders))) {
         struct order *order = LIST_ITEM(link, struct order, link);
-        int sent = send_order(children, order);
+        int sent = order_send(order, children->socket);
         if (sent == 0) {
             break;
         }
@@ -205,7 +161,7 @@ static void send_queue(struct children *children)
                 return;
             }
         }
-        order_free(children, order);
+        drop_order(children, order);
     }
     loop_io_want(&children->io,
                  LOOP_READ | (list_is_empty(&children->orders) ? 0u : LOOP_WRITE));
@@ -356,7 +312,7 @@ void children_free(struct children *children)
         return;
     }
     for (struct list_link *link; (link = list_first(&children->orders));) {
-        order_free(children, LIST_ITEM(link, struct order, link));
+        drop_order(children, LIST_ITEM(link, struct order, link));
     }
     let_go(&children->alive);
     let_go(&children->ended);
@@ -371,68 +327,6 @@ void children_free(struct children *children)
 }
 
 /* ---- one child -------------------------------------------------------------------------- */
-
-static size_t texts_len(const char *const *texts, uint32_t *ret_count)
-{
-    size_t len = 0;
-    uint32_t count = 0;
-    for (; texts && texts[count] && count <= SPAWN_TEXTS_MAX; count++) {
-        len += strlen(texts[count]) + 1;
-    }
-    *ret_count = count;
-    return len;
-}
-
-static char *put_text(char *to, const char *text)
-{
-    size_t len = strlen(text) + 1;
-    memcpy(to, text, len);
-    return to + len;
-}
-
-static int make_start(const struct child_options *options, struct order **ret,
-                      struct err *reterr)
-{
-    uint32_t argc;
-    uint32_t envc;
-    const char *cwd = options->cwd ? options->cwd : "/";
-    size_t argv_len = texts_len(options->argv, &argc);
-    size_t env_len = texts_len(options->env, &envc);
-    size_t len = strlen(cwd) + 1 + argv_len + env_len;
-    if (argc == 0 || options->argv[0][0] == '\0') {
-        return err_set(reterr, ERR_VALIDATION_ERROR, "no command to start");
-    }
-    if (len > SPAWN_TEXT_BYTES || argc + envc > SPAWN_TEXTS_MAX - 2) {
-        return err_set(reterr, ERR_VALIDATION_ERROR,
-                       "cannot start `%.128s`: arguments and environment are %zu bytes in %u "
-                       "pieces, at most %u in %u are possible",
-                       options->argv[0], len, argc + envc, SPAWN_TEXT_BYTES,
-                       SPAWN_TEXTS_MAX - 2);
-    }
-    struct order *order = mem_try(sizeof *order + len);
-    if (!order) {
-        return err_set(reterr, ERR_OVERLOADED, "cannot start `%.128s`: no memory",
-                       options->argv[0]);
-    }
-    memset(order, 0, sizeof *order);
-    order->head.kind = SPAWN_START;
-    order->head.argc = argc;
-    order->head.envc = envc;
-    order->head.text_bytes = (uint32_t)len;
-    order->len = sizeof order->head + len;
-    for (int i = 0; i < SPAWN_STANDARD_FD; i++) {
-        order->fds[i] = -1;
-    }
-    char *at = put_text(order->text, cwd);
-    for (uint32_t i = 0; i < argc; i++) {
-        at = put_text(at, options->argv[i]);
-    }
-    for (uint32_t i = 0; i < envc; i++) {
-        at = put_text(at, options->env[i]);
-    }
-    *ret = order;
-    return 0;
-}
 
 /* Ours do not block; the child's do, as programs expect. */
 static int make_pipes(int *ours, int *theirs)
@@ -451,10 +345,9 @@ static int make_pipes(int *ours, int *theirs)
     return 0;
 }
 
-static int ready_for_start(struct children *children, const struct order *order,
+static int ready_for_start(struct children *children, const char *program, size_t len,
                            struct err *reterr)
 {
-    const char *program = order->text + strlen(order->text) + 1;
     if (children->socket < 0) {
         reap_helper(children);
         connect_helper(children, children_fork_helper());
@@ -463,7 +356,7 @@ static int ready_for_start(struct children *children, const struct order *order,
         return err_set(reterr, ERR_UNAVAILABLE, "cannot start `%.128s`: no helper process: %s",
                        program, strerror(errno));
     }
-    if (children->order_bytes + order->len > QUEUE_BYTES) {
+    if (children->order_bytes + len > QUEUE_BYTES) {
         return err_set(reterr, ERR_OVERLOADED,
                        "cannot start `%.128s`: too many processes wait to be started", program);
     }
@@ -485,13 +378,13 @@ int child_spawn(struct children *children, const struct child_options *options,
                 struct err *reterr)
 {
     struct order *order = NULL;
-    int failed = make_start(options, &order, reterr);
+    int failed = order_new_start(options, &order, reterr);
     if (failed) {
         return failed;
     }
-    failed = ready_for_start(children, order, reterr);
+    failed = ready_for_start(children, options->argv[0], order->len, reterr);
     if (failed) {
-        order_free(children, order);
+        order_free(order);
         return failed;
     }
     struct child *child = mem_new(sizeof *child);
@@ -503,7 +396,7 @@ int child_spawn(struct children *children, const struct child_options *options,
     if (make_pipes(child->fds, order->fds) != 0) {
         failed = err_set(reterr, ERR_UNAVAILABLE, "cannot start `%.128s`: pipe: %s",
                          options->argv[0], strerror(errno));
-        order_free(children, order);
+        order_free(order);
         close_ours(child);
         mem_free(child);
         return failed;
@@ -552,11 +445,7 @@ void child_signal(struct child *child, int signal_number)
     if (!list_has(&child->link) || !children || children->socket < 0 || child->err) {
         return;
     }
-    struct order *order = mem_new(sizeof *order);
-    *order = (struct order){.fds = {-1, -1, -1}, .len = sizeof order->head};
-    order->head.kind = SPAWN_SIGNAL;
-    order->head.signal_number = signal_number;
-    order->head.id = child->id;
+    struct order *order = order_new_signal(child->id, signal_number);
     give_order(children, order);
 }
 

@@ -412,7 +412,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, mono_us when)
     timer->when = when;
     if (loop->heap_count + 2 > loop->heap_cap) {
         size_t cap = loop->heap_cap ? loop->heap_cap * 2 : 64;
-        struct loop_timer **heap = mem_resize(loop->heap, cap * sizeof *heap);
+        struct loop_timer **heap = mem_resize(loop->heap, cap * sizeof(void *));
         must(heap != NULL);
         loop->heap = heap;
         loop->heap_cap = cap;

@@ -14,17 +14,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SPAWN_TEXT_BYTES  (128u * 1024u) /* argv, env and cwd with their terminators */
-#define SPAWN_TEXTS_MAX   4096u          /* entries of argv and env together */
-#define SPAWN_CHILDREN    4096u          /* at once */
-#define SPAWN_END_MS      2000           /* from TERM to KILL when the daemon is gone */
-#define SPAWN_GIVE_UP_MS  10000          /* then what no signal ends is left alone */
+#define SPAWN_TEXT_BYTES  131072u /* argv, env and cwd with their terminators */
+#define SPAWN_TEXTS_MAX   4096u   /* entries of argv and env together */
+#define SPAWN_CHILDREN    4096u   /* at once */
+#define SPAWN_END_MS      2000    /* from TERM to KILL when the daemon is gone */
+#define SPAWN_GIVE_UP_MS  10000   /* then what no signal ends is left alone */
 #define SPAWN_SOCKET_FD   3
 #define SPAWN_EXEC_FD     3 /* in a new child, until exec */
 #define SPAWN_STANDARD_FD 3 /* how many standard descriptors there are */
 
+enum spawn_order_kind { SPAWN_START = 1, SPAWN_SIGNAL };
+
 struct spawn_order {
-    enum { SPAWN_START = 1, SPAWN_SIGNAL } kind;
+    enum spawn_order_kind kind;
     int signal_number;
     uint64_t id; /* of the child, chosen by the daemon, never used again */
     uint32_t argc, envc;

@@ -15,15 +15,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QUEUE_BYTES     (4u * 1024u * 1024u)
+#define QUEUE_BYTES     ((size_t)4 * 1024 * 1024)
 #define QUEUE_FIRST     1024u /* also what an idle service keeps */
-#define QUEUE_MOVE      65536u
+#define QUEUE_MOVE      ((size_t)65536)
 #define READS_AT_END    64 /* what a pipe holds, and more if somebody still writes */
 #define CLOSE_AFTER_US  2000000
 #define END_WAIT_US     300000 /* for the process's end, once a pipe is closed */
 #define SKIP_LOG_US     10000000
 #define SKIP_LOG_BYTES  200
-#define MESSAGE_DEFAULT (64u * 1024u * 1024u)
+#define MESSAGE_DEFAULT ((size_t)64 * 1024 * 1024)
 
 enum state {
     STATE_NEW,

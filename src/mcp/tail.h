@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#define TAIL_BYTES      4096u
+#define TAIL_BYTES      ((size_t)4096)
 #define TAIL_TEXT_BYTES (3 * TAIL_BYTES) /* no text that is made of it is longer */
 
 struct tail {
