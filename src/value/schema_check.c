@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* schema_check.c - runs a compiled schema over a value: the path that every call takes. */
+#include "value/schema.h"
+
+#include "value/json_number.h"
+#include "value/schema_program.h"
+
+#include <math.h>
+
+void schema_run_start(struct schema_run *run, struct slice value)
+{
+    *run = (struct schema_run){.work = SCHEMA_WORK_LEAST +
+                                       SCHEMA_WORK_PER_BYTE * (uint64_t)value.len};
+}
+
+/* ---- scalars ---------------------------------------------------------------------------- */
+
+/* Whether the last digit that is not zero stands before the point, exponent included. */
+static bool is_whole_text(struct slice text)
+{
+    int64_t place = 0;  /* of the digit at hand: 0 is the ones, counted from the point */
+    int64_t lowest = 0; /* of the last digit that is not zero */
+    bool is_behind_point = false;
+    size_t i = 0;
+    for (; i < text.len && (text.ptr[i] | 0x20) != 'e'; i++) {
+        if (text.ptr[i] == '.') {
+            is_behind_point = true;
+        } else if (is_behind_point) {
+            place--;
+            lowest = text.ptr[i] != '0' ? place : lowest;
+        } else if (text.ptr[i] != '-') {
+            lowest = text.ptr[i] != '0' ? 0 : lowest + 1;
+        }
+    }
+    int64_t exponent = 0;
+    bool is_small = i + 1 < text.len && text.ptr[i + 1] == '-';
+    for (i++; i < text.len; i++) {
+        if (text.ptr[i] >= '0' && text.ptr[i] <= '9' && exponent < 1000000000000) {
+            exponent = exponent * 10 + (text.ptr[i] - '0');
+        }
+    }
+    return lowest + (is_small ? -exponent : exponent) >= 0;
+}
+
+uint8_t schema_type(const struct pack_item *item)
+{
+    static const uint8_t types[] = {[PACK_NIL] = SCHEMA_NULL,
+                                    [PACK_BOOL] = SCHEMA_BOOLEAN,
+                                    [PACK_INT] = SCHEMA_INTEGER | SCHEMA_NUMBER,
+                                    [PACK_UINT] = SCHEMA_INTEGER | SCHEMA_NUMBER,
+                                    [PACK_FLOAT] = SCHEMA_NUMBER,
+                                    [PACK_STR] = SCHEMA_STRING,
+                                    [PACK_BIN] = SCHEMA_STRING, /* as base64 */
+                                    [PACK_ARRAY] = SCHEMA_ARRAY,
+                                    [PACK_MAP] = SCHEMA_OBJECT};
+    if (item->type == PACK_FLOAT && item->f == floor(item->f)) {
+        return SCHEMA_INTEGER | SCHEMA_NUMBER;
+    }
+    if (item->type == PACK_EXT) {
+        if (item->ext != PACK_EXT_NUMBER || !json_number_is(item->text)) {
+            return 0;
+        }
+        return is_whole_text(item->text) ? SCHEMA_INTEGER | SCHEMA_NUMBER : SCHEMA_NUMBER;
+    }
+    return types[item->type];
+}
+
+static bool check_number(const struct schema_numbers *numbers, const struct pack_item *item)
+{
+    struct schema_number value;
+    if (!schema_number_of(item, &value)) {
+        return true; /* another extension type: no number, so no rule for it */
+    }
+    return (!numbers->has_least || schema_number_compare(&value, &numbers->least) >= 0) &&
+           (!numbers->has_most || schema_number_compare(&value, &numbers->most) <= 0) &&
+           (!numbers->has_above || schema_number_compare(&value, &numbers->above) > 0) &&
+           (!numbers->has_below || schema_number_compare(&value, &numbers->below) < 0);
+}
+
+uint64_t schema_text_length(const struct pack_item *item)
+{
+    if (item->type == PACK_BIN) {
+        return ((uint64_t)item->text.len + 2) / 3 * 4;
+    }
+    uint64_t count = 0;
+    for (size_t i = 0; i < item->text.len; i++) {
+        count += ((unsigned char)item->text.ptr[i] & 0xc0) != 0x80;
+    }
+    return count;
+}
+
+static bool check_string(const struct schema_strings *strings, const struct pack_item *item)
+{
+    /* A character has one to four bytes: mostly there is nothing to count. */
+    if (item->type == PACK_STR && item->text.len <= strings->most &&
+        item->text.len / 4 >= strings->least) {
+        return true;
+    }
+    uint64_t length = schema_text_length(item);
+    return length >= strings->least && length <= strings->most;
+}
+
+bool schema_has_value(struct schema_run *run, const struct schema_values *values,
+                      const struct pack_item *item, struct pack start)
+{
+    if (!schema_spend(run, values->count / 8 + 1)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < values->count; i++) {
+        const struct pack_item *wanted = &values->items[i];
+        if (item->type == PACK_STR || wanted->type == PACK_STR) {
+            if (item->type == wanted->type && slice_equal(item->text, wanted->text)) {
+                return true;
+            }
+        } else if (schema_equal(run, start, pack_over(values->bytes[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- arrays ----------------------------------------------------------------------------- */
+
+#define UNIQUE_FEW 8
+
+static bool is_unique_among_few(struct schema_run *run, uint32_t count, struct pack cursor)
+{
+    struct pack earlier[UNIQUE_FEW];
+    for (uint32_t i = 0; i < count; i++) {
+        earlier[i] = cursor;
+        for (uint32_t k = 0; k < i; k++) {
+            if (schema_equal(run, earlier[k], cursor)) {
+                return false;
+            }
+        }
+        if (!pack_skip(&cursor)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct unique_entry {
+    uint64_t hash;
+    struct pack at;
+};
+
+/* By a table of hashes; equal hashes are compared in full. */
+static bool is_unique_among_many(struct schema_run *run, uint32_t count, struct pack cursor)
+{
+    size_t cap = 16;
+    while (cap < 2 * (size_t)count) {
+        cap *= 2;
+    }
+    struct unique_entry *table = mem_try(cap * sizeof *table);
+    if (!table || !schema_spend(run, (uint64_t)(cursor.end - cursor.at))) {
+        mem_free(table);
+        run->is_exhausted = true;
+        return false;
+    }
+    memset(table, 0, cap * sizeof *table);
+    bool is_unique = true;
+    for (uint32_t i = 0; i < count && is_unique; i++) {
+        struct pack at = cursor;
+        uint64_t hash = schema_hash(&cursor);
+        size_t slot = hash & (cap - 1);
+        for (; table[slot].at.at && is_unique; slot = (slot + 1) & (cap - 1)) {
+            is_unique = table[slot].hash != hash || !schema_equal(run, table[slot].at, at);
+        }
+        table[slot] = (struct unique_entry){hash, at};
+    }
+    mem_free(table);
+    return is_unique;
+}
+
+bool schema_is_unique(struct schema_run *run, uint32_t count, struct pack cursor)
+{
+    /* A scanned value has a byte for each item; an unscanned one may claim what it likes. */
+    if ((size_t)(cursor.end - cursor.at) < count) {
+        return false;
+    }
+    return count <= UNIQUE_FEW ? is_unique_among_few(run, count, cursor)
+                               : is_unique_among_many(run, count, cursor);
+}
+
+static bool skip_charged(struct schema_run *run, struct pack *cursor)
+{
+    const unsigned char *from = cursor->at;
+    return pack_skip(cursor) && schema_spend(run, (uint64_t)(cursor->at - from) / 16);
+}
+
+static bool check_array(struct schema_run *run, const struct schema_arrays *arrays,
+                        uint32_t count, struct pack *cursor)
+{
+    if (count < arrays->least || count > arrays->most ||
+        (arrays->is_unique && !schema_is_unique(run, count, *cursor))) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct schema_node *node =
+            i < arrays->prefix.count ? arrays->prefix.at[i] : arrays->items;
+        if (!(node ? schema_check(run, node, cursor) : skip_charged(run, cursor))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- objects ---------------------------------------------------------------------------- */
+
+#define FIELDS_FEW 8
+
+static uint64_t head_of(struct slice name)
+{
+    uint64_t head = 0;
+    memcpy(&head, name.ptr, name.len < 8 ? name.len : 8);
+    return head;
+}
+
+static bool is_name(const struct schema_field *field, struct slice name)
+{
+    return field->name.len == name.len && memcmp(field->name.ptr, name.ptr, name.len) == 0;
+}
+
+const struct schema_field *schema_find_field(const struct schema_objects *objects,
+                                             struct slice name)
+{
+    if (objects->count <= FIELDS_FEW) {
+        uint64_t head = head_of(name);
+        for (uint32_t i = 0; i < objects->count; i++) {
+            const struct schema_field *field = &objects->fields[i];
+            if (field->head == head && is_name(field, name)) {
+                return field;
+            }
+        }
+        return NULL;
+    }
+    uint32_t low = 0;
+    uint32_t high = objects->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct schema_field *field = &objects->fields[middle];
+        int order = name.len != field->name.len ? (name.len < field->name.len ? -1 : 1)
+                                                : memcmp(name.ptr, field->name.ptr, name.len);
+        if (order == 0) {
+            return field;
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return NULL;
+}
+
+static bool has_all(const uint64_t *seen, uint32_t required)
+{
+    for (; required >= 64; required -= 64) {
+        if (~*seen++) {
+            return false;
+        }
+    }
+    return !required || *seen == ((uint64_t)1 << required) - 1;
+}
+
+static bool check_object(struct schema_run *run, const struct schema_objects *objects,
+                         uint32_t count, struct pack *cursor)
+{
+    uint64_t seen[SCHEMA_REQUIRED_MAX / 64];
+    if (count < objects->least || count > objects->most) {
+        return false;
+    }
+    for (uint32_t i = 0; i < objects->required; i += 64) {
+        seen[i / 64] = 0;
+    }
+    for (; count; count--) {
+        struct slice name;
+        if (!pack_next_text(cursor, &name)) {
+            return false;
+        }
+        const struct schema_node *node = objects->additional;
+        const struct schema_field *field = schema_find_field(objects, name);
+        if (field && field->required != SCHEMA_OPTIONAL) {
+            seen[field->required / 64] |= (uint64_t)1 << (field->required % 64);
+        }
+        if (field && field->is_property) {
+            node = field->node;
+        }
+        if (!(node ? schema_check(run, node, cursor) : skip_charged(run, cursor))) {
+            return false;
+        }
+    }
+    return has_all(seen, objects->required);
+}
+
+/* ---- schemas applied to the same value -------------------------------------------------- */
+
+static bool fits(struct schema_run *run, const struct schema_node *node, struct pack start)
+{
+    return schema_check(run, node, &start);
+}
+
+static bool check_logic(struct schema_run *run, const struct schema_logic *logic,
+                        struct pack start)
+{
+    for (uint32_t i = 0; i < logic->all_of.count; i++) {
+        if (!fits(run, logic->all_of.at[i], start)) {
+            return false;
+        }
+    }
+    uint32_t any = 0;
+    while (any < logic->any_of.count && !fits(run, logic->any_of.at[any], start)) {
+        any++;
+    }
+    if (logic->any_of.count && any == logic->any_of.count) {
+        return false;
+    }
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < logic->one_of.count && found < 2; i++) {
+        found += fits(run, logic->one_of.at[i], start);
+    }
+    if (logic->one_of.count && found != 1) {
+        return false;
+    }
+    if (logic->not_ && fits(run, logic->not_, start)) {
+        return false;
+    }
+    if (!logic->if_) {
+        return true;
+    }
+    const struct schema_node *next = fits(run, logic->if_, start) ? logic->then_ : logic->else_;
+    return !next || fits(run, next, start);
+}
+
+static bool check_parts(struct schema_run *run, const struct schema_node *node,
+                        const struct pack_item *item, struct pack start, struct pack *cursor)
+{
+    switch (item->type) {
+    case PACK_MAP:
+        if (node->objects) {
+            return check_object(run, node->objects, item->count, cursor);
+        }
+        break;
+    case PACK_ARRAY:
+        if (node->arrays) {
+            return check_array(run, node->arrays, item->count, cursor);
+        }
+        break;
+    case PACK_STR:
+    case PACK_BIN:
+        return !node->strings || check_string(node->strings, item);
+    case PACK_INT:
+    case PACK_UINT:
+    case PACK_FLOAT:
+    case PACK_EXT:
+        return !node->numbers || check_number(node->numbers, item);
+    default:
+        return true;
+    }
+    *cursor = start;
+    return skip_charged(run, cursor);
+}
+
+bool schema_check(struct schema_run *run, const struct schema_node *node, struct pack *cursor)
+{
+    struct pack start = *cursor;
+    struct pack_item item;
+    if (!schema_spend(run, 1) || !pack_next(cursor, &item) ||
+        (node->types && !(node->types & schema_type(&item))) ||
+        (node->values && !schema_has_value(run, node->values, &item, start))) {
+        return false;
+    }
+    if (run->depth == SCHEMA_DEPTH_MAX) {
+        run->is_exhausted = true;
+        return false;
+    }
+    run->depth++;
+    bool is_fit = (!node->logic || check_logic(run, node->logic, start)) &&
+                  check_parts(run, node, &item, start, cursor);
+    run->depth--;
+    return is_fit;
+}
+
+bool schema_accepts(const struct schema *schema, struct slice value)
+{
+    struct schema_run run;
+    struct pack cursor = pack_over(value);
+    schema_run_start(&run, value);
+    return schema_check(&run, schema->root, &cursor) && !run.is_exhausted;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* schema_shape.c - the keywords about the members of arrays and objects. */
+#include "value/schema_compiler.h"
+
+#include <stdlib.h>
+
+static struct schema_arrays *arrays_of(struct schema_draft *d)
+{
+    if (!d->arrays && (d->arrays = schema_take(d->c, sizeof *d->arrays))) {
+        d->arrays->most = UINT64_MAX;
+        d->node->arrays = d->arrays;
+    }
+    return d->arrays;
+}
+
+static struct schema_objects *objects_of(struct schema_draft *d)
+{
+    if (!d->objects && (d->objects = schema_take(d->c, sizeof *d->objects))) {
+        d->objects->most = UINT64_MAX;
+        d->node->objects = d->objects;
+    }
+    return d->objects;
+}
+
+/* NULL where everything fits, which spares the check. */
+static const struct schema_node *unless_anything(const struct schema_node *node)
+{
+    return node == &schema_anything ? NULL : node;
+}
+
+void schema_read_array_limit(struct schema_draft *d, const char *name, struct slice value)
+{
+    uint64_t count;
+    struct schema_arrays *arrays = arrays_of(d);
+    if (arrays && schema_read_count(d, name, value, &count)) {
+        *(strcmp(name, "minItems") == 0 ? &arrays->least : &arrays->most) = count;
+    }
+}
+
+void schema_read_object_limit(struct schema_draft *d, const char *name, struct slice value)
+{
+    uint64_t count;
+    struct schema_objects *objects = objects_of(d);
+    if (objects && schema_read_count(d, name, value, &count)) {
+        *(strcmp(name, "minProperties") == 0 ? &objects->least : &objects->most) = count;
+    }
+}
+
+/* ---- arrays ----------------------------------------------------------------------------- */
+
+void schema_read_prefix(struct schema_draft *d, const char *name, struct slice value)
+{
+    struct schema_arrays *arrays = arrays_of(d);
+    if (arrays) {
+        schema_want_list(d, name, value, &arrays->prefix);
+    }
+}
+
+/* One schema for all; in drafts before 2020-12 also a list of schemas, then additionalItems is
+ * what items is today. */
+void schema_read_items(struct schema_draft *d, const char *name, struct slice value)
+{
+    struct schema_arrays *arrays = arrays_of(d);
+    if (!arrays) {
+        return;
+    }
+    if (pack_peek(pack_over(value)) == PACK_ARRAY) {
+        d->has_array_items = true;
+        schema_want_list(d, name, value, &arrays->prefix);
+    } else {
+        arrays->items =
+            unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
+    }
+}
+
+void schema_read_additional_items(struct schema_draft *d, const char *name, struct slice value)
+{
+    (void)name;
+    d->additional_items = value;
+}
+
+void schema_finish_arrays(struct schema_draft *d)
+{
+    if (d->has_array_items && d->additional_items.ptr) {
+        d->arrays->items = unless_anything(schema_want(
+            d->c, d->source, schema_step_of("additionalItems"), d->additional_items));
+    }
+}
+
+void schema_read_unique(struct schema_draft *d, const char *name, struct slice value)
+{
+    struct pack cursor = pack_over(value);
+    struct pack_item item;
+    struct schema_arrays *arrays = arrays_of(d);
+    if (!pack_next(&cursor, &item) || item.type != PACK_BOOL) {
+        schema_wrong(d, name, "true or false");
+    } else if (arrays) {
+        arrays->is_unique = item.b;
+    }
+}
+
+/* ---- objects ---------------------------------------------------------------------------- */
+
+void schema_read_properties(struct schema_draft *d, const char *name, struct slice value)
+{
+    if (pack_peek(pack_over(value)) != PACK_MAP) {
+        schema_wrong(d, name, "an object of schemas");
+        return;
+    }
+    (void)objects_of(d);
+    d->properties = value;
+}
+
+void schema_read_required(struct schema_draft *d, const char *name, struct slice value)
+{
+    if (pack_peek(pack_over(value)) != PACK_ARRAY) {
+        schema_wrong(d, name, "an array of names");
+        return;
+    }
+    (void)objects_of(d);
+    d->required = value;
+}
+
+void schema_read_additional(struct schema_draft *d, const char *name, struct slice value)
+{
+    (void)objects_of(d);
+    d->additional = unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
+}
+
+void schema_read_patterns(struct schema_draft *d, const char *name, struct slice value)
+{
+    (void)name;
+    (void)value;
+    d->has_patterns = true;
+}
+
+static int compare_fields(const void *a, const void *b)
+{
+    const struct schema_field *x = a;
+    const struct schema_field *y = b;
+    if (x->name.len != y->name.len) {
+        return x->name.len < y->name.len ? -1 : 1;
+    }
+    return memcmp(x->name.ptr, y->name.ptr, x->name.len);
+}
+
+static uint32_t count_of(struct slice value, struct pack *ret_cursor)
+{
+    struct pack_item item;
+    *ret_cursor = pack_over(value);
+    return pack_next(ret_cursor, &item) ? item.count : 0;
+}
+
+static void set_field(struct schema_field *field, struct slice name, bool is_property)
+{
+    *field = (struct schema_field){.name = name,
+                                   .required = is_property ? SCHEMA_OPTIONAL : 0,
+                                   .is_property = is_property};
+    memcpy(&field->head, name.ptr, name.len < 8 ? name.len : 8);
+}
+
+/* Names of properties and required names, in whatever order. */
+static bool collect_fields(struct schema_draft *d, struct schema_field *fields,
+                           uint32_t *ret_count)
+{
+    struct pack cursor;
+    struct schema_field *field = fields;
+    for (uint32_t left = count_of(d->properties, &cursor); left; left--, field++) {
+        struct slice name;
+        struct slice schema;
+        if (!pack_next_text(&cursor, &name) || !pack_take(&cursor, &schema)) {
+            schema_wrong(d, "properties", "an object of schemas");
+            return false;
+        }
+        set_field(field, name, true);
+        struct schema_step step = {"properties", name, -1};
+        field->node = unless_anything(schema_want(d->c, d->source, step, schema));
+    }
+    for (uint32_t left = count_of(d->required, &cursor); left; left--, field++) {
+        struct slice name;
+        if (!pack_next_text(&cursor, &name)) {
+            schema_wrong(d, "required", "an array of names");
+            return false;
+        }
+        set_field(field, name, false);
+    }
+    *ret_count = (uint32_t)(field - fields);
+    return !d->c->has_failed;
+}
+
+/* Makes one field of those with the same name, and numbers the required ones. */
+static void merge_fields(struct schema_objects *objects, struct schema_field *fields,
+                         uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!kept || compare_fields(&fields[kept - 1], &fields[i]) != 0) {
+            fields[kept++] = fields[i];
+            continue;
+        }
+        struct schema_field *field = &fields[kept - 1];
+        if (fields[i].is_property) {
+            field->is_property = true;
+            field->node = fields[i].node;
+        }
+        if (fields[i].required != SCHEMA_OPTIONAL) {
+            field->required = 0;
+        }
+    }
+    for (uint32_t i = 0; i < kept; i++) {
+        if (fields[i].required != SCHEMA_OPTIONAL) {
+            fields[i].required = (uint16_t)objects->required++;
+        }
+    }
+    objects->fields = fields;
+    objects->count = kept;
+}
+
+void schema_finish_objects(struct schema_draft *d)
+{
+    struct pack cursor;
+    uint32_t required = count_of(d->required, &cursor);
+    uint32_t count = count_of(d->properties, &cursor);
+    if (required > SCHEMA_REQUIRED_MAX) {
+        (void)schema_fail(d->c, d->source, "more than %u names are required",
+                          SCHEMA_REQUIRED_MAX);
+        return;
+    }
+    d->objects->additional = d->has_patterns ? NULL : d->additional;
+    if (!count && !required) {
+        return;
+    }
+    struct schema_field *fields =
+        schema_take(d->c, sizeof *fields * ((size_t)count + required));
+    if (fields && collect_fields(d, fields, &count)) {
+        qsort(fields, count, sizeof *fields, compare_fields);
+        merge_fields(d->objects, fields, count);
+    }
+}
