@@ -9,6 +9,7 @@
 #include "value/json.h"
 #include "value/pack.h"
 
+#include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,22 @@ static int take_result(const struct source *source, lua_State *lua, int base, st
     return 0;
 }
 
+static int refuse_unknown(lua_State *lua)
+{
+    return luaL_error(lua, "undefined variable `%s`", luaL_tolstring(lua, 2, NULL));
+}
+
+/* A misspelt variable would be nil, and its key silently as if it were not there. */
+static int refuse_unknown_globals(lua_State *lua)
+{
+    lua_pushglobaltable(lua);
+    lua_createtable(lua, 0, 1);
+    lua_pushcfunction(lua, refuse_unknown);
+    lua_setfield(lua, -2, "__index");
+    lua_setmetatable(lua, -2);
+    return 0;
+}
+
 static int run_lua(const struct source *source, struct sandbox *sandbox, struct buf *out,
                    struct faults *faults)
 {
@@ -67,7 +84,11 @@ static int run_lua(const struct source *source, struct sandbox *sandbox, struct 
     struct buf name;
     buf_init(&name, 4096);
     buf_printf(&name, "@%s", source->file);
-    int result = sandbox_load(sandbox, buf_slice(&source->text), buf_text(&name), &err);
+    lua_pushcfunction(lua, refuse_unknown_globals);
+    int result = sandbox_call(sandbox, 0, 0, TABLE_BUDGET_US, &err);
+    if (result == 0) {
+        result = sandbox_load(sandbox, buf_slice(&source->text), buf_text(&name), &err);
+    }
     buf_done(&name);
     if (result == 0) {
         result = sandbox_call(sandbox, 0, LUA_MULTRET, TABLE_BUDGET_US, &err);

@@ -136,7 +136,9 @@ static void chunks_that_do_not_work(void **state)
     assert_non_null(strstr(fault_of("return { drain_ms = 1,\n limits = { calls = type } }"),
                            "2: the table cannot be used: a function at limits.calls"));
     assert_non_null(strstr(fault_of("while true do end"), "1: "));
-    assert_non_null(strstr(fault_of("os.exit(1)"), "1: "));
+    assert_string_equal(fault_of("os.exit(1)"), "1: undefined variable `os`\n");
+    assert_string_equal(fault_of("local delay = 5\nreturn { drain_ms = dealy }"),
+                        "2: undefined variable `dealy`\n");
     assert_non_null(strstr(fault_of("\x1bLua"), "0: "));
 }
 
