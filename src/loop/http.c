@@ -564,3 +564,14 @@ int64_t http_content_length(const struct http_exchange *exchange)
     (void)curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     return length;
 }
+
+int64_t http_date(struct slice text)
+{
+    char copy[64];
+    if (text.len >= sizeof copy) {
+        return -1;
+    }
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    return (int64_t)curl_getdate(copy, NULL);
+}

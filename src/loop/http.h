@@ -98,11 +98,14 @@ struct http_events {
 int http_start(struct http_target *target, const struct http_request *request,
                const struct http_events *events, void *arg, struct http_exchange **ret,
                struct err *reterr);
-void http_cancel(struct http_exchange *exchange);
+void http_cancel(struct http_exchange *exchange); /* in its own `done`: nothing */
 
 /* In head and later. The value is valid until the exchange is gone. */
 bool http_header(const struct http_exchange *exchange, const char *name, struct slice *ret);
 int64_t http_content_length(const struct http_exchange *exchange); /* -1: not said */
+
+/* A date of HTTP as Unix time in seconds; -1: it is none. */
+int64_t http_date(struct slice text);
 
 /* Moves the deadline of an exchange under way. */
 void http_set_deadline(struct http_exchange *exchange, mono_us deadline);

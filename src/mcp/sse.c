@@ -29,6 +29,25 @@ void sse_done(struct sse *sse)
     buf_done(&sse->last_id);
 }
 
+static void set_text(struct buf *buf, struct slice value)
+{
+    buf_clear(buf);
+    buf_put_slice(buf, value);
+    if (buf->overflow) {
+        buf_clear(buf);
+    }
+}
+
+void sse_restart(struct sse *sse)
+{
+    buf_trim(&sse->line, 0);
+    buf_trim(&sse->data, 0);
+    buf_clear(&sse->type);
+    set_text(&sse->id, buf_slice(&sse->last_id));
+    sse->single = (struct slice){NULL, 0};
+    sse->has_data = sse->skips_lf = sse->is_past_bom = false;
+}
+
 struct slice sse_last_id(const struct sse *sse)
 {
     return buf_slice(&sse->last_id);
@@ -71,15 +90,6 @@ static bool add_data(struct sse *sse, struct slice value)
     buf_put_byte(&sse->data, '\n');
     buf_put_slice(&sse->data, value);
     return !sse->data.overflow && sse->data.len <= sse->event_max;
-}
-
-static void set_text(struct buf *buf, struct slice value)
-{
-    buf_clear(buf);
-    buf_put_slice(buf, value);
-    if (buf->overflow) {
-        buf_clear(buf);
-    }
 }
 
 static void set_retry(struct sse *sse, struct slice value)

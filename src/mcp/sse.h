@@ -48,6 +48,9 @@ enum sse_result {
 void sse_init(struct sse *sse, size_t event_max);
 enum sse_result sse_feed(struct sse *sse, struct slice chunk, sse_sink sink, void *arg);
 struct slice sse_last_id(const struct sse *sse); /* of the last complete event; may be empty */
+/* The stream begins anew, on another connection: a begun event is dropped, the last id and what was
+ * said of retrying stay. */
+void sse_restart(struct sse *sse);
 void sse_done(struct sse *sse);
 
 #endif

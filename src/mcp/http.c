@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http.c - the Streamable HTTP transport: its operations, its headers, its session.
+ *
+ * What becomes of one message is http_post.c's.
+ */
+#include "mcp/http.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "mcp/http_internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define GOODBYE_US 2000000
+
+static struct mcp_http *self(struct mcp_transport *transport)
+{
+    return (struct mcp_http *)(void *)transport;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static void destroy(struct mcp_http *mcp)
+{
+    sse_done(&mcp->stream.sse);
+    mcp->post_headers = http_headers_unref(mcp->post_headers);
+    http_target_free(mcp->target);
+    mem_wipe(mcp->text, mcp->text_size);
+    mem_free(mcp->text);
+    mem_free(mcp->fields);
+    mem_wipe(mcp->session_id, sizeof mcp->session_id);
+    mem_free(mcp);
+}
+
+void mcp_http_enter(struct mcp_http *mcp)
+{
+    mcp->depth++;
+}
+
+void mcp_http_leave(struct mcp_http *mcp)
+{
+    if (--mcp->depth) {
+        return;
+    }
+    struct list_link *link;
+    while ((link = list_first(&mcp->gone))) {
+        mcp_http_destroy_exchange(LIST_ITEM(link, struct mcp_http_exchange, link));
+    }
+    if (mcp->is_freed) {
+        destroy(mcp);
+    }
+}
+
+static void drop_all(struct mcp_http *mcp)
+{
+    mcp_http_listen_stop(mcp);
+    list_each (link, &mcp->exchanges) {
+        mcp_http_drop(LIST_ITEM(link, struct mcp_http_exchange, link));
+    }
+}
+
+static void http_free_transport(struct mcp_transport *transport)
+{
+    struct mcp_http *mcp = self(transport);
+    mcp_http_enter(mcp);
+    mcp->is_closing = true;
+    mcp->is_freed = true;
+    drop_all(mcp);
+    loop_task_cancel(&mcp->open_task);
+    loop_task_cancel(&mcp->closed_task);
+    if (mcp->goodbye) {
+        http_cancel(mcp->goodbye);
+        mcp->goodbye = NULL;
+    }
+    mcp_http_leave(mcp);
+}
+
+/* ---- headers ---------------------------------------------------------------------------- */
+
+static bool is_ours(struct slice name)
+{
+    static const char *const ours[] = {
+        "accept", "content-type",   "content-length",       "transfer-encoding", "connection",
+        "host",   "mcp-session-id", "mcp-protocol-version", "last-event-id",     "expect"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (name.len == strlen(ours[i]) && strncasecmp(name.ptr, ours[i], name.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Copies what the caller gave, except what the transport says itself. */
+static void copy_fields(struct mcp_http *mcp, const struct mcp_http_options *options)
+{
+    for (size_t i = 0; i < options->header_count; i++) {
+        mcp->text_size += options->headers[i].name.len + options->headers[i].value.len;
+    }
+    mcp->fields = mem_new((options->header_count + 1) * sizeof *mcp->fields);
+    mcp->text = mem_new(mcp->text_size);
+    char *at = mcp->text;
+    for (size_t i = 0; i < options->header_count; i++) {
+        struct slice name = options->headers[i].name, value = options->headers[i].value;
+        if (is_ours(name)) {
+            log_at(LOG_DEBUG, "mcp", "a configured header is left out: the transport sets it",
+                   LOG_SLICE("header", name));
+            continue;
+        }
+        memcpy(at, name.ptr, name.len);
+        if (value.len) {
+            memcpy(at + name.len, value.ptr, value.len);
+        }
+        mcp->fields[mcp->field_count].name = (struct slice){at, name.len};
+        mcp->fields[mcp->field_count++].value = (struct slice){at + name.len, value.len};
+        at += name.len + value.len;
+    }
+}
+
+struct http_headers *mcp_http_make_headers(const struct mcp_http *mcp,
+                                           enum mcp_http_accept accept,
+                                           struct slice last_event_id, struct err *reterr)
+{
+    struct http_field *list = mem_new((mcp->field_count + 5) * sizeof *list);
+    size_t count = 0;
+    if (accept == MCP_HTTP_ACCEPT_ANSWER) {
+        list[count++] = (struct http_field){SLICE("Content-Type"), SLICE("application/json")};
+        list[count++] =
+            (struct http_field){SLICE("Accept"), SLICE("application/json, text/event-stream")};
+    } else if (accept == MCP_HTTP_ACCEPT_EVENTS) {
+        list[count++] = (struct http_field){SLICE("Accept"), SLICE("text/event-stream")};
+    }
+    if (mcp->session_id[0]) {
+        list[count++] = (struct http_field){SLICE("Mcp-Session-Id"), slice_of(mcp->session_id)};
+    }
+    if (mcp->version[0]) {
+        list[count++] =
+            (struct http_field){SLICE("MCP-Protocol-Version"), slice_of(mcp->version)};
+    }
+    if (last_event_id.len) {
+        list[count++] = (struct http_field){SLICE("Last-Event-ID"), last_event_id};
+    }
+    if (mcp->field_count) {
+        memcpy(list + count, mcp->fields, mcp->field_count * sizeof *list);
+    }
+    struct http_headers *headers = http_headers_new(list, count + mcp->field_count, reterr);
+    mem_free(list);
+    return headers;
+}
+
+bool mcp_http_take_session_id(struct mcp_http *mcp, struct slice id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        if (id.ptr[i] < 0x21 || id.ptr[i] > 0x7E) {
+            return false;
+        }
+    }
+    if (!id.len || id.len >= sizeof mcp->session_id) {
+        return false;
+    }
+    memcpy(mcp->session_id, id.ptr, id.len);
+    mcp->session_id[id.len] = '\0';
+    mcp->post_headers = http_headers_unref(mcp->post_headers);
+    return true;
+}
+
+static void http_set_version(struct mcp_transport *transport, const char *version)
+{
+    struct mcp_http *mcp = self(transport);
+    mcp->post_headers = http_headers_unref(mcp->post_headers);
+    mcp->version[0] = '\0';
+    if (!version) {
+        mcp->epoch++;
+        mcp->awaits_initialized = false;
+        mem_wipe(mcp->session_id, sizeof mcp->session_id);
+        mcp_http_listen_stop(mcp);
+        return;
+    }
+    size_t length = strnlen(version, sizeof mcp->version - 1);
+    memcpy(mcp->version, version, length);
+    mcp->version[length] = '\0';
+    mcp->awaits_initialized = true;
+}
+
+/* ---- operations ------------------------------------------------------------------------- */
+
+static void tell_opened(void *arg)
+{
+    struct mcp_http *mcp = arg;
+    mcp_http_enter(mcp);
+    if (mcp->fault.code) {
+        struct failure failure = {0};
+        failure_from_err(&failure, &mcp->fault);
+        failure_suggest(&failure, "Correct the service's url and headers.");
+        mcp->is_closing = true;
+        mcp->events->closed(mcp->arg, &failure);
+        failure_done(&failure);
+    } else {
+        mcp->events->opened(mcp->arg);
+    }
+    mcp_http_leave(mcp);
+}
+
+static void tell_closed(void *arg)
+{
+    struct mcp_http *mcp = arg;
+    mcp_http_enter(mcp);
+    mcp->events->closed(mcp->arg, NULL);
+    mcp_http_leave(mcp);
+}
+
+static void http_open(struct mcp_transport *transport)
+{
+    struct mcp_http *mcp = self(transport);
+    loop_later(mcp->loop, &mcp->open_task);
+}
+
+static int http_send(struct mcp_transport *transport, enum mcp_message_kind kind,
+                     struct slice json, mcp_token token, mono_us deadline,
+                     struct failure *failure)
+{
+    struct mcp_http *mcp = self(transport);
+    if (mcp->is_closing || !mcp->target) {
+        failure_set(failure, ERR_UNAVAILABLE, "the connection to the server is closed");
+        return -ERR_UNAVAILABLE;
+    }
+    return mcp_http_post(mcp, kind, json, token, deadline, failure);
+}
+
+static void http_abandon(struct mcp_transport *transport, mcp_token token)
+{
+    struct mcp_http *mcp = self(transport);
+    list_each (link, &mcp->exchanges) {
+        struct mcp_http_exchange *exchange = LIST_ITEM(link, struct mcp_http_exchange, link);
+        if (token && exchange->token == token) {
+            mcp_http_drop(exchange);
+            return;
+        }
+    }
+}
+
+static void http_listen(struct mcp_transport *transport)
+{
+    struct mcp_http *mcp = self(transport);
+    if (!mcp->is_closing && mcp->target) {
+        mcp->stream.is_wanted = true;
+        mcp_http_listen_start(mcp);
+    }
+}
+
+static void ignore_body(void *arg, struct slice bytes)
+{
+    (void)arg;
+    (void)bytes;
+}
+
+static void said_goodbye(void *arg, const struct failure *failure, bool was_sent)
+{
+    struct mcp_http *mcp = arg;
+    (void)failure; /* 405: the server ends sessions by itself */
+    (void)was_sent;
+    mcp->goodbye = NULL;
+    tell_closed(mcp);
+}
+
+static const struct http_events goodbye_events = {.body = ignore_body, .done = said_goodbye};
+
+static void http_close(struct mcp_transport *transport)
+{
+    struct mcp_http *mcp = self(transport);
+    if (mcp->is_closing) {
+        return;
+    }
+    mcp->is_closing = true;
+    loop_task_cancel(&mcp->open_task);
+    drop_all(mcp);
+    struct http_headers *headers =
+        mcp->session_id[0]
+            ? mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANY, (struct slice){NULL, 0}, NULL)
+            : NULL;
+    struct http_request request = {.method = HTTP_DELETE,
+                                   .headers = headers,
+                                   .body_max = MCP_HTTP_ERROR_BYTES,
+                                   .deadline = loop_now(mcp->loop) + GOODBYE_US,
+                                   .is_urgent = true,
+                                   .may_repeat = true};
+    if (!headers ||
+        http_start(mcp->target, &request, &goodbye_events, mcp, &mcp->goodbye, NULL) != 0) {
+        loop_later(mcp->loop, &mcp->closed_task);
+    }
+    (void)http_headers_unref(headers);
+}
+
+static int64_t http_pid(const struct mcp_transport *transport)
+{
+    (void)transport;
+    return 0;
+}
+
+static const struct mcp_transport_ops http_ops = {
+    .open = http_open,
+    .send = http_send,
+    .abandon = http_abandon,
+    .set_version = http_set_version,
+    .listen = http_listen,
+    .close = http_close,
+    .free = http_free_transport,
+    .pid = http_pid,
+};
+
+struct mcp_transport *mcp_http_new(const struct mcp_http_options *options,
+                                   const struct mcp_transport_events *events, void *arg)
+{
+    struct mcp_http *mcp = mem_new(sizeof *mcp);
+    struct http_target_options target = {.url = options->url,
+                                         .connect_timeout_ms = options->connect_timeout_ms,
+                                         .concurrency = options->concurrency,
+                                         .ca_file = options->ca_file};
+    mcp->base.ops = &http_ops;
+    mcp->loop = options->loop;
+    mcp->events = events;
+    mcp->arg = arg;
+    mcp->message_bytes = options->message_bytes;
+    list_init(&mcp->exchanges);
+    list_init(&mcp->gone);
+    loop_task_init(&mcp->open_task, tell_opened, mcp);
+    loop_task_init(&mcp->closed_task, tell_closed, mcp);
+    mcp_http_listen_init(mcp);
+    copy_fields(mcp, options);
+    if (http_target_new(options->http, &target, &mcp->target, &mcp->fault) == 0) {
+        mcp->post_headers = mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANSWER,
+                                                  (struct slice){NULL, 0}, &mcp->fault);
+    }
+    return &mcp->base;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_listen.c - the standalone stream: a GET on which the server says what belongs to no request.
+ *
+ * A server need not offer it: whatever goes wrong is silence, and calls do not depend on it.
+ */
+#include "base/log.h"
+#include "mcp/http_internal.h"
+
+#define WAIT_MIN_US 1000000
+#define WAIT_MAX_US 60000000
+
+static void note(const struct mcp_http *mcp, const char *why)
+{
+    log_at(LOG_DEBUG, "mcp", "no standalone stream",
+           LOG_TEXT("url", http_target_name(mcp->target)), LOG_TEXT("why", why));
+}
+
+/* The stream has gone. If the server had one, it is asked for again, less and less often. */
+static void ended(struct mcp_http *mcp)
+{
+    struct mcp_http_stream *stream = &mcp->stream;
+    stream->http = NULL;
+    if (!stream->has_stood || !stream->is_wanted) {
+        stream->is_wanted = false;
+        return;
+    }
+    mono_us wait = stream->wait;
+    if (stream->sse.retry_ms > wait / 1000) { /* the server's wish is a minimum */
+        wait = stream->sse.retry_ms < 3600000 ? stream->sse.retry_ms * 1000 : 3600000000;
+    }
+    stream->wait = stream->wait < WAIT_MAX_US / 2 ? stream->wait * 2 : WAIT_MAX_US;
+    loop_timer_set(mcp->loop, &stream->retry, loop_now(mcp->loop) + wait);
+}
+
+static void give_up(struct mcp_http *mcp, const char *why)
+{
+    note(mcp, why);
+    http_cancel(mcp->stream.http);
+    ended(mcp);
+}
+
+static void on_head(void *arg, struct http_exchange *http, int status)
+{
+    struct mcp_http *mcp = arg;
+    struct mcp_http_stream *stream = &mcp->stream;
+    if (status == 200 && mcp_http_is_type(http, "text/event-stream")) {
+        stream->has_stood = true;
+        return;
+    }
+    if (status < 500) {
+        stream->has_stood = false; /* not offered, or not any more */
+    }
+    give_up(mcp, status == 405 ? "not offered" : "the server refused it");
+}
+
+static bool on_event(void *arg, const struct sse_event *event)
+{
+    struct mcp_http *mcp = arg;
+    const struct http_exchange *http = mcp->stream.http;
+    mcp->stream.wait = WAIT_MIN_US;
+    if (!event->type.len || slice_is(event->type, "message")) {
+        mcp->events->message(mcp->arg, event->data, 0);
+    }
+    return http && mcp->stream.http == http;
+}
+
+static void on_body(void *arg, struct slice bytes)
+{
+    struct mcp_http *mcp = arg;
+    mcp_http_enter(mcp);
+    if (sse_feed(&mcp->stream.sse, bytes, on_event, mcp) == SSE_TOO_LONG) {
+        give_up(mcp, "a message was too long");
+    }
+    mcp_http_leave(mcp);
+}
+
+static void on_done(void *arg, const struct failure *failure, bool was_sent)
+{
+    struct mcp_http *mcp = arg;
+    (void)was_sent;
+    note(mcp, failure ? "the connection failed" : "it ended");
+    ended(mcp);
+}
+
+static const struct http_events stream_events = {on_head, on_body, on_done};
+
+static void start(void *arg)
+{
+    struct mcp_http *mcp = arg;
+    struct mcp_http_stream *stream = &mcp->stream;
+    struct err err;
+    if (!stream->is_wanted || stream->http || mcp->barrier) {
+        return;
+    }
+    struct http_headers *headers =
+        mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_EVENTS, sse_last_id(&stream->sse), &err);
+    struct http_request request = {.method = HTTP_GET,
+                                   .headers = headers,
+                                   .deadline = MONO_NEVER,
+                                   .is_urgent = true,
+                                   .may_repeat = true};
+    sse_restart(&stream->sse);
+    if (!headers ||
+        http_start(mcp->target, &request, &stream_events, mcp, &stream->http, &err) != 0) {
+        note(mcp, err.text);
+        stream->http = NULL;
+        stream->is_wanted = false;
+    }
+    (void)http_headers_unref(headers);
+}
+
+void mcp_http_listen_init(struct mcp_http *mcp)
+{
+    loop_timer_init(&mcp->stream.retry, start, mcp);
+    loop_task_init(&mcp->stream.task, start, mcp);
+    sse_init(&mcp->stream.sse, mcp->message_bytes);
+    mcp->stream.wait = WAIT_MIN_US;
+}
+
+/* Never at once: the parser may be on the stack. */
+void mcp_http_listen_start(struct mcp_http *mcp)
+{
+    if (mcp->stream.is_wanted && !loop_timer_is_set(&mcp->stream.retry)) {
+        loop_later(mcp->loop, &mcp->stream.task);
+    }
+}
+
+void mcp_http_listen_stop(struct mcp_http *mcp)
+{
+    struct mcp_http_stream *stream = &mcp->stream;
+    stream->is_wanted = stream->has_stood = false;
+    stream->wait = WAIT_MIN_US;
+    stream->sse.retry_ms = -1;
+    buf_clear(&stream->sse.last_id);
+    loop_timer_cancel(mcp->loop, &stream->retry);
+    loop_task_cancel(&stream->task);
+    if (stream->http) {
+        http_cancel(stream->http);
+        stream->http = NULL;
+    }
+}

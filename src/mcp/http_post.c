@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_post.c - one message and its answer: a POST, then one JSON text or an event stream.
+ *
+ * Whether an answer fits its request is the session's business; here it only matters whether a
+ * stream that ends had brought one.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "mcp/http_internal.h"
+#include "mcp/message.h"
+#include "value/json.h"
+#include "value/pack.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TELL_US        30000000 /* for a notification or response to be taken */
+#define LINGER_US      500000   /* for a stream to end after the answer */
+#define RESERVED_BYTES 262144   /* at most, on the word of a Content-Length */
+
+/* ---- the end of an exchange ------------------------------------------------------------- */
+
+void mcp_http_destroy_exchange(struct mcp_http_exchange *exchange)
+{
+    list_remove(&exchange->link);
+    buf_done(&exchange->body);
+    sse_done(&exchange->sse);
+    mem_free(exchange);
+}
+
+/* Requests may follow once `notifications/initialized` was answered, however. */
+static void release(struct mcp_http_exchange *exchange)
+{
+    struct mcp_http *mcp = exchange->mcp;
+    if (mcp->barrier == exchange) {
+        mcp->barrier = NULL;
+        http_target_hold(mcp->target, false);
+        mcp_http_listen_start(mcp);
+    }
+}
+
+void mcp_http_drop(struct mcp_http_exchange *exchange)
+{
+    struct mcp_http *mcp = exchange->mcp;
+    if (exchange->http) {
+        http_cancel(exchange->http);
+        exchange->http = NULL;
+    }
+    release(exchange);
+    exchange->is_gone = true;
+    list_remove(&exchange->link);
+    if (mcp->depth) {
+        list_append(&mcp->gone, &exchange->link);
+    } else {
+        mcp_http_destroy_exchange(exchange);
+    }
+}
+
+/* Tells how it ended and drops it; `failure` is freed. */
+static void finish(struct mcp_http_exchange *exchange, struct failure *failure,
+                   bool is_session_gone)
+{
+    struct mcp_http *mcp = exchange->mcp;
+    mcp_token token = exchange->token;
+    bool is_of_use = token || is_session_gone || (failure && failure->code == ERR_AUTH_FAILED);
+    if (failure && exchange->kind != MCP_REQUEST) {
+        log_at(LOG_DEBUG, "mcp", "a message was not taken",
+               LOG_TEXT("url", http_target_name(mcp->target)),
+               LOG_SLICE("why", buf_slice(&failure->message)));
+    }
+    mcp_http_drop(exchange);
+    if (is_of_use) {
+        mcp->events->exchange_ended(mcp->arg, token, failure, is_session_gone);
+    }
+    if (failure) {
+        failure_done(failure);
+    }
+}
+
+static void fail(struct mcp_http_exchange *exchange, enum err_code code, const char *reason,
+                 const char *words)
+{
+    struct failure failure = {0};
+    mcp_http_explain(exchange, code, reason, words, &failure);
+    finish(exchange, &failure, false);
+}
+
+static void fail_too_long(struct mcp_http_exchange *exchange)
+{
+    char words[80];
+    (void)snprintf(words, sizeof words,
+                   "sent a message of more than the %zu bytes that are taken",
+                   exchange->mcp->message_bytes);
+    fail(exchange, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "too_large", words);
+}
+
+/* ---- what is an answer ------------------------------------------------------------------ */
+
+/* Passes over a string; `at` is behind its opening quote. NULL: it does not end. */
+static const char *skip_string(const char *at, const char *end)
+{
+    for (; at < end; at++) {
+        if (*at == '\\') {
+            at++;
+        } else if (*at == '"') {
+            return at + 1;
+        }
+    }
+    return NULL;
+}
+
+/* Passes over the value of a member: to the comma or brace behind it. */
+static const char *skip_value(const char *at, const char *end)
+{
+    unsigned depth = 0;
+    while (at && at < end) {
+        char c = *at;
+        if (c == '"') {
+            at = skip_string(at + 1, end);
+            continue;
+        }
+        if (depth == 0 && (c == ',' || c == '}')) {
+            return at;
+        }
+        depth += c == '{' || c == '[';
+        depth -= c == '}' || c == ']';
+        at++;
+    }
+    return NULL;
+}
+
+/* Whether a message is a response, by the first of its members that tells; strict reading is done
+ * by the session. In a batch, at least its end is in order. */
+static bool is_response(struct slice json)
+{
+    const char *at = json.ptr, *end = json.ptr + json.len;
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')) {
+        at++;
+    }
+    if (at < end && *at == '[') {
+        return true;
+    }
+    while (at && (at = memchr(at, '"', (size_t)(end - at)))) {
+        const char *name = at + 1;
+        at = skip_string(name, end);
+        if (!at) {
+            return false;
+        }
+        struct slice key = {name, (size_t)(at - 1 - name)};
+        if (slice_is(key, "result") || slice_is(key, "error")) {
+            return true;
+        }
+        if (slice_is(key, "method")) {
+            return false;
+        }
+        at = skip_value(at, end);
+    }
+    return false;
+}
+
+/* ---- the answer's beginning ------------------------------------------------------------- */
+
+/* The answer to a message that asks for none. */
+static void head_of_told(struct mcp_http_exchange *exchange)
+{
+    release(exchange);
+    if (mcp_http_is_type(exchange->http, "text/event-stream")) {
+        finish(exchange, NULL, false); /* a stream that nobody asked for, and that may last */
+    }
+}
+
+static void head_of_request(struct mcp_http_exchange *exchange)
+{
+    struct slice type;
+    int64_t length = http_content_length(exchange->http);
+    if (mcp_http_is_type(exchange->http, "application/json")) {
+        exchange->form = MCP_HTTP_JSON;
+        if (length > 0 && (uint64_t)length > exchange->mcp->message_bytes) {
+            fail_too_long(exchange);
+        }
+    } else if (mcp_http_is_type(exchange->http, "text/event-stream")) {
+        exchange->form = MCP_HTTP_EVENTS;
+    } else if (http_header(exchange->http, "content-type", &type) && length != 0 &&
+               exchange->status != 202) {
+        fail(exchange, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "content_type",
+             "answered with neither JSON nor an event stream");
+    }
+}
+
+/* The session id comes with the answer to `initialize`. False: the exchange has failed. */
+static bool take_session(struct mcp_http_exchange *exchange)
+{
+    struct slice id;
+    if (exchange->opens_session && exchange->epoch == exchange->mcp->epoch &&
+        http_header(exchange->http, "mcp-session-id", &id) &&
+        !mcp_http_take_session_id(exchange->mcp, id)) {
+        fail(exchange, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "session_id",
+             "gave a session id that is empty, too long, or not visible ASCII");
+        return false;
+    }
+    return true;
+}
+
+static void on_head(void *arg, struct http_exchange *http, int status)
+{
+    struct mcp_http_exchange *exchange = arg;
+    struct mcp_http *mcp = exchange->mcp;
+    (void)http;
+    mcp_http_enter(mcp);
+    exchange->status = status;
+    if (status < 200 || status > 299) {
+        exchange->form = MCP_HTTP_ERROR;
+        buf_init(&exchange->body, MCP_HTTP_ERROR_BYTES);
+    } else if (take_session(exchange)) {
+        if (exchange->kind == MCP_REQUEST) {
+            head_of_request(exchange);
+        } else {
+            head_of_told(exchange);
+        }
+    }
+    mcp_http_leave(mcp);
+}
+
+/* ---- the answer's body ------------------------------------------------------------------ */
+
+static void tell(struct mcp_http_exchange *exchange, struct slice json)
+{
+    exchange->mcp->events->message(exchange->mcp->arg, json, exchange->token);
+}
+
+static bool on_event(void *arg, const struct sse_event *event)
+{
+    struct mcp_http_exchange *exchange = arg;
+    if (event->type.len && !slice_is(event->type, "message")) {
+        return true;
+    }
+    bool is_first = !exchange->is_answered && is_response(event->data);
+    exchange->is_answered = exchange->is_answered || is_first;
+    tell(exchange, event->data);
+    if (exchange->is_gone) {
+        return false;
+    }
+    if (is_first) {
+        http_set_deadline(exchange->http, loop_now(exchange->mcp->loop) + LINGER_US);
+    }
+    return true;
+}
+
+static void body_of_json(struct mcp_http_exchange *exchange, struct slice bytes)
+{
+    int64_t length = http_content_length(exchange->http);
+    if (!exchange->body.len && (int64_t)bytes.len == length) {
+        exchange->is_answered = true; /* all of it at once: no need to keep it */
+        tell(exchange, bytes);
+        return;
+    }
+    if (!exchange->body.len && length > 0) {
+        (void)buf_reserve(&exchange->body,
+                          (size_t)(length < RESERVED_BYTES ? length : RESERVED_BYTES));
+    }
+    buf_put_slice(&exchange->body, bytes);
+    if (exchange->body.overflow) {
+        fail_too_long(exchange);
+    }
+}
+
+static void on_body(void *arg, struct slice bytes)
+{
+    struct mcp_http_exchange *exchange = arg;
+    struct mcp_http *mcp = exchange->mcp;
+    mcp_http_enter(mcp);
+    switch (exchange->form) {
+    case MCP_HTTP_JSON:
+        body_of_json(exchange, bytes);
+        break;
+    case MCP_HTTP_EVENTS:
+        if (sse_feed(&exchange->sse, bytes, on_event, exchange) == SSE_TOO_LONG) {
+            fail_too_long(exchange);
+        }
+        break;
+    case MCP_HTTP_ERROR:
+        buf_put_slice(&exchange->body, bytes); /* what is too long is no JSON-RPC error */
+        break;
+    case MCP_HTTP_NOTHING:
+        break;
+    }
+    mcp_http_leave(mcp);
+}
+
+/* ---- the answer's end ------------------------------------------------------------------- */
+
+/* The JSON-RPC error in the body of an error status, as MessagePack in `value`; or none. */
+static struct slice find_error(const struct mcp_http_exchange *exchange, struct buf *value)
+{
+    struct message message;
+    struct slice none = {NULL, 0};
+    if (exchange->body.overflow || !exchange->body.len ||
+        json_to_pack(buf_slice(&exchange->body), JSON_DEPTH_MAX, value, NULL) != 0) {
+        return none;
+    }
+    message_read(buf_slice(value), &message);
+    return message.kind == MESSAGE_ERROR ? message.error : none;
+}
+
+static bool says_no_such_method(struct slice error)
+{
+    int64_t code = 0;
+    return error.ptr && pack_get_int(error, "code", &code) && code == JSONRPC_METHOD_NOT_FOUND;
+}
+
+/* Statuses that say more than a JSON-RPC error beside them: whom to blame, and when to come back. */
+static bool is_telling(int status)
+{
+    return status == 401 || status == 403 || status == 429 || status == 503;
+}
+
+static void end_with_status(struct mcp_http_exchange *exchange)
+{
+    struct failure failure = {0};
+    struct buf value;
+    buf_init(&value, 4 * MCP_HTTP_ERROR_BYTES);
+    struct slice error = find_error(exchange, &value);
+    bool is_session_gone =
+        exchange->status == 404 && exchange->had_session && !says_no_such_method(error);
+    if (error.ptr && exchange->kind == MCP_REQUEST && !is_session_gone &&
+        !is_telling(exchange->status)) {
+        tell(exchange, buf_slice(&exchange->body));
+    }
+    if (!exchange->is_gone) {
+        mcp_http_explain_status(exchange, error, &failure);
+        finish(exchange, &failure, is_session_gone);
+    }
+    buf_done(&value);
+}
+
+static void end_in_order(struct mcp_http_exchange *exchange)
+{
+    if (exchange->kind != MCP_REQUEST && exchange->form != MCP_HTTP_ERROR) {
+        finish(exchange, NULL, false);
+        return;
+    }
+    switch (exchange->form) {
+    case MCP_HTTP_ERROR:
+        end_with_status(exchange);
+        return;
+    case MCP_HTTP_NOTHING:
+        fail(exchange, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "no_answer",
+             "took the request without answering it");
+        return;
+    case MCP_HTTP_EVENTS:
+        if (!exchange->is_answered) {
+            fail(exchange, ERR_UNAVAILABLE, "stream_ended",
+                 "ended the stream before the answer");
+            return;
+        }
+        break;
+    case MCP_HTTP_JSON:
+        if (!exchange->is_answered) {
+            tell(exchange, buf_slice(&exchange->body));
+        }
+        break;
+    }
+    if (!exchange->is_gone) {
+        finish(exchange, NULL, false);
+    }
+}
+
+static void on_done(void *arg, const struct failure *failure, bool was_sent)
+{
+    struct mcp_http_exchange *exchange = arg;
+    struct mcp_http *mcp = exchange->mcp;
+    (void)was_sent; /* is in the details */
+    mcp_http_enter(mcp);
+    if (failure && !exchange->is_answered) {
+        struct failure copy = {0};
+        failure_copy(&copy, failure);
+        finish(exchange, &copy, false);
+    } else if (failure) {
+        finish(exchange, NULL, false);
+    } else {
+        end_in_order(exchange);
+    }
+    mcp_http_leave(mcp);
+}
+
+/* ---- the message ------------------------------------------------------------------------ */
+
+static const struct http_events post_events = {on_head, on_body, on_done};
+
+static int start(struct mcp_http_exchange *exchange, struct slice json, mono_us deadline,
+                 struct err *reterr)
+{
+    struct mcp_http *mcp = exchange->mcp;
+    if (!mcp->post_headers) {
+        mcp->post_headers =
+            mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANSWER, (struct slice){NULL, 0}, reterr);
+        if (!mcp->post_headers) {
+            return -ERR_OVERLOADED;
+        }
+    }
+    struct http_request request = {
+        .method = HTTP_POST,
+        .headers = mcp->post_headers,
+        .body = json,
+        .deadline = deadline,
+        .is_urgent = exchange->kind != MCP_REQUEST,
+        /* What a client tells, or asks before anything else, does nothing twice. */
+        .may_repeat = exchange->kind != MCP_REQUEST || exchange->opens_session,
+    };
+    return http_start(mcp->target, &request, &post_events, exchange, &exchange->http, reterr);
+}
+
+int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice json,
+                  mcp_token token, mono_us deadline, struct failure *failure)
+{
+    struct mcp_http_exchange *exchange = mem_new(sizeof *exchange);
+    mono_us limit = loop_now(mcp->loop) + TELL_US;
+    struct err err = {ERR_NONE, ""};
+    exchange->mcp = mcp;
+    exchange->kind = kind;
+    exchange->token = token;
+    exchange->epoch = mcp->epoch;
+    exchange->had_session = mcp->session_id[0] != '\0';
+    exchange->opens_session = kind == MCP_REQUEST && !mcp->version[0];
+    buf_init(&exchange->body, mcp->message_bytes);
+    sse_init(&exchange->sse, mcp->message_bytes);
+    list_append(&mcp->exchanges, &exchange->link);
+    if (kind != MCP_REQUEST && deadline > limit) {
+        deadline = limit;
+    }
+    if (start(exchange, json, deadline, &err) != 0) {
+        failure_from_err(failure, &err);
+        mcp_http_destroy_exchange(exchange);
+        return -(int)err.code;
+    }
+    if (kind == MCP_NOTIFICATION && mcp->awaits_initialized) {
+        mcp->awaits_initialized = false;
+        mcp->barrier = exchange;
+        http_target_hold(mcp->target, true);
+    }
+    return 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* http_status.c - what an answer that is no message means: statuses, and faults of the answer. */
+#include "base/text.h"
+#include "mcp/http_internal.h"
+#include "value/pack.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define TEXT_BYTES      300u  /* of a server's own words */
+#define RETRY_AFTER_MAX 86400 /* seconds: more is not believed */
+
+bool mcp_http_is_type(const struct http_exchange *http, const char *type)
+{
+    struct slice value;
+    size_t length = strlen(type);
+    if (!http_header(http, "content-type", &value) || value.len < length ||
+        strncasecmp(value.ptr, type, length) != 0) {
+        return false;
+    }
+    return value.len == length || strchr("; \t", value.ptr[length]);
+}
+
+static void put_details(struct failure *failure, const struct mcp_http_exchange *exchange,
+                        const char *reason)
+{
+    struct slice type;
+    failure_detail_text(failure, "url", http_target_name(exchange->mcp->target));
+    failure_detail_text(failure, "reason", reason);
+    failure_detail_pack(failure, "request_sent", SLICE("\xC3"));
+    failure_detail_int(failure, "http_status", exchange->status);
+    if (http_header(exchange->http, "content-type", &type) && type.len <= TEXT_BYTES &&
+        text_is_utf8(type)) {
+        failure_detail_str(failure, "content_type", type);
+    }
+}
+
+void mcp_http_explain(const struct mcp_http_exchange *exchange, enum err_code code,
+                      const char *reason, const char *words, struct failure *failure)
+{
+    struct slice type = {NULL, 0};
+    if (strcmp(reason, "content_type") == 0 &&
+        http_header(exchange->http, "content-type", &type)) {
+        type.len = type.len < TEXT_BYTES ? type.len : TEXT_BYTES;
+    }
+    failure_set(failure, code, "%s %s%s%.*s", http_target_name(exchange->mcp->target), words,
+                type.len ? " but with " : "", (int)type.len, type.len ? type.ptr : "");
+    if (type.len) {
+        failure_suggest(failure,
+                        "Check that the service's url is the address of an MCP endpoint, "
+                        "often one that ends in /mcp.");
+    }
+    put_details(failure, exchange, reason);
+}
+
+/* Seconds, or a date. */
+static void take_retry_after(struct failure *failure, const struct mcp_http_exchange *exchange)
+{
+    struct slice value;
+    int64_t seconds = 0;
+    if (!http_header(exchange->http, "retry-after", &value) || !value.len) {
+        return;
+    }
+    for (size_t i = 0; i < value.len && seconds >= 0; i++) {
+        bool is_digit = value.ptr[i] >= '0' && value.ptr[i] <= '9' && i < 10;
+        seconds = is_digit ? seconds * 10 + (value.ptr[i] - '0') : -1;
+    }
+    if (seconds < 0) {
+        int64_t date = http_date(value);
+        if (date < 0) {
+            return;
+        }
+        int64_t left = date * 1000 - loop_wall(exchange->mcp->loop);
+        seconds = left > 0 ? (left + 999) / 1000 : 0;
+    }
+    failure->retry_after_ms = (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * 1000;
+}
+
+static void explain_redirect(const struct mcp_http_exchange *exchange, struct failure *failure)
+{
+    struct slice location;
+    struct buf where;
+    buf_init(&where, 16384);
+    if (http_header(exchange->http, "location", &location)) {
+        http_put_url(&where, exchange->mcp->target, location);
+    } else {
+        buf_put_text(&where, "(nowhere)");
+    }
+    failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
+                "%s answered %d: it redirects to %s, and redirects are not followed",
+                http_target_name(exchange->mcp->target), exchange->status, buf_text(&where));
+    failure_suggest(failure,
+                    "If you trust that address with this service's credentials, make it "
+                    "the service's url.");
+    failure_detail_text(failure, "location", buf_text(&where));
+    buf_done(&where);
+}
+
+static void explain_other(const struct mcp_http_exchange *exchange, struct failure *failure)
+{
+    const char *name = http_target_name(exchange->mcp->target);
+    int status = exchange->status;
+    if (status == 404 && exchange->had_session) {
+        failure_set(failure, ERR_UNAVAILABLE, "%s answered 404: it has forgotten the session",
+                    name);
+    } else if (status == 404 || status == 405) {
+        failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
+                    "%s answered %d: there is no MCP endpoint at this address", name, status);
+        failure_suggest(failure, "Check the path of the service's url, often /mcp.");
+    } else if (status >= 500) {
+        failure_set(failure, ERR_UNAVAILABLE, "%s answered %d: the server failed", name,
+                    status);
+    } else {
+        failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
+                    "%s answered %d: it refused the request", name, status);
+    }
+}
+
+/* The server's own words, from a JSON-RPC error. */
+static void add_error(struct failure *failure, struct slice error)
+{
+    struct slice text;
+    if (!error.ptr) {
+        return;
+    }
+    if (pack_get_text(error, "message", &text) && text.len) {
+        buf_printf(&failure->message, ": %.*s",
+                   (int)(text.len < TEXT_BYTES ? text.len : TEXT_BYTES), text.ptr);
+    }
+    failure_detail_pack(failure, "jsonrpc", error);
+}
+
+void mcp_http_explain_status(const struct mcp_http_exchange *exchange, struct slice error,
+                             struct failure *failure)
+{
+    const char *name = http_target_name(exchange->mcp->target);
+    switch (exchange->status) {
+    case 401:
+        failure_set(failure, ERR_AUTH_FAILED,
+                    "%s answered 401: it does not accept the credentials", name);
+        break;
+    case 403:
+        failure_set(failure, ERR_AUTH_FAILED,
+                    "%s answered 403: the credentials do not allow this", name);
+        failure_suggest(failure,
+                        "Check what the credentials configured for this service may do.");
+        break;
+    case 429:
+        failure_set(failure, ERR_RATE_LIMITED, "%s answered 429: too many requests", name);
+        break;
+    default:
+        if (exchange->status >= 300 && exchange->status < 400) {
+            explain_redirect(exchange, failure);
+        } else {
+            explain_other(exchange, failure);
+        }
+    }
+    take_retry_after(failure, exchange);
+    add_error(failure, error);
+    put_details(failure, exchange, "status");
+}
