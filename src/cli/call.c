@@ -121,7 +121,6 @@ static int put_params(struct cli *cli, struct buf *out, int *ret_timeout_ms)
     count += put_option_text(out, cli, OPTION_USER, "user");
     count += put_option_text(out, cli, OPTION_LOCALE, "locale");
     count += put_option_text(out, cli, OPTION_DEMO, "demo");
-    count += put_option_text(out, cli, OPTION_IDEMPOTENCY_KEY, "idempotency_key");
     if (args_has(args, OPTION_TIMEOUT)) {
         int ms;
         if (!duration_parse(args->values[OPTION_TIMEOUT], &ms)) {

@@ -40,7 +40,7 @@ const struct command commands[] = {
      .operands_max = 2,
      .options = OPTION_BIT(AGENT) | OPTION_BIT(USER) | OPTION_BIT(ARG) | OPTION_BIT(JSON_ARGS) |
                 OPTION_BIT(TIMEOUT) | OPTION_BIT(DEMO) | OPTION_BIT(LOCALE) |
-                OPTION_BIT(IDEMPOTENCY_KEY) | OPTION_BIT(PROGRESS),
+                OPTION_BIT(PROGRESS),
      .summary = "call a tool or an operation and print its result",
      .text =
          "Text goes to stdout as it is; notes (demo answer, warnings, progress) to stderr.\n"

@@ -148,6 +148,17 @@ static void put_fault(struct buf *out, struct slice line)
     pack_put_key_str(out, "text", text);
 }
 
+/* "3 faults": the report's last line, which is none itself. */
+static bool is_count(const char *line, size_t len)
+{
+    size_t digits = 0;
+    while (digits < len && line[digits] >= '0' && line[digits] <= '9') {
+        digits++;
+    }
+    struct slice rest = {line + digits, len - digits};
+    return digits > 0 && (slice_is(rest, " fault") || slice_is(rest, " faults"));
+}
+
 /* The same shape as the answer of policy.check, from the report's lines. */
 static void put_verdict(struct buf *out, struct slice report, bool is_ok)
 {
@@ -159,7 +170,7 @@ static void put_verdict(struct buf *out, struct slice report, bool is_ok)
     while (!is_ok && report.len) {
         const char *end = memchr(report.ptr, '\n', report.len);
         size_t len = end ? (size_t)(end - report.ptr) : report.len;
-        if (len) {
+        if (len && !is_count(report.ptr, len)) {
             put_fault(out, (struct slice){report.ptr, len});
             count++;
         }
@@ -192,7 +203,7 @@ static int check_folder(struct cli *cli, const char *folder)
         buf_done(&verdict);
     } else {
         put_lines(&cli->out, buf_slice(&report));
-        code = status == 0 ? EXIT_FINE : EXIT_FAILED;
+        code = status == 0 ? EXIT_FINE : status == EXIT_USAGE ? EXIT_USAGE : EXIT_FAILED;
     }
     buf_done(&report);
     buf_done(&program);

@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 /* What a state means to an operator. */
 static enum mark mark_of(struct slice service)
@@ -43,16 +45,22 @@ static bool needs_attention(struct slice service)
             !slice_is(view_text(service, "state"), "running"));
 }
 
-/* "3 min 20 s" for a Unix time in milliseconds, or the text as it is. */
-static void put_age(struct buf *out, struct slice service)
+/* Milliseconds since "2026-11-21T09:45:00.123Z", or since a Unix time in milliseconds; -1 if
+ * `since` is neither. */
+static int64_t age_of(struct slice service)
 {
+    struct slice text = view_text(service, "since");
     int64_t since = view_int(service, "since", -1);
-    if (since > 0) {
-        int64_t age = clock_wall() - since;
-        put_duration(out, age < 0 ? 0 : age);
-    } else {
-        put_clean(out, view_text(service, "since"), 0);
+    char copy[CLOCK_TEXT];
+    struct tm parts = {0};
+    if (text.len && text.len < sizeof copy) {
+        memcpy(copy, text.ptr, text.len);
+        copy[text.len] = '\0';
+        since =
+            strptime(copy, "%Y-%m-%dT%H:%M:%S", &parts) ? (int64_t)timegm(&parts) * 1000 : -1;
     }
+    int64_t age = clock_wall() - since;
+    return since < 0 ? -1 : age < 0 ? 0 : age;
 }
 
 static void add_service(struct table *table, struct slice service)
@@ -60,7 +68,7 @@ static void add_service(struct table *table, struct slice service)
     struct buf age;
     struct slice state = view_text(service, "state");
     buf_init(&age, 256);
-    put_age(&age, service);
+    put_duration(&age, age_of(service));
     enum mark mark = mark_of(service);
     table_row(table, mark == MARK_NONE && needs_attention(service) ? MARK_WARN : mark);
     table_cell(table, view_text(service, "name"));
@@ -93,7 +101,7 @@ static void put_trouble(struct cli *cli, struct slice service)
     size_t before = out->len;
     buf_put_text(out, " for ");
     size_t begin = out->len;
-    put_age(out, service);
+    put_duration(out, age_of(service));
     out->len = out->len == begin ? before : out->len;
     if (view_text(error, "code").len) {
         buf_put_text(out, ", ");

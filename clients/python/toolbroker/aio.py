@@ -293,7 +293,6 @@ class AsyncClient:
         locale: Optional[str] = None,
         timeout: Optional[float] = None,
         demo: Optional[str] = None,
-        idempotency_key: Optional[str] = None,
         meta: Optional[Mapping[str, Any]] = None,
         on_progress: Optional[Callable[[Progress], None]] = None,
         on_log: Optional[Callable[[Dict[str, Any]], None]] = None,
@@ -303,7 +302,6 @@ class AsyncClient:
 
         timeout          seconds; default: the service's own
         demo             "policy" (default), "never" or "only"
-        idempotency_key  the same call with the same key is carried out once
         on_progress,     called while the call is under way
         on_log
         """
@@ -316,7 +314,6 @@ class AsyncClient:
             locale=locale,
             timeout=timeout,
             demo=demo,
-            idempotency_key=idempotency_key,
             meta=meta,
         )
         answer = await self.request(

@@ -393,7 +393,6 @@ class Client:
         locale: Optional[str] = None,
         timeout: Optional[float] = None,
         demo: Optional[str] = None,
-        idempotency_key: Optional[str] = None,
         meta: Optional[Mapping[str, Any]] = None,
         on_progress: Optional[Callable[[Progress], None]] = None,
         on_log: Optional[Callable[[Dict[str, Any]], None]] = None,
@@ -403,7 +402,6 @@ class Client:
 
         timeout          seconds; default: the service's own
         demo             "policy" (default), "never" or "only"
-        idempotency_key  the same call with the same key is carried out once
         on_progress,     called in this thread while it waits
         on_log
         """
@@ -416,7 +414,6 @@ class Client:
             locale=locale,
             timeout=timeout,
             demo=demo,
-            idempotency_key=idempotency_key,
             meta=meta,
         )
         answer = self.request(
