@@ -164,7 +164,7 @@ static void explain_unknown(struct explainer *e, const struct schema_objects *ob
         text_nearest(name, objects->fields[i].name, &best, &distance);
     }
     expect(fault, "no field of this name");
-    if (best.ptr) {
+    if (best.ptr && distance < name.len) {
         expect(fault, "; perhaps ");
         words_put_text(fault->expected, sizeof fault->expected, best, 64);
         return;
