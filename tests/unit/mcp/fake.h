@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fake.h - a scripted server for the tests of sessions and services: what is sent is kept, what
+ * is answered is said by the test. The clock stands still but for loop_advance.
+ */
+#ifndef TESTS_FAKE_H
+#define TESTS_FAKE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "mcp/room.h"
+#include "mcp/service.h"
+#include "mcp/session.h"
+#include "mcp/transport.h"
+#include "value/json.h"
+#include "value/pack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAKES 64
+#define SENDS 4096
+#define MS    ((mono_us)1000)
+
+struct bench;
+
+struct fake {
+    struct mcp_transport transport;
+    const struct mcp_transport_events *events;
+    void *arg;
+    struct bench *bench;
+    char *sent[SENDS];
+    mcp_token tokens[SENDS];
+    enum mcp_message_kind kinds[SENDS];
+    size_t count;
+    unsigned abandoned;
+    mcp_token last_abandoned;
+    char version[32]; /* set_version; "-" for NULL */
+    char user[64], agent[64];
+    bool was_opened, is_listening, is_closing, is_freed, refuses;
+};
+
+struct bench {
+    struct loop *loop;
+    struct mcp_services *services;
+    bool is_http;
+    const char *cannot_connect; /* connect fails with this */
+    struct fake *fakes[FAKES];
+    size_t fake_count;
+    char states[4096]; /* "name:state " for each change */
+    bool has_ended;
+};
+
+/* What a request was told. */
+struct told {
+    struct mcp_request *request;
+    unsigned done;
+    bool sent;
+    enum err_code code;
+    int64_t retry_after_ms;
+    char *text;                    /* the result, or the message, or the names of the tools */
+    char *details, *suggestion;    /* JSON */
+    char progress[1024], log[512]; /* JSON, each message behind the other */
+    char waits[128];
+    struct mcp_catalog *catalog;
+    void (*then)(struct told *told); /* run inside `done` */
+    void *then_arg;
+};
+
+/* ---- values ------------------------------------------------------------------------------ */
+
+static inline char *as_json(struct slice value)
+{
+    struct buf out;
+    buf_init(&out, (size_t)1 << 26);
+    struct err err = {0};
+    if (json_from_pack(value, "value", &out, &err) < 0) {
+        fail_msg("not JSON: %s", err.text);
+    }
+    char *text = mem_dup(buf_slice(&out));
+    buf_done(&out);
+    return text;
+}
+
+/* Owned by `out`. */
+static inline struct slice pack(struct buf *out, const char *json)
+{
+    struct err err = {0};
+    buf_init(out, (size_t)1 << 26);
+    if (json_to_pack(slice_of(json), 64, out, &err) < 0) {
+        fail_msg("bad JSON in the test: %s", err.text);
+    }
+    return buf_slice(out);
+}
+
+/* ---- the transport ----------------------------------------------------------------------- */
+
+static inline struct fake *fake_of(struct mcp_transport *transport)
+{
+    return (struct fake *)(void *)transport;
+}
+
+static inline void fake_open_op(struct mcp_transport *transport)
+{
+    fake_of(transport)->was_opened = true;
+}
+
+static inline int fake_send(struct mcp_transport *transport, enum mcp_message_kind kind,
+                            struct slice json, mcp_token token, mono_us deadline,
+                            struct failure *failure)
+{
+    struct fake *fake = fake_of(transport);
+    (void)deadline;
+    if (fake->refuses) {
+        failure_set(failure, ERR_OVERLOADED, "the server does not read");
+        return -ERR_OVERLOADED;
+    }
+    assert_true(fake->count < SENDS);
+    assert_null(memchr(json.ptr, '\n', json.len));
+    fake->tokens[fake->count] = token;
+    fake->kinds[fake->count] = kind;
+    fake->sent[fake->count++] = mem_dup(json);
+    return 0;
+}
+
+static inline void fake_abandon(struct mcp_transport *transport, mcp_token token)
+{
+    fake_of(transport)->abandoned++;
+    fake_of(transport)->last_abandoned = token;
+}
+
+static inline void fake_set_version(struct mcp_transport *transport, const char *version)
+{
+    struct fake *fake = fake_of(transport);
+    (void)snprintf(fake->version, sizeof fake->version, "%s", version ? version : "-");
+}
+
+static inline void fake_listen(struct mcp_transport *transport)
+{
+    fake_of(transport)->is_listening = true;
+}
+
+static inline void fake_close_op(struct mcp_transport *transport)
+{
+    fake_of(transport)->is_closing = true;
+}
+
+static inline void fake_free(struct mcp_transport *transport)
+{
+    fake_of(transport)->is_freed = true;
+}
+
+static inline int64_t fake_pid(const struct mcp_transport *transport)
+{
+    (void)transport;
+    return 4711;
+}
+
+static const struct mcp_transport_ops fake_stdio_ops = {.open = fake_open_op,
+                                                        .send = fake_send,
+                                                        .abandon = fake_abandon,
+                                                        .close = fake_close_op,
+                                                        .free = fake_free,
+                                                        .pid = fake_pid};
+static const struct mcp_transport_ops fake_http_ops = {.open = fake_open_op,
+                                                       .send = fake_send,
+                                                       .abandon = fake_abandon,
+                                                       .set_version = fake_set_version,
+                                                       .listen = fake_listen,
+                                                       .close = fake_close_op,
+                                                       .free = fake_free};
+
+static inline struct mcp_transport *fake_connect(void *arg, const struct mcp_session *session,
+                                                 const struct mcp_transport_events *events,
+                                                 void *events_arg, struct failure *failure)
+{
+    struct bench *bench = arg;
+    if (bench->cannot_connect) {
+        failure_set(failure, ERR_UNAVAILABLE, "%s", bench->cannot_connect);
+        return NULL;
+    }
+    assert_true(bench->fake_count < FAKES);
+    struct fake *fake = mem_new(sizeof *fake);
+    fake->transport.ops = bench->is_http ? &fake_http_ops : &fake_stdio_ops;
+    fake->events = events;
+    fake->arg = events_arg;
+    fake->bench = bench;
+    (void)snprintf(fake->user, sizeof fake->user, "%s", session->user);
+    (void)snprintf(fake->agent, sizeof fake->agent, "%s", session->agent);
+    bench->fakes[bench->fake_count++] = fake;
+    return &fake->transport;
+}
+
+/* ---- what the server does ---------------------------------------------------------------- */
+
+static inline void turn(struct bench *bench)
+{
+    loop_turn(bench->loop, 0);
+}
+
+static inline void fake_opened(struct fake *fake)
+{
+    assert_true(fake->was_opened);
+    fake->events->opened(fake->arg);
+    turn(fake->bench);
+}
+
+/* `format` with every ' as ". */
+static inline void say_on(struct fake *fake, mcp_token token, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    assert_true(vasprintf(&text, format, args) >= 0);
+    va_end(args);
+    for (char *at = text; *at; at++) {
+        if (*at == '\'') {
+            *at = '"';
+        }
+    }
+    fake->events->message(fake->arg, slice_of(text), token);
+    free(text);
+    turn(fake->bench);
+}
+
+#define say(fake, ...) say_on((fake), 0, __VA_ARGS__)
+
+static inline const char *last_sent(const struct fake *fake)
+{
+    return fake->count ? fake->sent[fake->count - 1] : "";
+}
+
+static inline unsigned long long id_of(const char *json)
+{
+    const char *at = strstr(json, "\"id\":");
+    return at ? strtoull(at + 5, NULL, 10) : 0;
+}
+
+static inline unsigned long long last_id(const struct fake *fake)
+{
+    return id_of(last_sent(fake));
+}
+
+static inline size_t count_sent(const struct fake *fake, const char *part)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fake->count; i++) {
+        count += strstr(fake->sent[i], part) != NULL;
+    }
+    return count;
+}
+
+/* Answers the last request: on its exchange where there are any, which then ends. */
+static inline void answer(struct fake *fake, const char *result)
+{
+    unsigned long long id = last_id(fake);
+    mcp_token token = fake->bench->is_http ? id : 0;
+    say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'result':%s}", id, result);
+    if (token) {
+        fake->events->exchange_ended(fake->arg, token, NULL, false);
+        turn(fake->bench);
+    }
+}
+
+static inline void shake_hands(struct fake *fake, const char *version)
+{
+    char result[512];
+    fake_opened(fake);
+    assert_non_null(strstr(last_sent(fake), "\"method\":\"initialize\""));
+    (void)snprintf(result, sizeof result,
+                   "{'protocolVersion':'%s','capabilities':{'tools':{'listChanged':true}},"
+                   "'serverInfo':{'name':'fake','version':'1.2'}}",
+                   version);
+    answer(fake, result);
+}
+
+#define ECHO_TOOL                                                                 \
+    "{'name':'echo','inputSchema':{'type':'object','properties':{'text':{'type':" \
+    "'string'}},'required':['text']}}"
+
+/* From nothing to a listed catalogue with the tool `echo`, for the request that waits. */
+static inline void serve_echo(struct fake *fake)
+{
+    shake_hands(fake, "2025-11-25");
+    assert_non_null(strstr(last_sent(fake), "\"method\":\"tools/list\""));
+    answer(fake, "{'tools':[" ECHO_TOOL "]}");
+}
+
+static inline void fake_dies(struct fake *fake, const char *why)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_UNAVAILABLE, "%s", why);
+    failure_detail_text(&failure, "stderr_tail", "last words");
+    fake->events->closed(fake->arg, &failure);
+    failure_done(&failure);
+    turn(fake->bench);
+}
+
+static inline void fake_closed(struct fake *fake)
+{
+    assert_true(fake->is_closing);
+    fake->events->closed(fake->arg, NULL);
+    turn(fake->bench);
+}
+
+/* ---- services and requests --------------------------------------------------------------- */
+
+static inline struct service_conf *conf_new(const char *name, const char *written)
+{
+    struct service_conf *conf = mem_new(sizeof *conf);
+    conf->references = 1;
+    arena_init(&conf->arena, 1 << 16);
+    conf->name = slice_of(name);
+    conf->title = slice_of(name);
+    conf->definition = conf->written = slice_of(written);
+    conf->enabled = true;
+    conf->timeout_ms = 30000;
+    conf->connect_timeout_ms = 10000;
+    conf->concurrency = 100;
+    return conf;
+}
+
+static inline void note_state(void *arg, const struct mcp_service *service)
+{
+    struct bench *bench = arg;
+    size_t at = strlen(bench->states);
+    (void)snprintf(bench->states + at, sizeof bench->states - at, "%.*s:%s ",
+                   (int)mcp_service_conf(service)->name.len,
+                   mcp_service_conf(service)->name.ptr,
+                   mcp_state_name(mcp_service_state(service)));
+}
+
+static inline void bench_init(struct bench *bench, bool is_http)
+{
+    *bench = (struct bench){.is_http = is_http};
+    bench->loop = loop_new();
+    loop_freeze(bench->loop);
+    bench->services = mcp_services_new(&(struct mcp_services_options){
+        .loop = bench->loop,
+        .message_bytes = (size_t)1 << 24,
+        .state_folder = "/",
+        .state_changed = note_state,
+        .arg = bench,
+        .connect = fake_connect,
+    });
+}
+
+/* Takes over the references. */
+static inline void apply(struct bench *bench, struct service_conf **list, size_t count)
+{
+    struct service_set set = {list, count};
+    mcp_services_apply(bench->services, &set);
+    for (size_t i = 0; i < count; i++) {
+        service_conf_unref(list[i]);
+    }
+    turn(bench);
+}
+
+static inline void apply_one(struct bench *bench, struct service_conf *conf)
+{
+    apply(bench, &conf, 1);
+}
+
+static inline void bench_done(struct bench *bench)
+{
+    mcp_services_free(bench->services);
+    for (size_t i = 0; i < bench->fake_count; i++) {
+        struct fake *fake = bench->fakes[i];
+        assert_true(fake->is_freed);
+        for (size_t j = 0; j < fake->count; j++) {
+            mem_free(fake->sent[j]);
+        }
+        mem_free(fake);
+    }
+    loop_free(bench->loop);
+}
+
+static inline void keep(char **to, char *text)
+{
+    mem_free(*to);
+    *to = text;
+}
+
+static inline void told_failure(struct told *told, const struct failure *failure)
+{
+    struct buf map;
+    told->code = failure->code;
+    told->retry_after_ms = failure->retry_after_ms;
+    keep(&told->text, mem_dup(buf_slice(&failure->message)));
+    keep(&told->suggestion, mem_dup(buf_slice(&failure->suggestion)));
+    buf_init(&map, (size_t)1 << 20);
+    pack_put_map(&map, failure->details_count);
+    buf_put_slice(&map, buf_slice(&failure->details));
+    keep(&told->details, as_json(buf_slice(&map)));
+    buf_done(&map);
+}
+
+static inline void call_done(void *arg, struct slice result, const struct failure *failure,
+                             bool sent)
+{
+    struct told *told = arg;
+    told->done++;
+    told->sent = sent;
+    if (failure) {
+        told_failure(told, failure);
+    } else {
+        keep(&told->text, as_json(result));
+    }
+    if (told->then) {
+        told->then(told);
+    }
+}
+
+static inline void list_done(void *arg, struct mcp_catalog *catalog,
+                             const struct failure *failure)
+{
+    struct told *told = arg;
+    told->done++;
+    if (failure) {
+        told_failure(told, failure);
+        return;
+    }
+    struct buf names;
+    buf_init(&names, (size_t)1 << 20);
+    for (size_t i = 0; i < catalog->count; i++) {
+        buf_put_slice(&names, catalog->tools[i].name);
+        buf_put_byte(&names, ' ');
+    }
+    keep(&told->text, mem_dup(buf_slice(&names)));
+    buf_done(&names);
+    mcp_catalog_unref(told->catalog);
+    told->catalog = mcp_catalog_ref(catalog);
+}
+
+static inline void put_to(char *to, size_t size, struct slice value)
+{
+    char *text = as_json(value);
+    size_t at = strlen(to);
+    (void)snprintf(to + at, size - at, "%s", text);
+    mem_free(text);
+}
+
+static inline void call_progress(void *arg, struct slice params)
+{
+    struct told *told = arg;
+    put_to(told->progress, sizeof told->progress, params);
+}
+
+static inline void call_log(void *arg, struct slice params)
+{
+    struct told *told = arg;
+    put_to(told->log, sizeof told->log, params);
+}
+
+static inline void call_waits(void *arg, const char *what)
+{
+    struct told *told = arg;
+    size_t at = strlen(told->waits);
+    (void)snprintf(told->waits + at, sizeof told->waits - at, "%s ", what);
+}
+
+static const struct mcp_call_events call_events = {call_done, call_progress, call_log,
+                                                   call_waits};
+static const struct mcp_list_events list_events = {list_done};
+
+static inline struct mcp_service *service_named(struct bench *bench, const char *name)
+{
+    struct mcp_service *service = mcp_services_find(bench->services, slice_of(name));
+    assert_non_null(service);
+    return service;
+}
+
+struct call_options {
+    const char *service, *tool, *arguments, *meta, *user, *agent;
+    mono_us timeout; /* 0: 30 s */
+};
+
+static inline void call_as(struct bench *bench, struct told *told,
+                           const struct call_options *with)
+{
+    struct buf arguments;
+    struct buf meta;
+    const struct mcp_identity identity = {slice_of(with->agent ? with->agent : ""),
+                                          slice_of(with->user ? with->user : "")};
+    buf_init(&arguments, 0);
+    buf_init(&meta, 0);
+    struct mcp_call_options options = {
+        .tool = slice_of(with->tool ? with->tool : "echo"),
+        .arguments = pack(&arguments, with->arguments ? with->arguments : "{\"text\":\"hi\"}"),
+        .wants_progress = true,
+        .deadline = loop_now(bench->loop) + (with->timeout ? with->timeout : 30000 * MS),
+    };
+    if (with->meta) {
+        options.meta = pack(&meta, with->meta);
+    }
+    told->request = mcp_call(service_named(bench, with->service ? with->service : "s"),
+                             &identity, &options, &call_events, told);
+    assert_non_null(told->request);
+    assert_int_equal(told->done, 0); /* never inside mcp_call */
+    if (arguments.data) {
+        memset(arguments.data, 0xc1, arguments.cap); /* nobody may look at it any more */
+    }
+    buf_done(&arguments);
+    buf_done(&meta);
+    turn(bench);
+}
+
+#define call_with(bench, told, ...) \
+    call_as((bench), (told), &(struct call_options){__VA_ARGS__})
+
+static inline void call(struct bench *bench, struct told *told)
+{
+    call_as(bench, told, &(struct call_options){.tool = "echo"});
+}
+
+static inline void list_tools(struct bench *bench, struct told *told, const char *service)
+{
+    const struct mcp_identity identity = {{"", 0}, {"", 0}};
+    told->request = mcp_list_tools(service_named(bench, service), &identity,
+                                   loop_now(bench->loop) + 30000 * MS, &list_events, told);
+    assert_non_null(told->request);
+    assert_int_equal(told->done, 0);
+    turn(bench);
+}
+
+static inline void told_done(struct told *told)
+{
+    mem_free(told->text);
+    mem_free(told->details);
+    mem_free(told->suggestion);
+    mcp_catalog_unref(told->catalog);
+    *told = (struct told){0};
+}
+
+static inline struct fake *fake_at(struct bench *bench, size_t at)
+{
+    assert_true(at < bench->fake_count);
+    return bench->fakes[at];
+}
+
+/* A service `s` whose session stands, with the tool `echo`. */
+static inline struct fake *standing(struct bench *bench, bool is_http)
+{
+    struct told told = {0};
+    bench_init(bench, is_http);
+    apply_one(bench, conf_new("s", "1"));
+    call_with(bench, &told, .arguments = "{\"text\":\"first\"}");
+    struct fake *fake = fake_at(bench, 0);
+    serve_echo(fake);
+    assert_non_null(strstr(last_sent(fake), "\"method\":\"tools/call\""));
+    answer(fake, "{'content':[]}");
+    assert_int_equal(told.done, 1);
+    assert_string_equal(told.text, "{\"content\":[]}");
+    told_done(&told);
+    return fake;
+}
+
+#define assert_has(text, part)                                   \
+    do {                                                         \
+        if (!strstr((text), (part))) {                           \
+            fail_msg("\"%s\" is not in \"%s\"", (part), (text)); \
+        }                                                        \
+    } while (0)
+
+#define assert_told(told, wanted_code, part)                               \
+    do {                                                                   \
+        assert_int_equal((told).done, 1);                                  \
+        assert_string_equal(err_name((told).code), err_name(wanted_code)); \
+        assert_has((told).text, (part));                                   \
+    } while (0)
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/* test_catalog.c - tools/list: pages, cursors, changes; and what the arguments are checked by. */
+#include "fake.h"
+
+#include "mcp/catalog.h"
+
+/* A standing session whose tools are yet to be listed, for `told`. */
+static struct fake *before_listing(struct bench *bench, struct told *told)
+{
+    bench_init(bench, false);
+    apply_one(bench, conf_new("s", "1"));
+    list_tools(bench, told, "s");
+    struct fake *fake = fake_at(bench, 0);
+    shake_hands(fake, "2025-11-25");
+    return fake;
+}
+
+static void pages_are_gathered_in_order(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = before_listing(&bench, &told);
+    assert_has(last_sent(fake), "\"method\":\"tools/list\",\"params\":{}}");
+    answer(fake,
+           "{'tools':[{'name':'z'},{'name':'b','x-vendor':[1.5,{'k':null}]}],'nextCursor':"
+           "'p 2\\n'}");
+    assert_has(last_sent(fake),
+               "\"method\":\"tools/list\",\"params\":{\"cursor\":\"p 2\\n\"}}");
+    answer(fake, "{'tools':[{'name':'a'}],'nextCursor':''}"); /* the empty cursor is a cursor */
+    assert_has(last_sent(fake), "\"params\":{\"cursor\":\"\"}}");
+    answer(fake, "{'tools':[],'nextCursor':null}");
+    assert_int_equal(told.done, 1);
+    assert_string_equal(told.text, "z b a ");
+    char *definition = as_json(told.catalog->tools[1].definition);
+    assert_string_equal(definition, "{\"name\":\"b\",\"x-vendor\":[1.5,{\"k\":null}]}");
+    mem_free(definition);
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void the_list_is_kept(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    struct fake *fake = before_listing(&bench, &a);
+    list_tools(&bench, &b, "s"); /* waits for the same listing */
+    answer(fake, "{'tools':[{'name':'x'}]}");
+    assert_string_equal(a.text, "x ");
+    assert_string_equal(b.text, "x ");
+    assert_ptr_equal(a.catalog, b.catalog);
+    size_t sent = fake->count;
+    told_done(&b);
+    list_tools(&bench, &b, "s");
+    assert_string_equal(b.text, "x ");
+    assert_int_equal(fake->count, sent);
+    told_done(&a);
+    told_done(&b);
+    bench_done(&bench);
+}
+
+static void endless_cursors_end(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = before_listing(&bench, &told);
+    answer(fake, "{'tools':[],'nextCursor':'a'}");
+    answer(fake, "{'tools':[],'nextCursor':'b'}");
+    answer(fake, "{'tools':[],'nextCursor':'a'}");
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "the same cursor again");
+    assert_has(told.details, "\"service\":\"s\"");
+    told_done(&told);
+    list_tools(&bench, &told, "s"); /* the session goes on, the next one tries again */
+    for (int i = 0; i < 1000 && !told.done; i++) {
+        char result[64];
+        (void)snprintf(result, sizeof result, "{'tools':[],'nextCursor':'%d'}", i);
+        answer(fake, result);
+    }
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "more than 1000 pages");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void broken_pages_fail_the_listing(void **state)
+{
+    static const struct {
+        const char *page, *says;
+    } cases[] = {
+        {"{}", "holds no tools"},
+        {"[]", "holds no tools"},
+        {"{'tools':{}}", "no array"},
+        {"{'tools':[],'nextCursor':5}", "no string"},
+    };
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = before_listing(&bench, &told);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        answer(fake, cases[i].page);
+        assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, cases[i].says);
+        told_done(&told);
+        list_tools(&bench, &told, "s");
+    }
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32603,'message':'Oops'}}",
+        last_id(fake));
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "error -32603: Oops");
+    assert_has(told.details, "\"jsonrpc\":{\"code\":-32603");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void silent_listing_times_out(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->timeout_ms = 2000;
+    apply_one(&bench, conf);
+    list_tools(&bench, &told, "s");
+    struct fake *fake = fake_at(&bench, 0);
+    shake_hands(fake, "2025-11-25");
+    loop_advance(bench.loop, 2001 * MS);
+    assert_told(told, ERR_TIMEOUT, "did not list its tools within 2000 ms");
+    assert_has(last_sent(fake), "notifications/cancelled");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void odd_tools_are_left_out(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = before_listing(&bench, &told);
+    answer(fake, "{'tools':[17,{'name':''},{'name':5},{'title':'x'},{'name':'ok'},{'name':'ok',"
+                 "'description':'second'},{'name':'\\u00fc /:'}]}");
+    assert_string_equal(told.text, "ok \xc3\xbc /: ");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void index_finds_every_tool(void **state)
+{
+    enum { TOOLS = 3000 };
+    (void)state;
+    struct buf definitions;
+    size_t dropped = 1;
+    buf_init(&definitions, 1 << 20);
+    for (int i = 0; i < TOOLS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "t%d", i);
+        pack_put_map(&definitions, 1);
+        pack_put_key_text(&definitions, "name", name);
+    }
+    struct mcp_catalog *catalog = catalog_build(buf_slice(&definitions), TOOLS, &dropped);
+    buf_done(&definitions);
+    assert_int_equal(dropped, 0);
+    assert_int_equal(catalog->count, TOOLS);
+    for (int i = 0; i < TOOLS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "t%d", i);
+        assert_ptr_equal(mcp_catalog_find(catalog, slice_of(name)), &catalog->tools[i]);
+    }
+    assert_null(mcp_catalog_find(catalog, SLICE("t3000")));
+    assert_null(mcp_catalog_find(catalog, SLICE("")));
+    assert_null(mcp_catalog_unref(catalog));
+    catalog = catalog_empty();
+    assert_null(mcp_catalog_find(catalog, SLICE("t")));
+    mcp_catalog_unref(catalog);
+}
+
+static void no_memory_for_a_catalogue_is_an_error_of_that_listing(void **state)
+{
+    (void)state;
+    size_t dropped;
+    mem_fail_at(1);
+    assert_null(catalog_build((struct slice){NULL, 0}, 0, &dropped));
+    mem_fail_at(0);
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
+#define CHANGED "{'jsonrpc':'2.0','method':'notifications/tools/list_changed'}"
+
+static void a_change_lists_anew(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    size_t before = count_sent(fake, "tools/list");
+    say(fake, CHANGED);
+    assert_int_equal(count_sent(fake, "tools/list"), before + 1);
+    call_with(&bench, &told, .tool = "fresh", .arguments = "{}"); /* waits for the new list */
+    assert_string_equal(told.waits, "list ");
+    answer(fake, "{'tools':[{'name':'fresh'}]}");
+    assert_has(last_sent(fake), "\"name\":\"fresh\"");
+    answer(fake, "{'n':1}");
+    assert_string_equal(told.text, "{\"n\":1}");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void a_change_during_a_listing_begins_it_again(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = before_listing(&bench, &told);
+    unsigned long long first = last_id(fake);
+    say(fake, CHANGED);
+    say(fake,
+        "{'jsonrpc':'2.0','id':%llu,'result':{'tools':[{'name':'old'}],'nextCursor':'2'}}",
+        first);
+    assert_int_equal(told.done, 0);
+    assert_true(last_id(fake) != first);
+    assert_has(last_sent(fake), "\"params\":{}}");
+    answer(fake, "{'tools':[{'name':'new'}]}");
+    assert_string_equal(told.text, "new ");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void a_storm_of_changes_is_bounded(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct fake *fake = standing(&bench, false);
+    loop_advance(bench.loop, 5000 * MS);
+    size_t before = count_sent(fake, "tools/list");
+    for (int i = 0; i < 500; i++) {
+        say(fake, CHANGED);
+        if (strstr(last_sent(fake), "tools/list")) {
+            answer(fake, "{'tools':[" ECHO_TOOL "]}");
+            say(fake, "{'jsonrpc':'2.0','id':1,'method':'ping'}");
+        }
+    }
+    assert_int_equal(count_sent(fake, "tools/list") - before, 8);
+    loop_advance(bench.loop, 1000 * MS); /* the last change is not lost */
+    assert_int_equal(count_sent(fake, "tools/list") - before, 9);
+    bench_done(&bench);
+}
+
+/* ---- arguments --------------------------------------------------------------------------- */
+
+static void arguments_are_checked_before_anything_is_sent(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    size_t sent = fake->count;
+    call_with(&bench, &told, .arguments = "{\"text\":5}");
+    assert_told(told, ERR_VALIDATION_ERROR, "arguments.text");
+    assert_has(told.details, "\"field\":\"arguments.text\",\"expected\":\"");
+    assert_has(told.details, "\"errors\":[{\"field\":\"arguments.text\"");
+    assert_has(told.details, "\"service\":\"s\",\"tool\":\"echo\"");
+    assert_false(told.sent);
+    told_done(&told);
+    call_with(&bench, &told, .arguments = "{}");
+    assert_told(told, ERR_VALIDATION_ERROR, "text");
+    assert_int_equal(fake->count, sent);
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void useless_schemas_check_nothing(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call_with(&bench, &told, .tool = "odd", .arguments = "{\"a\":1}");
+    struct fake *fake = fake_at(&bench, 0);
+    shake_hands(fake, "2025-11-25");
+    answer(fake, "{'tools':[{'name':'odd','inputSchema':{'type':'no such type'}}]}");
+    assert_has(last_sent(fake), "\"name\":\"odd\",\"arguments\":{\"a\":1}");
+    answer(fake, "{}");
+    assert_int_equal(told.done, 1);
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void unknown_tools_name_near_ones(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    size_t sent = fake->count;
+    call_with(&bench, &told, .tool = "ehco");
+    assert_told(told, ERR_NOT_FOUND, "the service \"s\" has no tool \"ehco\"");
+    assert_has(told.suggestion, "\"echo\"");
+    assert_has(told.details, "\"near\":[\"echo\"]");
+    assert_has(told.details, "\"tool\":\"ehco\"");
+    assert_int_equal(fake->count, sent);
+    told_done(&told);
+    loop_advance(bench.loop, 4000 * MS); /* the list is old: it is asked for again, once */
+    call_with(&bench, &told, .tool = "late", .arguments = "{}");
+    assert_int_equal(fake->count, sent + 1);
+    assert_has(last_sent(fake), "tools/list");
+    answer(fake, "{'tools':[{'name':'late'}]}");
+    assert_has(last_sent(fake), "\"name\":\"late\"");
+    answer(fake, "{}");
+    assert_int_equal(told.done, 1);
+    told_done(&told);
+    loop_advance(bench.loop, 4000 * MS);
+    call_with(&bench, &told, .tool = "never");
+    answer(fake, "{'tools':[]}");
+    assert_told(told, ERR_NOT_FOUND, "never");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_are_gathered_in_order),
+        cmocka_unit_test(the_list_is_kept),
+        cmocka_unit_test(endless_cursors_end),
+        cmocka_unit_test(broken_pages_fail_the_listing),
+        cmocka_unit_test(silent_listing_times_out),
+        cmocka_unit_test(odd_tools_are_left_out),
+        cmocka_unit_test(index_finds_every_tool),
+        cmocka_unit_test(no_memory_for_a_catalogue_is_an_error_of_that_listing),
+        cmocka_unit_test(a_change_lists_anew),
+        cmocka_unit_test(a_change_during_a_listing_begins_it_again),
+        cmocka_unit_test(a_storm_of_changes_is_bounded),
+        cmocka_unit_test(arguments_are_checked_before_anything_is_sent),
+        cmocka_unit_test(useless_schemas_check_nothing),
+        cmocka_unit_test(unknown_tools_name_near_ones),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

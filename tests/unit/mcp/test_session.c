@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: MIT */
+/* test_session.c - one session: handshake, answers, notifications, and every way to lose one. */
+#include "fake.h"
+
+/* ---- handshake --------------------------------------------------------------------------- */
+
+static void handshake_agrees_on_each_version(void **state)
+{
+    static const char *const versions[] = {"2025-11-25", "2025-06-18", "2025-03-26",
+                                           "2024-11-05"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        for (int is_http = 0; is_http < 2; is_http++) {
+            struct bench bench;
+            struct told told = {0};
+            bench_init(&bench, is_http);
+            apply_one(&bench, conf_new("s", "1"));
+            call(&bench, &told);
+            struct fake *fake = fake_at(&bench, 0);
+            assert_int_equal(fake->count, 0);
+            fake_opened(fake);
+            assert_has(last_sent(fake),
+                       "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},"
+                       "\"clientInfo\":{\"name\":\"toolbroker\"");
+            if (is_http) {
+                assert_string_equal(fake->version, "-");
+            }
+            say_on(fake, is_http ? last_id(fake) : 0,
+                   "{'jsonrpc':'2.0','id':%llu,'result':{'protocolVersion':'%s','capabilities':"
+                   "{'tools':{}},'serverInfo':{'name':'x','version':'1'}}}",
+                   last_id(fake), versions[i]);
+            assert_string_equal(
+                fake->sent[1],
+                "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
+            assert_int_equal(fake->kinds[1], MCP_NOTIFICATION);
+            assert_has(fake->sent[2], "\"method\":\"tools/list\",\"params\":{}}");
+            if (is_http) {
+                assert_string_equal(fake->version, versions[i]);
+            }
+            assert_false(fake->is_listening); /* it announced no list changes */
+            assert_string_equal(told.waits, "start list ");
+            mcp_cancel(told.request, "test");
+            told_done(&told);
+            bench_done(&bench);
+        }
+    }
+}
+
+static void unknown_version_names_both(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call(&bench, &told);
+    struct fake *fake = fake_at(&bench, 0);
+    fake_opened(fake);
+    answer(fake, "{'protocolVersion':'1999-01-01','capabilities':{}}");
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "1999-01-01");
+    assert_has(told.text, "2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05");
+    assert_has(told.details, "\"service\":\"s\",\"tool\":\"echo\"");
+    assert_false(told.sent);
+    assert_true(fake->is_closing);
+    assert_int_equal(fake->count, 1); /* no initialized after a refusal */
+    assert_string_equal(bench.states, "s:starting s:error ");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void missing_version_is_refused(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call(&bench, &told);
+    fake_opened(fake_at(&bench, 0));
+    answer(fake_at(&bench, 0), "[]");
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "(none)");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void refusal_with_an_offer_is_taken_once(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call(&bench, &told);
+    struct fake *fake = fake_at(&bench, 0);
+    fake_opened(fake);
+    say(fake,
+        "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32602,'message':'Unsupported protocol "
+        "version','data':{'supported':['2030-01-01','2025-03-26'],'requested':'2025-11-25'}}}",
+        last_id(fake));
+    assert_int_equal(fake->count, 2);
+    assert_has(fake->sent[1], "\"protocolVersion\":\"2025-03-26\"");
+    assert_true(id_of(fake->sent[1]) != id_of(fake->sent[0]));
+    say(fake,
+        "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32602,'message':'No','data':{'supported':["
+        "'2024-11-05']}}}",
+        last_id(fake));
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "error -32602: No");
+    assert_has(told.details, "\"jsonrpc\":{\"code\":-32602,\"message\":\"No\",\"data\":");
+    assert_has(told.details, "\"requested_version\":\"2025-03-26\"");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void silent_server_fails_at_the_connect_timeout(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call(&bench, &told);
+    fake_opened(fake_at(&bench, 0));
+    loop_advance(bench.loop, 9999 * MS);
+    assert_int_equal(told.done, 0);
+    loop_advance(bench.loop, 2 * MS);
+    assert_told(told, ERR_UNAVAILABLE, "did not answer `initialize` within 10000 ms");
+    assert_true(fake_at(&bench, 0)->is_closing);
+    assert_int_equal(count_sent(fake_at(&bench, 0), "cancelled"), 0); /* never for initialize */
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void wire_that_never_opens_fails_too(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call(&bench, &told);
+    loop_advance(bench.loop, 10001 * MS);
+    assert_told(told, ERR_UNAVAILABLE, "did not start");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void server_without_tools_has_an_empty_catalogue(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    list_tools(&bench, &told, "s");
+    struct fake *fake = fake_at(&bench, 0);
+    fake_opened(fake);
+    answer(fake, "{'protocolVersion':'2025-06-18','capabilities':{'prompts':{}}}");
+    assert_int_equal(told.done, 1);
+    assert_string_equal(told.text, "");
+    assert_int_equal(count_sent(fake, "tools/list"), 0);
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void listens_on_http_when_lists_change(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct fake *fake = standing(&bench, true);
+    assert_true(fake->is_listening);
+    bench_done(&bench);
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+static void result_and_tool_failure_are_relayed(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    call_with(&bench, &told, .arguments = "{\"text\":\"a\\nb\",\"n\":12345678901234567890}");
+    assert_has(last_sent(fake),
+               "\"method\":\"tools/call\",\"params\":{\"name\":\"echo\","
+               "\"arguments\":{\"text\":\"a\\nb\",\"n\":12345678901234567890}");
+    answer(fake, "{'content':[{'type':'text','text':'no'}],'isError':true,'structuredContent':"
+                 "null,'x':1.5}");
+    assert_int_equal(told.done, 1);
+    assert_true(told.sent);
+    assert_string_equal(told.waits, "answer ");
+    assert_string_equal(told.text,
+                        "{\"content\":[{\"type\":\"text\",\"text\":\"no\"}],\"isError\":"
+                        "true,\"structuredContent\":null,\"x\":1.5}");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void protocol_error_becomes_a_failure(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &told);
+    say(fake,
+        "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32000,'message':'Sheep','data':{'a':[1]}}"
+        "}",
+        last_id(fake));
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "error -32000: Sheep");
+    assert_has(told.details,
+               "\"jsonrpc\":{\"code\":-32000,\"message\":\"Sheep\",\"data\":{\"a\":[1]}}");
+    assert_has(told.details, "\"service\":\"s\",\"tool\":\"echo\"");
+    assert_true(told.sent);
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void broken_answers_fail_the_call(void **state)
+{
+    static const struct {
+        const char *answer, *says;
+    } cases[] = {
+        {"{'jsonrpc':'2.0','id':%llu,'result':{},'error':{'code':1,'message':''}}",
+         "both a result and an error"},
+        {"{'jsonrpc':'2.0','id':%llu}", "neither a result nor an error"},
+        {"{'id':%llu,'result':{}}", "without \"jsonrpc\""},
+        {"{'jsonrpc':'2.0','id':%llu,'result':[]}", "the result is no object"},
+        {"{'jsonrpc':'2.0','id':%llu,'result':'yes'}", "the result is no object"},
+        {"{'jsonrpc':'2.0','id':%llu,'result':{'resultType':'foo'}}", "of type \"foo\""},
+    };
+    (void)state;
+    for (int is_http = 0; is_http < 2; is_http++) {
+        struct bench bench;
+        struct fake *fake = standing(&bench, is_http);
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            struct told told = {0};
+            call(&bench, &told);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+            say_on(fake, is_http ? last_id(fake) : 0, cases[i].answer, last_id(fake));
+#pragma GCC diagnostic pop
+            assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, cases[i].says);
+            assert_true(told.sent);
+            told_done(&told);
+        }
+        bench_done(&bench);
+    }
+}
+
+static void complete_result_type_and_null_error_pass(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &told);
+    say(fake, "{'jsonrpc':'2.0','id':%llu.0,'error':null,'result':{'resultType':'complete'}}",
+        last_id(fake));
+    assert_int_equal(told.done, 1);
+    assert_string_equal(told.text, "{\"resultType\":\"complete\"}");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void rubbish_and_strange_ids_are_dropped(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &told);
+    unsigned long long id = last_id(fake);
+    size_t sent = fake->count;
+    say(fake, "{broken");
+    say(fake, "{'a':1,'a':2}");
+    say(fake, "[]");
+    say(fake, "[{'jsonrpc':'2.0','id':%llu,'result':{}}]", id); /* no batches in 2025-11-25 */
+    say(fake, "{'jsonrpc':'2.0','id':'%llu','result':{}}", id); /* a string is another id */
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{}}", id + 1);
+    say(fake, "{'jsonrpc':'2.0','id':-%llu,'result':{}}", id);
+    say(fake, "{'jsonrpc':'2.0','id':null,'error':{'code':-32700,'message':'Parse'}}");
+    say(fake, "{'jsonrpc':'2.0','method':17}");
+    say(fake, "{'jsonrpc':'2.0','method':'notifications/unheard_of'}");
+    assert_int_equal(told.done, 0);
+    assert_int_equal(fake->count, sent);
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{'n':1}}", id);
+    assert_int_equal(told.done, 1);
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{'n':2}}", id); /* twice */
+    assert_int_equal(told.done, 1);
+    assert_string_equal(told.text, "{\"n\":1}");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void batches_count_where_the_revision_has_them(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call(&bench, &a);
+    struct fake *fake = fake_at(&bench, 0);
+    shake_hands(fake, "2025-03-26");
+    answer(fake, "{'tools':[" ECHO_TOOL "]}");
+    unsigned long long first = last_id(fake);
+    call(&bench, &b);
+    unsigned long long second = last_id(fake);
+    say(fake,
+        "[{'jsonrpc':'2.0','id':%llu,'result':{'n':2}},{'jsonrpc':'2.0','method':'x'},17,[],"
+        "{'jsonrpc':'2.0','id':7,'method':'ping'},{'jsonrpc':'2.0','id':%llu,'result':{'n':1}}"
+        "]",
+        second, first);
+    assert_string_equal(a.text, "{\"n\":1}");
+    assert_string_equal(b.text, "{\"n\":2}");
+    assert_string_equal(last_sent(fake), "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}");
+    told_done(&a);
+    told_done(&b);
+    bench_done(&bench);
+}
+
+static void colliding_calls_get_their_own_answers(void **state)
+{
+    enum { CALLS = 50 };
+    (void)state;
+    struct bench bench;
+    struct told told[CALLS] = {0};
+    struct fake *fake = standing(&bench, false);
+    unsigned long long ids[CALLS];
+    for (int i = 0; i < CALLS; i++) {
+        call(&bench, &told[i]);
+        ids[i] = last_id(fake);
+        for (int j = 0; j < i; j++) {
+            assert_true(ids[j] != ids[i]);
+        }
+    }
+    for (int i = CALLS - 1; i >= 0; i--) {
+        int at = (i * 7) % CALLS;
+        say(fake,
+            "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progressToken':%llu,"
+            "'progress':%d}}",
+            ids[at], at);
+    }
+    for (int i = 0; i < CALLS; i++) {
+        int at = (i * 3) % CALLS;
+        say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{'n':%d}}", ids[at], at);
+    }
+    for (int i = 0; i < CALLS; i++) {
+        char want[64];
+        (void)snprintf(want, sizeof want, "{\"n\":%d}", i);
+        assert_int_equal(told[i].done, 1);
+        assert_string_equal(told[i].text, want);
+        (void)snprintf(want, sizeof want, "{\"progress\":%d}", i);
+        assert_string_equal(told[i].progress, want);
+        told_done(&told[i]);
+    }
+    bench_done(&bench);
+}
+
+/* ---- what the server asks and tells ------------------------------------------------------ */
+
+static void pings_are_answered_and_other_asks_refused(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct fake *fake = standing(&bench, false);
+    say(fake, "{'jsonrpc':'2.0','id':'p\\u00e9 1','method':'ping'}");
+    assert_string_equal(last_sent(fake),
+                        "{\"jsonrpc\":\"2.0\",\"id\":\"p\xc3\xa9 1\",\"result\":{}}");
+    assert_int_equal(fake->kinds[fake->count - 1], MCP_RESPONSE);
+    say(fake, "{'jsonrpc':'2.0','id':0,'method':'sampling/createMessage','params':{}}");
+    assert_string_equal(last_sent(fake),
+                        "{\"jsonrpc\":\"2.0\",\"id\":0,\"error\":{\"code\":-32601,"
+                        "\"message\":\"Method not found\"}}");
+    bench_done(&bench);
+}
+
+static void ping_during_the_handshake_is_answered(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call(&bench, &told);
+    struct fake *fake = fake_at(&bench, 0);
+    fake_opened(fake);
+    say(fake, "{'jsonrpc':'2.0','id':1,'method':'ping'}");
+    assert_string_equal(last_sent(fake), "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}");
+    mcp_cancel(told.request, "test");
+    bench_done(&bench);
+}
+
+static void progress_needs_the_wish_and_the_token(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    call_with(&bench, &told,
+              .meta = "{\"traceparent\":\"00-1-2-03\",\"progressToken\":\"mine\",\"com.example/"
+                      "x\":{\"a\":"
+                      "1},\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}");
+    unsigned long long id = last_id(fake);
+    char want[128];
+    (void)snprintf(want, sizeof want,
+                   "\"_meta\":{\"traceparent\":\"00-1-2-03\",\"com.example/x\":{\"a\":1},"
+                   "\"progressToken\":%llu}}}",
+                   id);
+    assert_has(last_sent(fake), want);
+    say(fake,
+        "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progress':0.5,"
+        "'progressToken':%llu,'total':2,'message':'half'}}",
+        id);
+    say(fake, "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progress':1,"
+              "'progressToken':'mine'}}");
+    say(fake,
+        "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progress':1,"
+        "'progressToken':%llu}}",
+        id + 1);
+    say(fake, "{'jsonrpc':'2.0','method':'notifications/progress'}");
+    assert_string_equal(told.progress, "{\"progress\":0.5,\"total\":2,\"message\":\"half\"}");
+    answer(fake, "{}");
+    say(fake,
+        "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progress':2,"
+        "'progressToken':%llu}}",
+        id); /* late */
+    assert_string_equal(told.progress, "{\"progress\":0.5,\"total\":2,\"message\":\"half\"}");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void log_messages_reach_only_the_one_they_can_be_for(void **state)
+{
+#define LOG \
+    "{'jsonrpc':'2.0','method':'notifications/message','params':{'level':'info','data':%d}}"
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    struct fake *fake = standing(&bench, true);
+    say(fake, LOG, 0); /* nobody calls */
+    call(&bench, &a);
+    unsigned long long first = last_id(fake);
+    say(fake, LOG, 1); /* one call: its own */
+    call(&bench, &b);
+    unsigned long long second = last_id(fake);
+    say(fake, LOG, 2); /* two calls: whose? */
+    say_on(fake, second, LOG, 3);
+    say_on(fake, first, LOG, 4);
+    assert_string_equal(a.log,
+                        "{\"level\":\"info\",\"data\":1}{\"level\":\"info\",\"data\":4}");
+    assert_string_equal(b.log, "{\"level\":\"info\",\"data\":3}");
+    mcp_cancel(a.request, "test");
+    mcp_cancel(b.request, "test");
+    bench_done(&bench);
+}
+
+/* ---- ends -------------------------------------------------------------------------------- */
+
+static void cancel_tells_the_server(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, true);
+    call(&bench, &told);
+    unsigned long long id = last_id(fake);
+    mcp_cancel(told.request, "the client \"left\"");
+    char want[160];
+    (void)snprintf(want, sizeof want,
+                   "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
+                   "\"requestId\":%llu,\"reason\":\"the client \\\"left\\\"\"}}",
+                   id);
+    assert_string_equal(last_sent(fake), want);
+    assert_int_equal(fake->kinds[fake->count - 1], MCP_NOTIFICATION);
+    assert_int_equal(fake->last_abandoned, id);
+    say_on(fake, id, "{'jsonrpc':'2.0','id':%llu,'result':{}}", id); /* late: dropped */
+    assert_int_equal(told.done, 0);
+    bench_done(&bench);
+}
+
+static void deadline_tells_caller_and_server(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    call_with(&bench, &told, .timeout = 500 * MS);
+    unsigned long long id = last_id(fake);
+    loop_advance(bench.loop, 499 * MS);
+    assert_int_equal(told.done, 0);
+    loop_advance(bench.loop, MS);
+    assert_told(told, ERR_TIMEOUT, "\"s\" did not answer within 500 ms");
+    assert_true(told.sent);
+    assert_has(last_sent(fake), "notifications/cancelled");
+    assert_has(last_sent(fake), "\"reason\":\"timeout\"");
+    assert_has(told.details, "\"service\":\"s\",\"tool\":\"echo\"");
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{}}", id);
+    assert_int_equal(told.done, 1);
+    told_done(&told);
+    call(&bench, &told); /* the session goes on */
+    answer(fake, "{'n':1}");
+    assert_string_equal(told.text, "{\"n\":1}");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void exit_fails_all_and_the_next_call_starts_anew(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    struct told c = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &a);
+    call(&bench, &b);
+    fake_dies(fake, "the process was killed by signal 9");
+    assert_told(a, ERR_UNAVAILABLE, "killed by signal 9");
+    assert_told(b, ERR_UNAVAILABLE, "killed by signal 9");
+    assert_true(a.sent);
+    assert_has(a.details, "\"stderr_tail\":\"last words\"");
+    assert_true(fake->is_freed);
+    assert_string_equal(bench.states, "s:starting s:running s:error ");
+    call(&bench, &c);
+    fake = fake_at(&bench, 1);
+    serve_echo(fake);
+    answer(fake, "{'n':3}");
+    assert_string_equal(c.text, "{\"n\":3}");
+    assert_string_equal(bench.states, "s:starting s:running s:error s:starting s:running ");
+    told_done(&a);
+    told_done(&b);
+    told_done(&c);
+    bench_done(&bench);
+}
+
+static void call_again(struct told *told)
+{
+    told->then = NULL;
+    call(told->then_arg, told + 1);
+}
+
+static void a_call_made_while_failing_is_not_failed_too(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told[2] = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &told[0]);
+    told[0].then = call_again;
+    told[0].then_arg = &bench;
+    fake_dies(fake, "gone");
+    assert_int_equal(told[0].done, 1);
+    assert_int_equal(told[1].done, 0);
+    serve_echo(fake_at(&bench, 1));
+    answer(fake_at(&bench, 1), "{'n':4}");
+    assert_string_equal(told[1].text, "{\"n\":4}");
+    told_done(&told[0]);
+    told_done(&told[1]);
+    bench_done(&bench);
+}
+
+static void refused_send_is_told_later(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    fake->refuses = true;
+    call(&bench, &told);
+    assert_told(told, ERR_OVERLOADED, "does not read");
+    assert_false(told.sent);
+    told_done(&told);
+    bench_done(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(handshake_agrees_on_each_version),
+        cmocka_unit_test(unknown_version_names_both),
+        cmocka_unit_test(missing_version_is_refused),
+        cmocka_unit_test(refusal_with_an_offer_is_taken_once),
+        cmocka_unit_test(silent_server_fails_at_the_connect_timeout),
+        cmocka_unit_test(wire_that_never_opens_fails_too),
+        cmocka_unit_test(server_without_tools_has_an_empty_catalogue),
+        cmocka_unit_test(listens_on_http_when_lists_change),
+        cmocka_unit_test(result_and_tool_failure_are_relayed),
+        cmocka_unit_test(protocol_error_becomes_a_failure),
+        cmocka_unit_test(broken_answers_fail_the_call),
+        cmocka_unit_test(complete_result_type_and_null_error_pass),
+        cmocka_unit_test(rubbish_and_strange_ids_are_dropped),
+        cmocka_unit_test(batches_count_where_the_revision_has_them),
+        cmocka_unit_test(colliding_calls_get_their_own_answers),
+        cmocka_unit_test(pings_are_answered_and_other_asks_refused),
+        cmocka_unit_test(ping_during_the_handshake_is_answered),
+        cmocka_unit_test(progress_needs_the_wish_and_the_token),
+        cmocka_unit_test(log_messages_reach_only_the_one_they_can_be_for),
+        cmocka_unit_test(cancel_tells_the_server),
+        cmocka_unit_test(deadline_tells_caller_and_server),
+        cmocka_unit_test(exit_fails_all_and_the_next_call_starts_anew),
+        cmocka_unit_test(a_call_made_while_failing_is_not_failed_too),
+        cmocka_unit_test(refused_send_is_told_later),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
