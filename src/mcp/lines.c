@@ -66,8 +66,11 @@ int lines_keep(struct lines *lines)
         buf_put(&lines->rest, lines->at, left);
     }
     lines->at = lines->end = NULL;
+    if (lines->rest.overflow) {
+        return -(int)ERR_OVERLOADED;
+    }
     if (!lines->rest.len) {
         buf_trim(&lines->rest, KEPT_WHEN_IDLE);
     }
-    return lines->rest.overflow ? -(int)ERR_OVERLOADED : 0;
+    return 0;
 }

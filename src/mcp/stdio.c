@@ -46,6 +46,7 @@ struct stdio {
     enum state state;
     enum stdio_breach breach;
     int close_step;
+    bool is_opened;            /* `opened` was told: not if it was closed before */
     bool is_telling, is_freed; /* freed while an event runs: the memory goes when it returns */
     struct loop_io to_child, from_child, errors;
     struct loop_turn_end flush;
@@ -178,7 +179,7 @@ static bool take_line(struct stdio *stdio, struct slice line)
     if (line.len && line.ptr[line.len - 1] == '\r') {
         line.len--;
     }
-    if (!line.len) {
+    if (!line.len || !stdio->is_opened) {
         return true;
     }
     if (line.ptr[0] != '{' && line.ptr[0] != '[') {
@@ -398,6 +399,7 @@ static void child_started(void *arg, pid_t pid)
         return;
     }
     stdio->state = STATE_OPEN;
+    stdio->is_opened = true;
     stdio->is_telling = true;
     stdio->events->opened(stdio->arg);
     (void)told(stdio);

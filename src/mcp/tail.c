@@ -35,23 +35,19 @@ void tail_add(struct tail *tail, struct slice bytes)
 static size_t escape_length(struct slice text)
 {
     const unsigned char *bytes = (const unsigned char *)text.ptr;
-    size_t at = 2;
-    if (text.len < 2) {
-        return text.len;
-    }
-    if (bytes[1] == '[') { /* CSI: parameters, then one final byte */
-        while (at < text.len && bytes[at] >= 0x20 && bytes[at] < 0x40) {
-            at++;
-        }
-        return at < text.len ? at + 1 : at;
-    }
-    if (bytes[1] == ']') { /* OSC: text up to BEL or ESC \, on one line */
+    bool is_csi = text.len > 1 && bytes[1] == '[';
+    size_t at = is_csi ? 2 : 1;
+    if (text.len > 1 && bytes[1] == ']') { /* OSC: text up to BEL or ESC \, on one line */
         while (at < text.len && bytes[at] != '\a' && bytes[at] != 0x1b && bytes[at] != '\n') {
             at++;
         }
         return at < text.len && bytes[at] == '\a' ? at + 1 : at;
     }
-    return bytes[1] < 0x20 || bytes[1] >= 0x7f ? 1 : at;
+    /* parameters (of CSI) and intermediates, then one final byte */
+    while (at < text.len && bytes[at] >= 0x20 && bytes[at] < (is_csi ? 0x40 : 0x30)) {
+        at++;
+    }
+    return at < text.len && bytes[at] >= 0x30 && bytes[at] < 0x7f ? at + 1 : at;
 }
 
 /* Appends what stands for the start of `text`, and returns how much of it that was. */

@@ -1,222 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_child.c - real processes through the helper: started as asked, and none left over. */
-#include "base/mem.h"
-#include "loop/child.h"
-#include "loop/loop.h"
-
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define SECOND ((mono_us)1000000)
-#define PATH   "PATH=/usr/local/bin:/usr/bin:/bin"
-
-/* ---- processes from outside --------------------------------------------------------------- */
-
-/* State, parent and session as /proc has them; false if there is no such process. */
-static bool look_at(pid_t pid, char *ret_state, pid_t *ret_parent, pid_t *ret_session)
-{
-    char path[64];
-    char text[512];
-    int parent = 0;
-    int session = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    ssize_t len = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    if (len <= 0) {
-        return false;
-    }
-    text[len] = '\0';
-    const char *after = strrchr(text, ')');
-    if (!after || sscanf(after, ") %c %d %*d %d", ret_state, &parent, &session) != 3) {
-        return false;
-    }
-    *ret_parent = parent;
-    *ret_session = session;
-    return true;
-}
-
-static bool is_gone(pid_t pid)
-{
-    char state;
-    pid_t parent;
-    pid_t session;
-    return !look_at(pid, &state, &parent, &session) || state == 'Z' || state == 'X';
-}
-
-static bool goes_away(pid_t pid, mono_us within)
-{
-    for (mono_us limit = clock_mono() + within; !is_gone(pid); (void)usleep(5000)) {
-        if (clock_mono() > limit) {
-            (void)fprintf(stderr, "process %d is still there\n", (int)pid);
-            return false;
-        }
-    }
-    return true;
-}
-
-static pid_t child_of(pid_t parent_wanted)
-{
-    DIR *dir = opendir("/proc");
-    pid_t found = 0;
-    assert_non_null(dir);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        char state;
-        pid_t parent;
-        pid_t session;
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 0 && look_at(pid, &state, &parent, &session) && parent == parent_wanted &&
-            state != 'Z') {
-            found = pid;
-        }
-    }
-    (void)closedir(dir);
-    return found;
-}
-
-/* ---- one child ---------------------------------------------------------------------------- */
-
-struct run {
-    struct child *child;
-    unsigned started, ended;
-    bool has_err, frees_itself;
-    int status;
-    struct err err;
-    char out[8192];
-    size_t out_len;
-};
-
-static struct loop *loop;
-static struct children *children;
-
-static void run_started(void *arg, pid_t pid)
-{
-    struct run *run = arg;
-    assert_true(pid > 0);
-    assert_int_equal(run->ended, 0);
-    run->started++;
-}
-
-static void run_ended(void *arg, int status, const struct err *err)
-{
-    struct run *run = arg;
-    run->ended++;
-    run->status = status;
-    run->has_err = err != NULL;
-    if (err) {
-        run->err = *err;
-    }
-    if (run->frees_itself) {
-        child_free(run->child);
-        run->child = NULL;
-    }
-}
-
-static const struct child_events run_events = {run_started, run_ended};
-
-static int spawn(struct run *run, const char *const *argv, const char *const *env,
-                 const char *cwd)
-{
-    struct child_options options = {argv, env, cwd};
-    run->child = NULL;
-    return child_spawn(children, &options, &run_events, run, &run->child, &run->err);
-}
-
-static const char *const plain_env[] = {PATH, NULL};
-
-static void spawn_shell(struct run *run, const char *script)
-{
-    const char *argv[] = {"sh", "-c", script, NULL};
-    *run = (struct run){.started = 0};
-    assert_int_equal(spawn(run, argv, plain_env, NULL), 0);
-    assert_int_equal(run->started + run->ended, 0); /* no event inside the call */
-}
-
-static void take_output(struct run *run)
-{
-    if (run->child && run->started) {
-        ssize_t len = read(child_stdout(run->child), run->out + run->out_len,
-                           sizeof run->out - 1 - run->out_len);
-        run->out_len += len > 0 ? (size_t)len : 0;
-        run->out[run->out_len] = '\0';
-    }
-}
-
-/* Turns the loop until `*what` is not 0. */
-static void wait_for(struct run *run, const unsigned *what)
-{
-    mono_us limit = clock_mono() + 10 * SECOND;
-    while (!*what) {
-        assert_true(clock_mono() < limit);
-        loop_turn(loop, 10000);
-        take_output(run);
-    }
-    take_output(run);
-}
-
-static void wait_for_text(struct run *run, const char *text)
-{
-    mono_us limit = clock_mono() + 10 * SECOND;
-    while (!strstr(run->out, text)) {
-        assert_true(clock_mono() < limit);
-        loop_turn(loop, 10000);
-        take_output(run);
-    }
-}
-
-static void run_out(struct run *run, const char *script)
-{
-    spawn_shell(run, script);
-    child_close_stdin(run->child);
-    wait_for(run, &run->ended);
-}
-
-/* The number that the script printed as NAME=number; */
-static pid_t printed(struct run *run, const char *name)
-{
-    char wanted[32];
-    (void)snprintf(wanted, sizeof wanted, "%s=", name);
-    wait_for_text(run, wanted);
-    wait_for_text(run, ";");
-    const char *at = strstr(run->out, wanted);
-    return (pid_t)strtol(at + strlen(wanted), NULL, 10);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    int socket = children_fork_helper();
-    assert_true(socket >= 0);
-    loop = loop_new();
-    children = children_new(loop, socket);
-    return 0;
-}
-
-static int take_down(void **state)
-{
-    (void)state;
-    children_free(children);
-    loop_free(loop);
-    while (waitpid(-1, NULL, 0) > 0) { /* the helper, and with it everything */
-    }
-    assert_int_equal(errno, ECHILD);
-    return 0;
-}
+/* test_child.c - real processes through the helper: started as asked, ended with all they leave. */
+#include "processes.h"
 
 /* ---- starting ----------------------------------------------------------------------------- */
 
@@ -283,15 +67,12 @@ static void a_child_starts_with_a_clean_slate(void **state)
     assert_null(strstr(run.out, "/fd/4\n"));
     assert_non_null(strstr(run.out, "SigBlk:\t0000000000000000"));
     assert_non_null(strstr(run.out, "SigIgn:\t0000000000000000"));
-    int pid = 0;
-    int group = 0;
-    int session = 0;
+    char ids[64]; /* of its own group and session */
+    (void)snprintf(ids, sizeof ids, " %d %d ", (int)child_pid(run.child),
+                   (int)child_pid(run.child));
     const char *stat = strstr(run.out, " (sh) ");
     assert_non_null(stat);
-    assert_int_equal(sscanf(stat, " (sh) %*c %*d %d %d", &group, &session), 2);
-    pid = (int)child_pid(run.child);
-    assert_int_equal(group, pid);
-    assert_int_equal(session, pid);
+    assert_non_null(strstr(stat, ids));
     child_free(run.child);
     assert_int_equal(sigprocmask(SIG_UNBLOCK, &blocked, NULL), 0);
     assert_int_equal(sigaction(SIGUSR2, &before, NULL), 0);
@@ -378,20 +159,20 @@ static void how_it_ended_is_reported(void **state)
 
 static void arguments_are_bounded(void **state)
 {
-    const size_t len = 120 * 1024;
-    char *big = mem_new(64 * 1024 + 1);
+    enum { BIG = 65536, A = 40960, B = 16384 };
+    char *big = mem_new(BIG + 1);
     const char *fits[] = {"sh", "-c", "echo ${#A} ${#B} ${#0}", big, NULL};
-    char *a = mem_new(40 * 1024 + 3);
-    char *b = mem_new(16 * 1024 + 3);
+    char *a = mem_new(A + 3);
+    char *b = mem_new(B + 3);
     const char *env[] = {a, b, NULL};
     struct run run = {.started = 0};
     (void)state;
-    memset(big, 'x', 64 * 1024);
-    memset(a, 'x', 40 * 1024 + 2);
-    memset(b, 'x', 16 * 1024 + 2);
-    memcpy(a, "A=", 2);
-    memcpy(b, "B=", 2);
-    assert_true(64 * 1024 + 40 * 1024 + 16 * 1024 <= len);
+    memset(big, 'x', BIG);
+    memset(a, 'x', A + 2);
+    memset(b, 'x', B + 2);
+    a[0] = 'A';
+    b[0] = 'B';
+    a[1] = b[1] = '=';
     assert_int_equal(spawn(&run, fits, env, NULL), 0);
     wait_for(&run, &run.ended);
     assert_string_equal(run.out, "40960 16384 65536\n");
@@ -552,215 +333,21 @@ static void nothing_is_left_unreaped(void **state)
     struct run run;
     char state_letter;
     pid_t parent;
-    pid_t session;
+    pid_t group;
     (void)state;
     /* an orphan that ends while its child lives on, is adopted and must be reaped */
     spawn_shell(&run, "(sleep 0.1 & echo \"A=$!;\"); cat");
     pid_t orphan = printed(&run, "A");
     mono_us limit = clock_mono() + 5 * SECOND;
-    while (look_at(orphan, &state_letter, &parent, &session)) {
+    while (look_at(orphan, &state_letter, &parent, &group)) {
         assert_true(clock_mono() < limit);
         loop_turn(loop, 10000);
     }
     child_close_stdin(run.child);
     wait_for(&run, &run.ended);
-    assert_false(look_at(child_pid(run.child), &state_letter, &parent, &session));
+    assert_false(look_at(child_pid(run.child), &state_letter, &parent, &group));
     child_free(run.child);
 }
-
-/* ---- the helper --------------------------------------------------------------------------- */
-
-static void a_full_socket_never_blocks_and_the_queue_is_bounded(void **state)
-{
-    enum { COUNT = 400 };
-    pid_t helper = child_of(getpid());
-    struct run *runs = mem_new(COUNT * sizeof *runs);
-    char *big = mem_new(30 * 1024 + 1);
-    const char *argv[] = {"sh", "-c", "exit 7", big, NULL};
-    int made = 0;
-    int result = 0;
-    (void)state;
-    memset(big, 'x', 30 * 1024);
-    assert_true(helper > 0);
-    assert_int_equal(kill(helper, SIGSTOP), 0);
-    mono_us before = clock_mono();
-    while (made < COUNT && (result = spawn(&runs[made], argv, plain_env, NULL)) == 0) {
-        made++;
-    }
-    assert_true(clock_mono() - before < 5 * SECOND);
-    assert_int_equal(result, -ERR_OVERLOADED);
-    assert_true(made > 100);
-    loop_turn(loop, 10000);
-    child_free(runs[0].child); /* freed while its order waits, in the socket or the queue */
-    child_free(runs[made - 1].child);
-    runs[0].child = runs[made - 1].child = NULL;
-    assert_int_equal(kill(helper, SIGCONT), 0);
-    for (int i = 1; i < made - 1; i++) {
-        wait_for(&runs[i], &runs[i].ended);
-        assert_false(runs[i].has_err);
-        assert_int_equal(WEXITSTATUS(runs[i].status), 7);
-        child_free(runs[i].child);
-    }
-    assert_int_equal(runs[0].ended + runs[made - 1].ended, 0);
-    mem_free(big);
-    mem_free(runs);
-}
-
-static void when_the_helper_dies_all_end_and_a_new_one_serves(void **state)
-{
-    struct run one;
-    struct run two;
-    pid_t helper = child_of(getpid());
-    (void)state;
-    spawn_shell(&one, "trap '' TERM; sleep 1000 & echo \"A=$!;B=$$;\"; wait; sleep 1000");
-    spawn_shell(&two, "cat");
-    pid_t grandchild = printed(&one, "A");
-    pid_t shell = printed(&one, "B");
-    wait_for(&two, &two.started);
-    assert_int_equal(kill(helper, SIGKILL), 0);
-    wait_for(&one, &one.ended);
-    wait_for(&two, &two.ended);
-    assert_true(one.has_err && two.has_err);
-    assert_int_equal(one.err.code, ERR_UNAVAILABLE);
-    assert_non_null(strstr(one.err.text, "helper"));
-    assert_true(goes_away(shell, SECOND));
-    assert_true(goes_away(grandchild, SECOND));
-    assert_true(goes_away(child_pid(two.child), SECOND));
-    child_free(one.child);
-    child_free(two.child);
-    for (int i = 0; i < 2; i++) {
-        run_out(&one, "echo again");
-        assert_false(one.has_err);
-        assert_string_equal(one.out, "again\n");
-        child_free(one.child);
-    }
-    assert_true(child_of(getpid()) != helper);
-}
-
-static void the_helper_keeps_to_itself(void **state)
-{
-    char path[64];
-    char target[128];
-    char text[64];
-    pid_t helper = child_of(getpid());
-    struct run run;
-    DIR *dir;
-    unsigned sockets = 0;
-    (void)state;
-    run_out(&run, "exit 0");
-    child_free(run.child);
-    assert_int_equal(getsid(helper), helper);
-    (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)helper);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    assert_true(len > 0);
-    text[len] = '\0';
-    assert_string_equal(text, "toolbroker-chil\n"); /* the kernel keeps 15 bytes */
-    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)helper);
-    dir = opendir(path);
-    assert_non_null(dir);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        len = readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1);
-        assert_true(len > 0);
-        target[len] = '\0';
-        sockets += strncmp(target, "socket:", 7) == 0;
-        assert_true(strncmp(target, "socket:", 7) == 0 || strcmp(target, "/dev/null") == 0 ||
-                    strcmp(target, "anon_inode:[signalfd]") == 0);
-    }
-    (void)closedir(dir);
-    assert_int_equal(sockets, 1);
-    assert_int_equal(kill(helper, SIGTERM), 0); /* as the terminal or a manager might */
-    assert_int_equal(kill(helper, SIGINT), 0);
-    assert_int_equal(kill(helper, SIGHUP), 0);
-    run_out(&run, "echo here");
-    assert_string_equal(run.out, "here\n");
-    child_free(run.child);
-    assert_int_equal(child_of(getpid()), helper);
-}
-
-/* ---- the daemon's death ------------------------------------------------------------------- */
-
-static const char stubborn[] =
-    /* ignores TERM; a daemon of its own session, twice forked; one in another group; and one
-     * behind an intermediate that only shows when that was killed */
-    "trap '' TERM HUP INT; "
-    "(setsid sh -c 'trap \"\" TERM; sleep 1000 & echo \"A=$$;B=$!;\"; wait; sleep 1000' &) ; "
-    "perl -e 'setpgrp(0, 0); $SIG{TERM} = \"IGNORE\"; $| = 1; print \"C=$$;\";"
-    "  if (!fork) { use POSIX; POSIX::setsid(); print \"D=$$;\"; } sleep 1000' & "
-    "echo \"E=$$;\"; while :; do sleep 1; done";
-
-static _Noreturn void play_daemon(int report_fd)
-{
-    static const char names[] = "ABCDE";
-    struct run run;
-    pid_t pids[sizeof names] = {0};
-    int socket = children_fork_helper();
-    loop = loop_new();
-    children = children_new(loop, socket);
-    spawn_shell(&run, stubborn);
-    for (size_t i = 0; names[i]; i++) {
-        char name[2] = {names[i], '\0'};
-        pids[i] = printed(&run, name);
-    }
-    pids[sizeof names - 1] = child_of(getpid());
-    (void)!write(report_fd, pids, sizeof pids);
-    for (;;) {
-        loop_turn(loop, SECOND);
-    }
-}
-
-static void nothing_outlives_a_daemon_that_was_killed(void **state)
-{
-    enum { PIDS = 6 };
-    pid_t pids[PIDS];
-    int ends[2];
-    (void)state;
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    pid_t daemon = fork();
-    assert_true(daemon >= 0);
-    if (daemon == 0) {
-        play_daemon(ends[1]);
-    }
-    (void)close(ends[1]);
-    assert_int_equal(read(ends[0], pids, sizeof pids), sizeof pids);
-    (void)close(ends[0]);
-    for (int i = 0; i < PIDS; i++) {
-        assert_true(pids[i] > 0);
-        assert_false(is_gone(pids[i]));
-    }
-    mono_us before = clock_mono();
-    assert_int_equal(kill(daemon, SIGKILL), 0);
-    assert_int_equal(waitpid(daemon, NULL, 0), daemon);
-    for (int i = 0; i < PIDS; i++) {
-        assert_true(goes_away(pids[i], 6 * SECOND));
-    }
-    assert_true(clock_mono() - before >= 1500000); /* they had their time after TERM */
-}
-
-static void what_ends_with_term_ends_at_once_with_the_daemon(void **state)
-{
-    struct run run;
-    (void)state;
-    spawn_shell(&run, "trap 'exit 0' TERM; (sleep 1000 & echo \"A=$!;\"); echo \"B=$$;\";"
-                      "while :; do sleep 0.02; done");
-    pid_t orphan = printed(&run, "A");
-    pid_t shell = printed(&run, "B");
-    mono_us before = clock_mono();
-    children_free(children);
-    children = NULL;
-    assert_true(goes_away(orphan, SECOND));
-    assert_true(goes_away(shell, SECOND));
-    while (waitpid(-1, NULL, 0) > 0) {
-    }
-    assert_true(clock_mono() - before < 1500000);
-    child_free(run.child); /* after the connection is gone: only the handle */
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, take_down)
 
 int main(void)
 {
@@ -780,11 +367,6 @@ int main(void)
         TEST(the_session_of_one_child_is_not_that_of_another),
         TEST(freeing_it_kills_it_and_says_nothing_more),
         TEST(nothing_is_left_unreaped),
-        TEST(a_full_socket_never_blocks_and_the_queue_is_bounded),
-        TEST(when_the_helper_dies_all_end_and_a_new_one_serves),
-        TEST(the_helper_keeps_to_itself),
-        TEST(nothing_outlives_a_daemon_that_was_killed),
-        TEST(what_ends_with_term_ends_at_once_with_the_daemon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void timers_fire_in_order_whatever_was_moved_or_cancelled(void **state)
         timed[i].loop = loop;
         loop_timer_init(&timed[i].timer, fire, &timed[i]);
     }
-    for (size_t i = 0; i < 10u * COUNT; i++) {
+    for (int i = 0; i < 10 * COUNT; i++) {
         struct timed *one = &timed[next_random(&seed) % COUNT];
         if (next_random(&seed) % 4 == 0) {
             loop_timer_cancel(loop, &one->timer);
