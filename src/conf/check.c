@@ -62,9 +62,10 @@ void check_fault(const struct check *check, const char *format, ...)
     va_start(args, format);
     int length = vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    /* A fault that is only counted needs no line, which costs reading the whole file. */
     struct slice path = {check->path, check->length};
-    faults_add(check->faults, check->source->file, source_line(check->source, path), "%s",
-               length < 0 ? "" : text);
+    int line = check->faults->kept < FAULTS_MAX ? source_line(check->source, path) : 0;
+    faults_add(check->faults, check->source->file, line, "%s", length < 0 ? "" : text);
 }
 
 static void describe_number(const struct pack_item *item, char text[RECEIVE_BYTES])

@@ -14,6 +14,7 @@
 
 #define SERVICES_MAX 10000u
 #define FILES_MAX    1000u
+#define GUESSES_MAX  100u
 #define PATH_BYTES   8192u
 #define VALUE_BYTES  ((size_t)4 * SOURCE_BYTES)
 
@@ -30,6 +31,7 @@ struct loading {
     const struct source *source;
     struct map lines; /* name -> its line, one of line_list */
     int *line_list;
+    unsigned guesses; /* of lines: each reads the whole file */
     bool is_builtin;
 };
 
@@ -39,7 +41,7 @@ struct loading {
 
 /* Collects the lines of all names in one pass; a name that is written twice would silently hide
  * the first one. */
-static void note_line(void *arg, struct slice path, int line)
+static void note_line(void *arg, struct slice path, int line, bool is_assignment)
 {
     struct loading *loading = arg;
     if (loading->source->is_json) {
@@ -53,8 +55,10 @@ static void note_line(void *arg, struct slice path, int line)
         memchr(path.ptr, '[', path.len)) {
         return;
     }
-    const int *first = map_get(&loading->lines, path);
-    if (first) {
+    int *first = map_get(&loading->lines, path);
+    if (first && is_assignment) {
+        *first = line;
+    } else if (first) {
         faults_add(loading->faults, loading->source->file, line,
                    "service `%.*s` is defined already on line %d", SLICE_ARG(path), *first);
     } else if (loading->lines.count < SERVICES_MAX) {
@@ -64,12 +68,16 @@ static void note_line(void *arg, struct slice path, int line)
     }
 }
 
-static void place(const struct loading *loading, struct service_conf *conf,
-                  const struct check *check)
+static void place(struct loading *loading, struct service_conf *conf, const struct check *check)
 {
     struct slice path = {check->path, check->length};
     const int *line = map_get(&loading->lines, conf->name);
-    conf->line = line ? *line : source_line(loading->source, path);
+    if (!line && loading->guesses < GUESSES_MAX) {
+        loading->guesses++;
+        conf->line = source_line(loading->source, path);
+    } else {
+        conf->line = line ? *line : 0;
+    }
     if (!loading->is_builtin) {
         struct slice file = slice_of(loading->source->file);
         char *copy = arena_take(&conf->arena, file.len + 1);

@@ -1,212 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* lines.c - finds the line of a key by reading a source's tokens and the nesting of its tables. */
+/* lines.c - finds the line of a key by the nesting of the tables that a source writes out. */
 #include "script/lines.h"
 
-#include <stdbool.h>
+#include "script/token.h"
+
 #include <stdio.h>
-
-enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_STRING, TOKEN_NUMBER, TOKEN_SYMBOL };
-
-struct token {
-    enum token_kind kind;
-    struct slice text; /* of a string: what is between the quotes, escapes as written */
-    size_t at;         /* offset of its first byte */
-    int line;
-};
-
-struct lexer {
-    struct slice source;
-    bool is_json;
-    size_t at;
-    int line;
-};
-
-/* ---- tokens ------------------------------------------------------------------------------ */
-
-static int byte_at(const struct lexer *lexer, size_t at)
-{
-    return at < lexer->source.len ? (unsigned char)lexer->source.ptr[at] : -1;
-}
-
-static bool is_word_start(int byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == '_';
-}
-
-static bool is_digit(int byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
-static void advance(struct lexer *lexer, size_t to)
-{
-    for (; lexer->at < to && lexer->at < lexer->source.len; lexer->at++) {
-        lexer->line += lexer->source.ptr[lexer->at] == '\n';
-    }
-}
-
-/* At "[", "[=", ...: the number of equals signs of a long bracket, -1 if it is none. */
-static int long_bracket(const struct lexer *lexer, size_t at)
-{
-    if (lexer->is_json || byte_at(lexer, at) != '[') {
-        return -1;
-    }
-    int level = 0;
-    while (byte_at(lexer, ++at) == '=') {
-        level++;
-    }
-    return byte_at(lexer, at) == '[' ? level : -1;
-}
-
-/* Passes over a long bracket of this level and gives what is in it. */
-static struct slice pass_long(struct lexer *lexer, int level)
-{
-    size_t start = lexer->at + (size_t)level + 2;
-    for (size_t at = start; at < lexer->source.len; at++) {
-        size_t end = at + 1;
-        while (byte_at(lexer, at) == ']' && byte_at(lexer, end) == '=') {
-            end++;
-        }
-        if (byte_at(lexer, at) == ']' && byte_at(lexer, end) == ']' &&
-            end - at - 1 == (size_t)level) {
-            advance(lexer, end + 1);
-            return (struct slice){lexer->source.ptr + start, at - start};
-        }
-    }
-    advance(lexer, lexer->source.len);
-    return (struct slice){NULL, 0};
-}
-
-static bool pass_comment(struct lexer *lexer)
-{
-    if (lexer->is_json || byte_at(lexer, lexer->at) != '-' ||
-        byte_at(lexer, lexer->at + 1) != '-') {
-        return false;
-    }
-    int level = long_bracket(lexer, lexer->at + 2);
-    if (level >= 0) {
-        lexer->at += 2;
-        (void)pass_long(lexer, level);
-        return true;
-    }
-    while (lexer->at < lexer->source.len && lexer->source.ptr[lexer->at] != '\n') {
-        lexer->at++;
-    }
-    return true;
-}
-
-static void pass_blanks(struct lexer *lexer)
-{
-    for (;;) {
-        int byte = byte_at(lexer, lexer->at);
-        if (byte == ' ' || (byte >= '\t' && byte <= '\r')) {
-            advance(lexer, lexer->at + 1);
-        } else if (!pass_comment(lexer)) {
-            return;
-        }
-    }
-}
-
-static struct slice pass_quoted(struct lexer *lexer)
-{
-    int quote = byte_at(lexer, lexer->at);
-    size_t start = lexer->at + 1;
-    size_t end = start;
-    while (end < lexer->source.len && byte_at(lexer, end) != quote) {
-        end += byte_at(lexer, end) == '\\' ? 2 : 1;
-    }
-    end = end < lexer->source.len ? end : lexer->source.len;
-    advance(lexer, end + 1);
-    return (struct slice){lexer->source.ptr + start, end > start ? end - start : 0};
-}
-
-static void pass_word(struct lexer *lexer, bool is_number)
-{
-    int last = 0;
-    for (;;) {
-        int byte = byte_at(lexer, lexer->at);
-        bool is_part = is_word_start(byte) || is_digit(byte) || (is_number && byte == '.') ||
-                       (is_number && (byte == '+' || byte == '-') &&
-                        (last == 'e' || last == 'E' || last == 'p' || last == 'P'));
-        if (!is_part) {
-            return;
-        }
-        last = byte;
-        lexer->at++;
-    }
-}
-
-/* A symbol of two characters is one token, so that "==" is never taken for "=". */
-static size_t symbol_length(const struct lexer *lexer)
-{
-    int first = byte_at(lexer, lexer->at);
-    int second = byte_at(lexer, lexer->at + 1);
-    bool is_pair =
-        (second == '=' && (first == '=' || first == '~' || first == '<' || first == '>')) ||
-        (second == first && (first == ':' || first == '.' || first == '/'));
-    return is_pair ? 2 : 1;
-}
-
-static struct token next_token(struct lexer *lexer)
-{
-    pass_blanks(lexer);
-    struct token token = {.kind = TOKEN_END, .at = lexer->at, .line = lexer->line};
-    int byte = byte_at(lexer, lexer->at);
-    if (byte < 0) {
-        return token;
-    }
-    int level = long_bracket(lexer, lexer->at);
-    if (byte == '"' || (byte == '\'' && !lexer->is_json)) {
-        token.kind = TOKEN_STRING;
-        token.text = pass_quoted(lexer);
-    } else if (level >= 0) {
-        token.kind = TOKEN_STRING;
-        token.text = pass_long(lexer, level);
-    } else {
-        if (is_word_start(byte) || is_digit(byte)) {
-            token.kind = is_digit(byte) ? TOKEN_NUMBER : TOKEN_NAME;
-            pass_word(lexer, is_digit(byte));
-        } else {
-            token.kind = TOKEN_SYMBOL;
-            lexer->at += symbol_length(lexer);
-        }
-        token.text = (struct slice){lexer->source.ptr + token.at, lexer->at - token.at};
-    }
-    return token;
-}
-
-static bool is_symbol(const struct token *token, const char *symbol)
-{
-    return token->kind == TOKEN_SYMBOL && slice_is(token->text, symbol);
-}
-
-static bool is_name(const struct token *token, const char *name)
-{
-    return token->kind == TOKEN_NAME && slice_is(token->text, name);
-}
-
-/* ---- nesting ----------------------------------------------------------------------------- */
-
-/* How a token changes the nesting of brackets and of blocks with an `end`. */
-static int nesting(const struct lexer *lexer, const struct token *token)
-{
-    static const char *const openers[] = {"function", "if", "do", "repeat"};
-    if (is_symbol(token, "{") || is_symbol(token, "(") || is_symbol(token, "[")) {
-        return 1;
-    }
-    if (is_symbol(token, "}") || is_symbol(token, ")") || is_symbol(token, "]")) {
-        return -1;
-    }
-    if (lexer->is_json || token->kind != TOKEN_NAME) {
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof openers / sizeof openers[0]; i++) {
-        if (slice_is(token->text, openers[i])) {
-            return 1;
-        }
-    }
-    return slice_is(token->text, "end") || slice_is(token->text, "until") ? -1 : 0;
-}
 
 /* ---- walking the written table ------------------------------------------------------------ */
 
@@ -219,6 +17,7 @@ struct walk {
     struct token token; /* the one to look at */
     struct slice wanted;
     lines_key_fn *each; /* told of each key; may be NULL */
+    bool is_assignment; /* the key is of a statement `table.key = value` */
     void *arg;
     char path[WALK_PATH];
     int line; /* of the last key that is the wanted one: in Lua the last one counts */
@@ -237,7 +36,7 @@ struct level {
 
 static void step(struct walk *walk)
 {
-    walk->token = next_token(&walk->lexer);
+    walk->token = token_next(&walk->lexer);
 }
 
 static size_t add_key(struct walk *walk, size_t at, struct slice key, unsigned position)
@@ -261,7 +60,7 @@ static void compare(struct walk *walk, size_t length, int line)
 {
     struct slice wanted = walk->wanted;
     if (walk->each) {
-        walk->each(walk->arg, (struct slice){walk->path, length}, line);
+        walk->each(walk->arg, (struct slice){walk->path, length}, line, walk->is_assignment);
     }
     if (length > wanted.len || memcmp(walk->path, wanted.ptr, length) != 0) {
         return;
@@ -285,13 +84,13 @@ static bool take_key(struct walk *walk, struct slice *ret)
     struct token first = walk->token;
     struct token key = first;
     bool is_key = key.kind == (before.is_json ? TOKEN_STRING : TOKEN_NAME);
-    if (!before.is_json && is_symbol(&first, "[")) {
-        key = next_token(&walk->lexer);
-        struct token close = next_token(&walk->lexer);
-        is_key = is_symbol(&close, "]") && key.kind == TOKEN_STRING;
+    if (!before.is_json && token_is_symbol(&first, "[")) {
+        key = token_next(&walk->lexer);
+        struct token close = token_next(&walk->lexer);
+        is_key = token_is_symbol(&close, "]") && key.kind == TOKEN_STRING;
     }
-    struct token sign = next_token(&walk->lexer);
-    if (is_key && is_symbol(&sign, before.is_json ? ":" : "=")) {
+    struct token sign = token_next(&walk->lexer);
+    if (is_key && token_is_symbol(&sign, before.is_json ? ":" : "=")) {
         *ret = key.text;
         step(walk);
         return true;
@@ -305,8 +104,9 @@ static bool take_key(struct walk *walk, struct slice *ret)
 static void pass_value(struct walk *walk)
 {
     for (int depth = 0; walk->token.kind != TOKEN_END; step(walk)) {
-        int change = nesting(&walk->lexer, &walk->token);
-        bool is_separator = is_symbol(&walk->token, ",") || is_symbol(&walk->token, ";");
+        int change = token_nesting(&walk->lexer, &walk->token);
+        bool is_separator =
+            token_is_symbol(&walk->token, ",") || token_is_symbol(&walk->token, ";");
         if (depth == 0 && (change < 0 || is_separator)) {
             return;
         }
@@ -316,8 +116,8 @@ static void pass_value(struct walk *walk)
 
 static bool opens_table(const struct walk *walk)
 {
-    return is_symbol(&walk->token, "{") ||
-           (walk->lexer.is_json && is_symbol(&walk->token, "["));
+    return token_is_symbol(&walk->token, "{") ||
+           (walk->lexer.is_json && token_is_symbol(&walk->token, "["));
 }
 
 /* Reads one field of the table at `level`; true if its value is a table to go into. */
@@ -333,7 +133,7 @@ static bool walk_field(struct walk *walk, struct level *level, struct level *ret
     compare(walk, length, line);
     if (opens_table(walk)) {
         *ret_inner = (struct level){.path_length = length,
-                                    .is_list = is_symbol(&walk->token, "["),
+                                    .is_list = token_is_symbol(&walk->token, "["),
                                     .near_length = near_before};
         return true;
     }
@@ -344,17 +144,20 @@ static bool walk_field(struct walk *walk, struct level *level, struct level *ret
     return false;
 }
 
-/* The token is the opening bracket of the table. */
-static void walk_table(struct walk *walk)
+/* The token is the opening bracket of the table that stands at the first `path_length` bytes of
+ * the path; leaves the token behind its end. */
+static void walk_table(struct walk *walk, size_t path_length)
 {
     struct level levels[WALK_DEPTH];
     size_t depth = 0;
-    levels[0] = (struct level){.is_list = is_symbol(&walk->token, "[")};
+    levels[0] = (struct level){.path_length = path_length,
+                               .is_list = token_is_symbol(&walk->token, "["),
+                               .near_length = path_length ? path_length - 1 : 0};
     step(walk);
     while (walk->token.kind != TOKEN_END) {
-        if (is_symbol(&walk->token, ",") || is_symbol(&walk->token, ";")) {
+        if (token_is_symbol(&walk->token, ",") || token_is_symbol(&walk->token, ";")) {
             step(walk);
-        } else if (nesting(&walk->lexer, &walk->token) < 0) {
+        } else if (token_nesting(&walk->lexer, &walk->token) < 0) {
             if (walk->near_length == levels[depth].path_length &&
                 walk->near_length > levels[depth].near_length) {
                 walk->near_to = walk->token.at;
@@ -379,51 +182,94 @@ static bool find_return(struct lexer lexer, struct lexer *ret)
 {
     bool found = false;
     int depth = 0;
-    for (struct token token = next_token(&lexer); token.kind != TOKEN_END;
-         token = next_token(&lexer)) {
-        if (depth == 0 && is_name(&token, "return")) {
+    for (struct token token = token_next(&lexer); token.kind != TOKEN_END;
+         token = token_next(&lexer)) {
+        if (depth == 0 && token_is_name(&token, "return")) {
             *ret = lexer;
             found = true;
         }
-        depth += nesting(&lexer, &token);
+        depth += token_nesting(&lexer, &token);
     }
     return found;
 }
 
-/* The lexer right behind the equals sign of the last `name = {` outside of blocks. */
-static bool find_assignment(struct lexer lexer, struct slice name, struct lexer *ret)
+/* Behind the name of the table: `.key` or `["key"]`, which go to the path. */
+static bool take_suffix(struct walk *walk, size_t *length)
 {
-    bool found = false;
-    int depth = 0;
-    struct token last = {.kind = TOKEN_END};
-    for (struct token token = next_token(&lexer); token.kind != TOKEN_END;
-         last = token, token = next_token(&lexer)) {
-        struct lexer ahead = lexer;
-        struct token brace = next_token(&ahead);
-        if (depth == 0 && last.kind == TOKEN_NAME && slice_equal(last.text, name) &&
-            is_symbol(&token, "=") && is_symbol(&brace, "{")) {
-            *ret = lexer;
-            found = true;
-        }
-        depth += nesting(&lexer, &token);
+    struct lexer ahead = walk->lexer;
+    struct token key = token_next(&ahead);
+    bool is_key = token_is_symbol(&walk->token, ".") && key.kind == TOKEN_NAME;
+    if (token_is_symbol(&walk->token, "[") && key.kind == TOKEN_STRING) {
+        struct token close = token_next(&ahead);
+        is_key = token_is_symbol(&close, "]");
     }
-    return found;
+    if (is_key) {
+        *length = add_key(walk, *length, key.text, 0);
+        walk->lexer = ahead;
+        step(walk);
+    }
+    return is_key;
 }
 
-/* The lexer right before the brace of the table that the chunk returns. */
-static bool find_returned(struct lexer start, struct lexer *ret)
+/* `name = {`, `name.key = value`, `name.key["key"] = {` and so on; the token is the name. */
+static void walk_assignment(struct walk *walk)
+{
+    int line = walk->token.line;
+    size_t length = 0;
+    step(walk);
+    while (take_suffix(walk, &length)) {
+    }
+    if (!token_is_symbol(&walk->token, "=")) {
+        return;
+    }
+    step(walk);
+    if (length) {
+        walk->is_assignment = true;
+        compare(walk, length, line);
+        walk->is_assignment = false;
+    }
+    if (opens_table(walk)) {
+        walk_table(walk, length);
+    }
+}
+
+/* All assignments outside of blocks to the table of this name. */
+static void walk_statements(struct walk *walk, struct slice name)
+{
+    int depth = 0;
+    bool is_field = false;
+    step(walk);
+    while (walk->token.kind != TOKEN_END) {
+        if (depth == 0 && !is_field && walk->token.kind == TOKEN_NAME &&
+            slice_equal(walk->token.text, name)) {
+            walk_assignment(walk);
+        } else {
+            is_field = token_is_symbol(&walk->token, ".");
+            depth += token_nesting(&walk->lexer, &walk->token);
+            step(walk);
+        }
+    }
+}
+
+/* The table that the source is or returns. */
+static void walk_source(struct walk *walk)
 {
     struct lexer value;
-    if (!find_return(start, &value)) {
-        return false;
+    if (walk->lexer.is_json) {
+        value = walk->lexer;
+    } else if (!find_return(walk->lexer, &value)) {
+        return;
     }
-    struct lexer ahead = value;
-    struct token token = next_token(&ahead);
-    if (is_symbol(&token, "{")) {
-        *ret = value;
-        return true;
+    struct lexer start = walk->lexer;
+    walk->lexer = value;
+    step(walk);
+    if (opens_table(walk)) {
+        walk_table(walk, 0);
+    } else if (walk->token.kind == TOKEN_NAME) {
+        struct slice name = walk->token.text;
+        walk->lexer = start;
+        walk_statements(walk, name);
     }
-    return token.kind == TOKEN_NAME && find_assignment(start, token.text, ret);
 }
 
 static struct slice last_key(struct slice path)
@@ -446,13 +292,13 @@ static int find_word(struct lexer lexer, struct slice word, size_t from, size_t 
     if (!word.len || word.len > WORD_LENGTH) {
         return 0;
     }
-    for (struct token token = next_token(&lexer); token.kind != TOKEN_END && token.at < to;
-         token = next_token(&lexer)) {
+    for (struct token token = token_next(&lexer); token.kind != TOKEN_END && token.at < to;
+         token = token_next(&lexer)) {
         bool is_word = token.kind == TOKEN_NAME || token.kind == TOKEN_STRING;
         if (token.at >= from && is_word && slice_equal(token.text, word)) {
             struct lexer ahead = lexer;
-            struct token sign = next_token(&ahead);
-            if (is_symbol(&sign, "=") || is_symbol(&sign, "]")) {
+            struct token sign = token_next(&ahead);
+            if (token_is_symbol(&sign, "=") || token_is_symbol(&sign, "]")) {
                 return token.line;
             }
             line = line ? line : token.line;
@@ -466,11 +312,8 @@ static int find_line(struct slice source, struct slice path, bool is_json)
     struct walk walk = {.lexer = {.source = source, .is_json = is_json, .line = 1},
                         .wanted = path};
     struct lexer start = walk.lexer;
-    if (path.len && (is_json || find_returned(start, &walk.lexer))) {
-        step(&walk);
-        if (opens_table(&walk)) {
-            walk_table(&walk);
-        }
+    if (path.len) {
+        walk_source(&walk);
     }
     int line = walk.line;
     if (!line && walk.near_line) {
@@ -484,15 +327,9 @@ static int find_line(struct slice source, struct slice path, bool is_json)
 
 static void each_key(struct slice source, bool is_json, lines_key_fn *each, void *arg)
 {
-    struct walk walk = {.lexer = {.source = source, .is_json = is_json, .line = 1},
-                        .each = each,
-                        .arg = arg};
-    if (is_json || find_returned(walk.lexer, &walk.lexer)) {
-        step(&walk);
-        if (opens_table(&walk)) {
-            walk_table(&walk);
-        }
-    }
+    struct walk walk = {
+        .lexer = {.source = source, .is_json = is_json, .line = 1}, .each = each, .arg = arg};
+    walk_source(&walk);
 }
 
 void lines_each_lua_key(struct slice source, lines_key_fn *each, void *arg)

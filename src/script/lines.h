@@ -12,8 +12,10 @@
 
 #include "base/slice.h"
 
-/* Of the table that a Lua chunk returns. When that table is not written out in the chunk, or the
- * key comes from an expression: the best guess, which is the first line on which the last key of
+#include <stdbool.h>
+
+/* Of the table that a Lua chunk returns, written out behind `return` or in assignments to the
+ * variable that is returned. When it is made in another way, or the key comes from an expression: the best guess, which is the first line on which the last key of
  * the path is given a value, or stands as a word, within what is known of the path, then in the
  * whole chunk. */
 int lines_of_lua_key(struct slice source, struct slice path);
@@ -21,8 +23,8 @@ int lines_of_lua_key(struct slice source, struct slice path);
 /* Of a JSON document. */
 int lines_of_json_key(struct slice source, struct slice path);
 
-/* Every key written in the table, in order. */
-typedef void lines_key_fn(void *arg, struct slice path, int line);
+/* Every key written in the table, in order; `is_assignment` when by a statement of its own. */
+typedef void lines_key_fn(void *arg, struct slice path, int line, bool is_assignment);
 void lines_each_lua_key(struct slice source, lines_key_fn *each, void *arg);
 void lines_each_json_key(struct slice source, lines_key_fn *each, void *arg);
 

@@ -78,6 +78,59 @@ static void follows_a_named_table(void **state)
     assert_int_equal(lua_line(source, "a"), 3);
 }
 
+static void follows_assignments(void **state)
+{
+    (void)state;
+    const char *source = "local t = {\n"
+                         "  a = { x = 1 } }\n"
+                         "t.b = { y = 1,\n"
+                         "  z = { 1, 2 } }\n"
+                         "t[\"c-d\"] = f(1)\n"
+                         "t.a.k, u = 1, t\n"
+                         "t.a.x =\n  2\n"
+                         "function g() t.q = 1 end\n"
+                         "other.b = { y = 2 }\nother.t.b = 3\n"
+                         "return t\n";
+    assert_int_equal(lua_line(source, "a"), 2);
+    assert_int_equal(lua_line(source, "a.x"), 7);
+    assert_int_equal(lua_line(source, "b"), 3);
+    assert_int_equal(lua_line(source, "b.y"), 3);
+    assert_int_equal(lua_line(source, "b.z[2]"), 4);
+    assert_int_equal(lua_line(source, "c-d"), 5);
+    assert_int_equal(lua_line(source, "c-d.nowhere"), 5);
+}
+
+struct keys {
+    unsigned count, assignments;
+    int last_line;
+};
+
+static void count_key(void *arg, struct slice path, int line, bool is_assignment)
+{
+    struct keys *keys = arg;
+    assert_true(path.len > 0);
+    keys->count++;
+    keys->assignments += is_assignment;
+    keys->last_line = line;
+}
+
+static void tells_every_key(void **state)
+{
+    (void)state;
+    struct keys keys = {0};
+    lines_each_lua_key(slice_of(settings), count_key, &keys);
+    assert_int_equal(keys.count, 8);
+    assert_int_equal(keys.assignments, 0);
+    assert_int_equal(keys.last_line, 16);
+    keys = (struct keys){0};
+    lines_each_lua_key(SLICE("local t = {}\nt.a = { b = 1 }\nreturn t"), count_key, &keys);
+    assert_int_equal(keys.count, 2);
+    assert_int_equal(keys.assignments, 1);
+    keys = (struct keys){0};
+    lines_each_json_key(SLICE("{ \"a\": { \"b\": [1, 2] } }"), count_key, &keys);
+    assert_int_equal(keys.count, 4);
+}
+
 static void takes_the_last_of_two(void **state)
 {
     (void)state;
@@ -174,6 +227,8 @@ int main(void)
         cmocka_unit_test(finds_written_keys),
         cmocka_unit_test(finds_list_items),
         cmocka_unit_test(follows_a_named_table),
+        cmocka_unit_test(follows_assignments),
+        cmocka_unit_test(tells_every_key),
         cmocka_unit_test(takes_the_last_of_two),
         cmocka_unit_test(guesses_within_what_is_known),
         cmocka_unit_test(comparisons_are_no_keys),
