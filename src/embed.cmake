@@ -6,7 +6,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
   string(LENGTH "${bytes}" digits)
   math(EXPR size "${digits} / 2")
   string(REGEX REPLACE "(................................)" "\\1\n    " bytes "${bytes}")
-  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
   get_filename_component(name ${FILE} NAME)
   file(WRITE ${OUT} "/* Made of ${name} by embed.cmake. */
 #include <stddef.h>
@@ -29,5 +29,30 @@ function(embed target symbol file)
     COMMAND ${CMAKE_COMMAND} -DSYMBOL=${symbol} -DFILE=${file} -DOUT=${out} -P ${EMBED_SCRIPT}
     DEPENDS ${file} ${EMBED_SCRIPT}
     VERBATIM)
+  target_sources(${target} PRIVATE ${out})
+endfunction()
+
+# embed_table(TARGET SYMBOL FOLDER): every .lua file below FOLDER, and the table of them that
+# policy/embedded.h declares as SYMBOL.
+function(embed_table target symbol folder)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${folder} ${folder}/*.lua)
+  list(SORT files)
+  set(declarations "")
+  set(rows "")
+  foreach(file IN LISTS files)
+    string(REGEX REPLACE "\\.lua$" "" name "${file}")
+    string(MAKE_C_IDENTIFIER "${symbol}_${name}" one)
+    embed(${target} ${one} ${folder}/${file})
+    string(APPEND declarations "extern const char ${one}[];\nextern const size_t ${one}_size;\n")
+    string(APPEND rows "    {\"${name}\", ${one}, &${one}_size},\n")
+  endforeach()
+  set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded/${symbol}.c)
+  file(CONFIGURE OUTPUT ${out} @ONLY CONTENT "/* Made by embed.cmake. */
+#include \"policy/embedded.h\"
+
+${declarations}
+const struct embedded ${symbol}[] = {
+${rows}    {NULL, NULL, NULL}};
+")
   target_sources(${target} PRIVATE ${out})
 endfunction()
