@@ -4,6 +4,7 @@
 import os
 import pathlib
 import sys
+import tempfile
 
 import pytest
 
@@ -20,5 +21,7 @@ def programs():
 
 
 @pytest.fixture
-def socket_path(tmp_path):
-    return str(tmp_path / "broker.sock")
+def socket_path():
+    # A folder of our own: pytest's tmp_path is shared, and cleaned, by other runs of the same user.
+    with tempfile.TemporaryDirectory(prefix="tb") as folder:
+        yield os.path.join(folder, "broker.sock")

@@ -123,6 +123,7 @@ class ScriptPeer(Peer):
     def __init__(self, path, steps):
         self.steps = steps
         self.names = {}
+        self.done = [threading.Event() for _ in steps]
         super().__init__(path)
 
     def play(self):
@@ -133,6 +134,10 @@ class ScriptPeer(Peer):
                 getattr(self, "do_" + verb)(argument)
             except (AssertionError, OSError) as failure:
                 raise AssertionError(f"step {number} {step}: {failure}") from failure
+            self.done[number].set()
+
+    def await_step(self, number):
+        assert self.done[number].wait(SECONDS), f"step {number} was not reached"
 
     def do_expect(self, message):
         got = self.receive()
@@ -187,13 +192,13 @@ class TablePeer(Peer):
     def __init__(self, path, table):
         self.table = {"hello": {"limits": {}}, "ping": {}, **table}
         self.requests = []
+        self.is_stopped = False
         super().__init__(path)
 
     def play(self):
         while True:
-            try:
-                self.accept()
-            except OSError:  # stopped
+            self.accept()
+            if self.is_stopped:
                 return
             self.serve()
 
@@ -213,11 +218,17 @@ class TablePeer(Peer):
                 result = result(self, msgid, params[0] if params else None)
             is_error = isinstance(result, dict) and "code" in result and "message" in result
             answer = [1, msgid, result, None] if is_error else [1, msgid, None, result]
-            self.connection.sendall(msgpack.packb(to_wire(answer, {})))
+            try:
+                self.connection.sendall(msgpack.packb(to_wire(answer, {})))
+            except BrokenPipeError:  # the client did not wait for it
+                return
 
     def notify(self, method, params):
         self.connection.sendall(msgpack.packb([2, method, [params]]))
 
     def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.finish()
+        """Ends when the client has closed, and says what went wrong."""
+        self.is_stopped = True
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+            visitor.connect(self.path)
+            self.finish()

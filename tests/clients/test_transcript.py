@@ -122,8 +122,8 @@ def test_transcript(scenario, kind, programs, socket_path):
     client = kind(programs, socket_path, scenario.get("client", {}))
     try:
         for call in scenario["calls"]:
-            if call.get("after_peer"):
-                peer.finish()
+            if "after_step" in call:
+                peer.await_step(call["after_step"])
             check(call, *client.call(call))
     except BaseException:
         if peer.failure:  # it says more
