@@ -11,173 +11,10 @@
 #include "base/must.h"
 #include "loop/http_internal.h"
 
-#include <netinet/in.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* Rounds of curl in one turn while it goes on asking for another at once. */
 #define KICKS_MAX 16u
-
-struct http_socket {
-    struct loop_io io;
-    struct http *http;
-    const struct http_target *target; /* that opened it */
-    /* Curl tells when it closes this one. Not so with what is still connecting, and with the
-     * pipes of its resolver: they are gone when it does not watch them any more. */
-    bool is_established;
-    bool is_parked; /* curl does not watch it: kept registered for the next exchange */
-};
-
-static void act(struct http *http, curl_socket_t fd, int events);
-
-/* ---- sockets ---------------------------------------------------------------------------- */
-
-/* A connection that is in nobody's use becomes readable when the server closes it. Curl looks
- * before it uses one again; until then the loop must not be woken by it. */
-static void socket_ready(void *arg, unsigned events)
-{
-    struct http_socket *socket = arg;
-    if (socket->is_parked) {
-        loop_io_want(&socket->io, 0);
-        return;
-    }
-    socket->http->kicks = 0;
-    act(socket->http, socket->io.fd,
-        (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
-            (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static struct http_socket *find_socket(const struct http *http, curl_socket_t fd)
-{
-    return fd >= 0 && (size_t)fd < http->socket_cap ? http->sockets[fd] : NULL;
-}
-
-static void remove_socket(struct http *http, struct http_socket *socket)
-{
-    if (socket) {
-        http->sockets[socket->io.fd] = NULL;
-        loop_io_done(&socket->io);
-        mem_free(socket);
-    }
-}
-
-static struct http_socket *add_socket(struct http *http, curl_socket_t fd)
-{
-    if ((size_t)fd >= http->socket_cap) {
-        size_t cap = ((size_t)fd + 64) & ~(size_t)63;
-        struct http_socket **sockets = mem_resize(http->sockets, cap * sizeof(void *));
-        if (!sockets) {
-            return NULL;
-        }
-        memset(sockets + http->socket_cap, 0, (cap - http->socket_cap) * sizeof(void *));
-        http->sockets = sockets;
-        http->socket_cap = cap;
-    }
-    remove_socket(http, http->sockets[fd]); /* of a connection that failed unwatched */
-    struct http_socket *socket = mem_new(sizeof *socket);
-    socket->http = http;
-    loop_io_init(&socket->io, http->loop, fd, socket_ready, socket);
-    http->sockets[fd] = socket;
-    return socket;
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *per_socket)
-{
-    struct http *http = arg;
-    struct http_socket *socket = find_socket(http, fd);
-    (void)easy;
-    (void)per_socket;
-    if (what == CURL_POLL_REMOVE) {
-        if (socket && socket->is_established) {
-            socket->is_parked = true;
-        } else {
-            remove_socket(http, socket);
-        }
-        return 0;
-    }
-    if (!socket) {
-        socket = add_socket(http, fd);
-    }
-    if (!socket) {
-        return -1;
-    }
-    socket->is_parked = false;
-    loop_io_want(&socket->io, (what & CURL_POLL_IN ? LOOP_READ : 0) |
-                                  (what & CURL_POLL_OUT ? LOOP_WRITE : 0));
-    return 0;
-}
-
-curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose,
-                                  struct curl_sockaddr *address)
-{
-    struct http_exchange *exchange = arg;
-    (void)purpose;
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    address->protocol);
-    if (fd < 0) {
-        return CURL_SOCKET_BAD;
-    }
-    struct http_socket *socket = add_socket(exchange->target->http, fd);
-    if (!socket) {
-        (void)close(fd);
-        return CURL_SOCKET_BAD;
-    }
-    socket->target = exchange->target;
-    exchange->is_connecting = true;
-    return fd;
-}
-
-static bool has_local_port(int fd, int port)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address;
-    socklen_t length = sizeof address;
-    if (getsockname(fd, &address.any, &length) != 0) {
-        return false;
-    }
-    return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port
-                                                  : address.v6.sin6_port) == port;
-}
-
-/* Of the sockets that an exchange opened, curl says only by the port which one it goes on with. */
-static void note_established(const struct http_exchange *exchange, int local_port)
-{
-    const struct http *http = exchange->target->http;
-    for (size_t fd = 0; fd < http->socket_cap; fd++) {
-        struct http_socket *socket = http->sockets[fd];
-        if (socket && socket->target == exchange->target && !socket->is_established &&
-            has_local_port((int)fd, local_port)) {
-            socket->is_established = true;
-        }
-    }
-}
-
-int http_on_close_socket(void *arg, curl_socket_t fd)
-{
-    struct http *http = arg;
-    remove_socket(http, find_socket(http, fd));
-    return close(fd);
-}
-
-/* The server is told at once that kept connections of a target are not used any more; curl drops
- * them when it next looks through its cache. */
-void http_forget_target(struct http *http, const struct http_target *target)
-{
-    for (size_t fd = 0; fd < http->socket_cap; fd++) {
-        struct http_socket *socket = http->sockets[fd];
-        if (socket && socket->target == target) {
-            socket->target = NULL;
-            if (socket->is_parked) {
-                loop_io_want(&socket->io, 0);
-                (void)shutdown((int)fd, SHUT_RDWR);
-            }
-        }
-    }
-}
 
 /* ---- curl's timer ----------------------------------------------------------------------- */
 
@@ -207,7 +44,7 @@ static void timer_fired(void *arg)
     struct http *http = arg;
     long ms = -1;
     http->kicks = 0;
-    act(http, CURL_SOCKET_TIMEOUT, 0);
+    http_act(http, CURL_SOCKET_TIMEOUT, 0);
     /* If it was early after all, curl does not ask for the same time again. */
     if (!loop_timer_is_set(&http->timer) && !http->must_act) {
         (void)curl_multi_timeout(http->multi, &ms);
@@ -334,7 +171,7 @@ static void read_results(struct http *http)
     }
 }
 
-static void act(struct http *http, curl_socket_t fd, int events)
+void http_act(struct http *http, curl_socket_t fd, int events)
 {
     int running;
     struct list_link *link;
@@ -375,7 +212,7 @@ static void kick(void *arg)
     if (http->must_act) {
         http->must_act = false;
         http->kicks++;
-        act(http, CURL_SOCKET_TIMEOUT, 0);
+        http_act(http, CURL_SOCKET_TIMEOUT, 0);
     }
 }
 
@@ -418,7 +255,7 @@ int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int
     (void)peer_port;
     if (exchange->is_connecting) {
         exchange->is_connecting = false;
-        note_established(exchange, local_port);
+        http_note_established(exchange, local_port);
     }
     if (exchange->tries++ && !exchange->may_repeat && http_was_sent(exchange)) {
         exchange->refusal = HTTP_NO_REPEAT;
@@ -447,7 +284,7 @@ struct http *http_new(struct loop *loop)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 4 < HTTP_CONNECTIONS_MAX) {
         connections = (long)(files.rlim_cur / 4);
     }
-    must(curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+    must(curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, http_on_socket) == CURLM_OK &&
          curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
          curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
          curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
@@ -466,10 +303,7 @@ void http_free(struct http *http)
     loop_timer_cancel(http->loop, &http->timer);
     loop_timer_cancel(http->loop, &http->sweep);
     loop_task_cancel(&http->kick);
-    for (size_t fd = 0; fd < http->socket_cap; fd++) {
-        remove_socket(http, http->sockets[fd]);
-    }
-    mem_free(http->sockets);
+    http_forget_sockets(http);
     mem_free(http);
     curl_global_cleanup();
 }

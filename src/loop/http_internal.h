@@ -2,8 +2,9 @@
 /*
  * http_internal.h - what the files of loop/http share.
  *
- * http.c runs curl on the loop and leads exchanges through their stages; http_target.c prepares
- * handles and headers; http_failure.c finds words for what went wrong.
+ * http.c runs curl on the loop and leads exchanges through their stages; http_socket.c registers
+ * its sockets; http_target.c prepares handles and headers; http_failure.c finds words for what
+ * went wrong.
  */
 #ifndef LOOP_HTTP_INTERNAL_H
 #define LOOP_HTTP_INTERNAL_H
@@ -87,17 +88,23 @@ struct http_exchange {
 size_t http_on_header(char *bytes, size_t size, size_t count, void *arg);
 size_t http_on_body(char *bytes, size_t size, size_t count, void *arg);
 int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int local_port);
+void http_on_exchange_timer(void *arg);
+void http_act(struct http *http, curl_socket_t fd, int events); /* curl_multi_socket_action */
+
+/* http_socket.c */
+int http_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *per_socket);
 curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose,
                                   struct curl_sockaddr *address);
 int http_on_close_socket(void *arg, curl_socket_t fd);
-void http_on_exchange_timer(void *exchange);
+void http_note_established(const struct http_exchange *exchange, int local_port);
 void http_forget_target(struct http *http, const struct http_target *target);
+void http_forget_sockets(struct http *http);
 
 /* http_target.c */
 struct http_exchange *http_take(struct http_target *target);
 void http_recycle(struct http_exchange *exchange); /* its target may be gone then */
 bool http_prepare(struct http_exchange *exchange); /* false: no memory */
-void http_sweep(void *http);
+void http_sweep(void *arg);
 
 /* http_failure.c */
 bool http_was_sent(const struct http_exchange *exchange);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_MAX      (256u * 1024 * 1024) /* the caller's own limits are far below */
+#define BODY_MAX      ((size_t)256 << 20) /* the caller's own limits are far below */
 #define BODY_KEPT     4096u
 #define RECEIVE_BYTES 16384L
 

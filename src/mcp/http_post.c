@@ -319,7 +319,7 @@ static void end_with_status(struct mcp_http_exchange *exchange)
 {
     struct failure failure = {0};
     struct buf value;
-    buf_init(&value, 4 * MCP_HTTP_ERROR_BYTES);
+    buf_init(&value, (size_t)4 * MCP_HTTP_ERROR_BYTES);
     struct slice error = find_error(exchange, &value);
     bool is_session_gone =
         exchange->status == 404 && exchange->had_session && !says_no_such_method(error);

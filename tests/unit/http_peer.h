@@ -54,7 +54,7 @@ struct peer_thread {
     int fd;
 };
 
-static bool peer_write(int fd, const void *bytes, size_t length)
+static inline bool peer_write(int fd, const void *bytes, size_t length)
 {
     const char *at = bytes;
     while (length) {
@@ -121,7 +121,7 @@ static inline bool peer_is(const struct peer_request *request, const char *start
 }
 
 /* Reads one request; false at the end of the connection. */
-static bool peer_read(int fd, struct peer_request *request)
+static inline bool peer_read(int fd, struct peer_request *request)
 {
     size_t cap = 65536, length = 0, head = 0, body = 0;
     char *bytes = calloc(1, cap);
@@ -160,7 +160,7 @@ static bool peer_read(int fd, struct peer_request *request)
     return true;
 }
 
-static void *peer_connection(void *arg)
+static inline void *peer_connection(void *arg)
 {
     struct peer_thread *self = arg;
     struct peer *peer = self->peer;
@@ -190,7 +190,7 @@ static void *peer_connection(void *arg)
     return NULL;
 }
 
-static void *peer_accept(void *arg)
+static inline void *peer_accept(void *arg)
 {
     struct peer *peer = arg;
     for (;;) {
