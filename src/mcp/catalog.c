@@ -18,7 +18,7 @@ struct store {
 
 static struct store *store_of(const struct mcp_catalog *catalog)
 {
-    return (struct store *)(void *)(uintptr_t)catalog;
+    return (struct store *)(void *)catalog;
 }
 
 static struct store *store_new(size_t count, size_t bytes)

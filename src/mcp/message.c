@@ -83,7 +83,9 @@ static uint32_t gather_meta(uint64_t id, const struct message_call *call, struct
             struct slice key;
             struct pack ahead = cursor;
             bool is_text = pack_next_text(&ahead, &key);
-            if (!pack_skip(&cursor) || !pack_skip(&cursor)) {
+            bool is_pair = pack_skip(&cursor);
+            is_pair = pack_skip(&cursor) && is_pair;
+            if (!is_pair) {
                 break;
             }
             if (!is_text || !is_ours_alone(key)) {

@@ -195,16 +195,17 @@ void session_exchange_ended(struct mcp_session *session, mcp_token token,
     if (!pending) {
         return; /* it has its answer, or nobody waits for it any more */
     }
-    if (!failure && !is_session_gone) {
+    if (is_session_gone && pending != &session->hello) {
+        pending_unregister(pending);
+        renew(session, pending);
+        return;
+    }
+    if (!failure) {
         session->faults += !pending->fault;
         fail_with_fault(pending, pending->fault ? pending->fault : "no answer to the request");
         return;
     }
     pending_unregister(pending);
-    if (is_session_gone && pending != &session->hello) {
-        renew(session, pending);
-        return;
-    }
     if (failure->code == ERR_TIMEOUT && pending != &session->hello) {
         message_put_cancelled(core_out(session->core), pending->id, "timeout");
         session_say(session, MCP_NOTIFICATION);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* request.c - the way of one call or listing: place, session, catalogue, answer, and `done`. */
+/* request.c - the way of one call or listing: session, catalogue, answer, and `done`. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -35,7 +35,7 @@ static void deadline_passed(void *arg);
 static void tell(void *arg);
 static const struct pending_ops request_ops;
 
-static struct mcp_request *request_new(struct seat *seat, mono_us deadline, void *arg)
+struct mcp_request *request_new(struct seat *seat, mono_us deadline, void *arg)
 {
     struct mcp_services *services = seat->service->services;
     struct list_link *link = list_first(&services->spare);
@@ -74,7 +74,6 @@ static void reset(struct mcp_request *request)
     pending->fault = NULL;
     buf_trim(&pending->body, KEEP_BYTES);
     buf_trim(&request->kept, KEEP_BYTES);
-    request->seat = NULL;
     request->call_events = NULL;
     request->list_events = NULL;
     request->tool = request->arguments = request->meta = (struct slice){NULL, 0};
@@ -173,7 +172,7 @@ void request_fail(struct mcp_request *request, const struct failure *failure, bo
 
 /* ---- the steps --------------------------------------------------------------------------- */
 
-static void step(struct mcp_request *request, enum request_step step)
+void request_step(struct mcp_request *request, enum request_step step)
 {
     request->step = step;
     if (request->call_events && request->call_events->waits_for) {
@@ -201,13 +200,13 @@ static void wait_for_start(struct mcp_request *request)
         failure_done(&failure);
         return;
     }
-    step(request, STEP_START);
+    request_step(request, STEP_START);
     session_await_ready(session, &request->pending);
 }
 
 static void wait_for_catalog(struct mcp_request *request)
 {
-    step(request, STEP_LIST);
+    request_step(request, STEP_LIST);
     session_await_catalog(request->pending.session, &request->pending);
 }
 
@@ -256,7 +255,7 @@ static void send_call(struct mcp_request *request, const struct mcp_tool *tool)
     if (schema && !schema_accepts(schema, arguments)) {
         refuse_arguments(request, schema, &failure);
     } else if (put_call(request, id, &failure)) {
-        step(request, STEP_ANSWER);
+        request_step(request, STEP_ANSWER);
         (void)session_send(session, &request->pending, id, buf_slice(&session->core->out),
                            request->deadline.place ? request->deadline.when : MONO_NEVER,
                            &failure);
@@ -297,7 +296,7 @@ static void send_again(struct mcp_request *request)
 {
     struct pending *pending = &request->pending;
     struct failure failure = {0};
-    step(request, STEP_ANSWER);
+    request_step(request, STEP_ANSWER);
     if (session_send(pending->session, pending, pending->id, buf_slice(&pending->body),
                      request->deadline.place ? request->deadline.when : MONO_NEVER,
                      &failure) < 0) {
@@ -309,17 +308,17 @@ static void send_again(struct mcp_request *request)
 void request_go(struct mcp_request *request)
 {
     struct mcp_session *session = request->pending.session;
-    bool is_stopped = session->state == SESSION_STOPPED;
-    if (request->list_events && is_stopped && session_has_catalog(session)) {
+    bool is_ready = session->state == SESSION_READY;
+    /* What is known of a server that was stopped is good until it is started again. */
+    bool is_stopped = session->state == SESSION_STOPPED && request->list_events;
+    if ((is_ready || is_stopped) && session_has_catalog(session) && request->list_events) {
         give_catalog(request);
-    } else if (session->state != SESSION_READY) {
+    } else if (!is_ready) {
         wait_for_start(request);
     } else if (request->pending.was_resent && request->pending.id) {
         send_again(request);
     } else if (!session_has_catalog(session)) {
         wait_for_catalog(request);
-    } else if (request->list_events) {
-        give_catalog(request);
     } else {
         call_tool(request);
     }
@@ -390,7 +389,7 @@ static const struct pending_ops request_ops = {
 /* ---- giving up --------------------------------------------------------------------------- */
 
 /* Out of whatever list it waits in; the server is told if it has it. */
-static void withdraw(struct mcp_request *request, const char *reason)
+void request_withdraw(struct mcp_request *request, const char *reason)
 {
     if (request->step == STEP_QUEUED) {
         request->seat->service->queued--;
@@ -409,135 +408,13 @@ static void deadline_passed(void *arg)
         return;
     }
     refuse_timeout(request, &failure);
-    withdraw(request, "timeout");
+    request_withdraw(request, "timeout");
     request_fail(request, &failure, sent);
     failure_done(&failure);
 }
 
 void mcp_cancel(struct mcp_request *request, const char *reason)
 {
-    withdraw(request, reason);
+    request_withdraw(request, reason);
     release(request);
-}
-
-/* ---- the doors --------------------------------------------------------------------------- */
-
-/* The caller's bytes are good until mcp_call returns. */
-static void keep_options(struct mcp_request *request)
-{
-    struct buf *kept = &request->kept;
-    struct slice *const parts[] = {&request->tool, &request->arguments, &request->meta,
-                                   &request->user, &request->agent};
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        total += parts[i]->len;
-    }
-    if (!buf_reserve(kept, total)) {
-        struct failure failure = {0};
-        failure_set(&failure, ERR_OVERLOADED, "there is no memory for the call's arguments");
-        withdraw(request, "no memory");
-        request_fail(request, &failure, false);
-        failure_done(&failure);
-        return;
-    }
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        const char *at = kept->data + kept->len;
-        buf_put_slice(kept, *parts[i]);
-        parts[i]->ptr = at;
-    }
-}
-
-static bool refuse_now(struct mcp_service *service, struct failure *failure)
-{
-    if (service->services->is_closing) {
-        failure_set(failure, ERR_SHUTTING_DOWN, "the daemon is ending");
-    } else if (!service->conf->enabled) {
-        failure_set(failure, ERR_DISABLED, "the service \"%.*s\" is switched off",
-                    SLICE_ARG(service->conf->name));
-    }
-    return failure->code != ERR_NONE;
-}
-
-void service_pump(void *arg)
-{
-    struct mcp_service *service = arg;
-    struct list_link *link;
-    struct failure failure = {0};
-    while (service->inflight < service->conf->concurrency &&
-           (link = list_first(&service->queue))) {
-        struct mcp_request *request = request_of(LIST_ITEM(link, struct pending, link));
-        list_remove(link);
-        service->queued--;
-        if (refuse_now(service, &failure)) {
-            request_fail(request, &failure, false);
-            failure_done(&failure);
-            continue;
-        }
-        service->inflight++;
-        request->has_place = true;
-        request_go(request);
-    }
-}
-
-static void begin_call(struct mcp_request *request)
-{
-    struct mcp_service *service = request->seat->service;
-    struct failure failure = {0};
-    if (!refuse_now(service, &failure) && service->queued >= QUEUE_MAX) {
-        failure_set(&failure, ERR_OVERLOADED,
-                    "%u calls to the service \"%.*s\" are waiting already", service->queued,
-                    SLICE_ARG(service->conf->name));
-    }
-    if (failure.code) {
-        request_fail(request, &failure, false);
-        failure_done(&failure);
-    } else if (service->queued || service->inflight >= service->conf->concurrency) {
-        step(request, STEP_QUEUED);
-        service->queued++;
-        list_append(&service->queue, &request->pending.link);
-    } else {
-        service->inflight++;
-        request->has_place = true;
-        request_go(request);
-    }
-}
-
-struct mcp_request *mcp_call(struct mcp_service *service, const struct mcp_identity *identity,
-                             const struct mcp_call_options *options,
-                             const struct mcp_call_events *events, void *arg)
-{
-    struct mcp_request *request =
-        request_new(seat_find(service, identity), options->deadline, arg);
-    request->call_events = events;
-    request->tool = options->tool;
-    request->arguments = options->arguments;
-    request->meta = options->meta;
-    request->user = identity->user;
-    request->agent = identity->agent;
-    request->pending.is_call = true;
-    request->pending.wants_progress = options->wants_progress;
-    service->calls++;
-    begin_call(request);
-    if (request->step < STEP_ANSWER) {
-        keep_options(request);
-    }
-    request->is_beginning = false;
-    return request;
-}
-
-struct mcp_request *mcp_list_tools(struct mcp_service *service,
-                                   const struct mcp_identity *identity, mono_us deadline,
-                                   const struct mcp_list_events *events, void *arg)
-{
-    struct failure failure = {0};
-    struct mcp_request *request = request_new(seat_find(service, identity), deadline, arg);
-    request->list_events = events;
-    if (refuse_now(service, &failure)) {
-        request_fail(request, &failure, false);
-        failure_done(&failure);
-    } else {
-        request_go(request);
-    }
-    request->is_beginning = false;
-    return request;
 }

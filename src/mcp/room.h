@@ -124,10 +124,16 @@ void seat_stop(struct seat *seat, const char *reason, const struct failure *fail
 void seat_free(struct seat *seat);
 
 /* request.c */
+struct mcp_request *request_new(struct seat *seat, mono_us deadline, void *arg);
+void request_step(struct mcp_request *request, enum request_step step);
+/* Out of whatever list it waits in; the server is told if it has it. */
+void request_withdraw(struct mcp_request *request, const char *reason);
 void request_go(struct mcp_request *request); /* the next step, as far as it gets */
 void request_fail(struct mcp_request *request, const struct failure *failure, bool sent);
 void request_free(struct mcp_request *request);
-void service_pump(void *service); /* starts queued requests for which there is a place */
+
+/* admit.c */
+void service_pump(void *arg); /* of a struct mcp_service: starts what waits and has a place */
 
 /* refusal.c: failures of this room, with service and tool in their details */
 void refuse_unknown_tool(const struct mcp_request *request, struct failure *failure);

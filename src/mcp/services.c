@@ -127,7 +127,7 @@ static struct mcp_service *take_over(struct mcp_services *services, struct servi
 
 void mcp_services_apply(struct mcp_services *services, const struct service_set *set)
 {
-    struct mcp_service **list = mem_new((set->count + 1) * sizeof *list);
+    struct mcp_service **list = mem_new((set->count + 1) * sizeof(void *));
     for (size_t i = 0; i < set->count; i++) {
         list[i] = take_over(services, set->list[i]);
     }
