@@ -4,6 +4,7 @@
 local host, globals = ...
 local policy, codes = host.policy, host.codes
 local glob, state_of, enter, kind_of = host.glob, host.state, host.enter, host.kind_of
+local type = type
 
 local CALL, DEMO, ANSWER, FAIL, INVALID = 0, 1, 2, 3, 4 -- as in policy_internal.h
 local USABLE, NO_CREDENTIALS, UNAVAILABLE, DISABLED = 1, 2, 3, 4
@@ -86,18 +87,17 @@ local function judge(role, name)
     return not role.allow or matches(role.allow, name) ~= nil or "tools.allow"
 end
 
--- True, or the rule that forbids it. Names come from callers: what is remembered is bounded.
+-- What is known of this tool for this role: a text is the rule that forbids it, a table its demo
+-- answer, true that it has none. Names come from callers: what is remembered is bounded.
 local function admit(role, service, tool)
     local known = role.memo[service]
-    if known then
-        local entry = known[tool]
-        if entry ~= nil then
-            return entry
-        end
+    local entry = known and known[tool]
+    if entry then
+        return entry
     end
-    local entry = matches(role.services, service) and judge(role, service .. "/" .. tool) or "services"
-    if entry == nil then
-        entry = "services"
+    entry = matches(role.services, service) and judge(role, service .. "/" .. tool) or "services"
+    if entry == true then
+        entry = demos[service] and demos[service][tool] or true
     end
     memo_count = memo_count + 1
     if memo_count > MEMO_MAX then
@@ -113,6 +113,10 @@ local function admit(role, service, tool)
     end
     known[tool] = entry
     return entry
+end
+
+local function is_admitted(role, service, tool)
+    return type(admit(role, service, tool)) ~= "string"
 end
 
 local function may_call_operation(role, agent, op)
@@ -395,7 +399,7 @@ function host.decide(call, agent, service, tool, mode, is_trusted)
         return decide_operation(call, role, agent, tool, mode)
     end
     local entry = admit(role, service, tool)
-    if entry ~= true then
+    if type(entry) == "string" then
         return refused_tool(role, agent, service, tool, entry)
     end
     if hooks.before_call then
@@ -405,6 +409,26 @@ function host.decide(call, agent, service, tool, mode, is_trusted)
         end
     end
     return carry_out(call, role.level, service, tool, mode)
+end
+
+-- host.decide for what is most of all calls, in a few steps: no hooks, a known agent and tool. It
+-- decides nothing by itself that host.decide would decide otherwise.
+local decide = host.decide
+local function decide_quickly(call, agent, service, tool, mode, is_trusted)
+    local role = roles[agent]
+    if role and service and is_trusted and mode == BY_POLICY then
+        local known = role.memo[service]
+        local demo = known and known[tool]
+        if demo == true or demo and demo.id then
+            local state = state_of(service)
+            if state == USABLE and role.level ~= LEVEL_ALWAYS then
+                return CALL, service, tool
+            elseif state == NO_CREDENTIALS and demo ~= true and role.level > 0 then
+                return DEMO, service, tool, demo.id
+            end
+        end
+    end
+    return decide(call, agent, service, tool, mode, is_trusted)
 end
 
 function host.peer_may(call, agent)
@@ -418,7 +442,7 @@ end
 
 function host.may_use_tool(agent, service, tool)
     local role = roles[agent]
-    return role and admit(role, service, tool) == true
+    return role and is_admitted(role, service, tool)
 end
 
 function host.would_demo(agent, state)
@@ -461,7 +485,7 @@ local function stand_in(role, asked, tried, tool, target)
         if not service or service == asked or service == tried then
             return nil
         end
-        if state_of(service) == USABLE and admit(role, service, tool) == true then
+        if state_of(service) == USABLE and is_admitted(role, service, tool) then
             return CALL, service, tool, nil, target + 1, false, false
         end
     end
@@ -610,5 +634,8 @@ function host.settle(found)
         hooks.demo_answer = found.demo_answer
     end
     host.hooks = hooks
+    if not hooks.peer_may and not hooks.before_call and not hooks.demo_answer then
+        host.decide = decide_quickly
+    end
     return hooks.after_call ~= nil, hooks.peer_may ~= nil
 end

@@ -50,7 +50,7 @@ int policy_ask(struct policy *policy, struct question *question)
     lua_pushcfunction(lua, run);
     lua_pushlightuserdata(lua, question);
     lua_pushlightuserdata(lua, policy);
-    int result = sandbox_call(policy->sandbox, 2, 0, policy->budget_us, &err);
+    int result = sandbox_call_trusted(policy->sandbox, 2, 0, policy->budget_us, &err);
     view_forget_arguments(lua, policy);
     policy->question = NULL;
     if (result) {

@@ -30,7 +30,8 @@ static int state(lua_State *lua)
     return 1;
 }
 
-/* enter(stage): from now on it is to blame for errors. False: it failed before, leave it out. */
+/* enter(stage): what follows is the operator's: its time is bounded, and errors are its own.
+ * False: it failed before, leave it out. */
 static int enter(lua_State *lua)
 {
     struct question *question = question_of(lua);
@@ -41,6 +42,7 @@ static int enter(lua_State *lua)
         return 1;
     }
     question->stage = stage;
+    sandbox_watch(lua);
     lua_pushboolean(lua, true);
     return 1;
 }

@@ -257,11 +257,6 @@ int load_open(lua_State *lua)
         lua_pushvalue(lua, -4);
         lua_call(lua, 2, 0);
     }
-    for (int i = 0; i < ENTRY_COUNT; i++) {
-        lua_getfield(lua, -1, entry_names[i]);
-        luaL_checktype(lua, -1, LUA_TFUNCTION);
-        policy->entries[i] = luaL_ref(lua, LUA_REGISTRYINDEX);
-    }
     loading->host = luaL_ref(lua, LUA_REGISTRYINDEX);
     watch_globals(lua, policy);
     return 0;
@@ -299,6 +294,12 @@ int load_finish(lua_State *lua)
     lua_call(lua, 1, 2);
     policy->has_after_call = lua_toboolean(lua, -2);
     policy->has_peer_may = lua_toboolean(lua, -1);
+    lua_pop(lua, 2);
+    for (int i = 0; i < ENTRY_COUNT; i++) {
+        lua_getfield(lua, -1, entry_names[i]);
+        luaL_checktype(lua, -1, LUA_TFUNCTION);
+        policy->entries[i] = luaL_ref(lua, LUA_REGISTRYINDEX);
+    }
     return 0;
 }
 

@@ -29,7 +29,8 @@ struct sandbox {
     int64_t budget_us;
     size_t work;
     unsigned depth; /* of sandbox_call */
-    bool is_over, is_watchful;
+    int steps;      /* between two looks at the clock; 0: nobody looks */
+    bool is_over;   /* the budget */
     char traceback[TRACEBACK_BYTES];
 };
 
@@ -37,7 +38,8 @@ static void on_count(lua_State *lua, lua_Debug *at);
 
 static void watch(struct sandbox *sandbox, int steps)
 {
-    lua_sethook(sandbox->lua, on_count, LUA_MASKCOUNT, steps);
+    sandbox->steps = steps;
+    lua_sethook(sandbox->lua, steps ? on_count : NULL, steps ? LUA_MASKCOUNT : 0, steps);
 }
 
 static void *allocate(void *arg, void *ptr, size_t old_size, size_t size)
@@ -57,11 +59,9 @@ static void *allocate(void *arg, void *ptr, size_t old_size, size_t size)
         return size <= had ? ptr : NULL; /* Lua relies on shrinking never to fail */
     }
     sandbox->used = sandbox->used - had + size;
-    if (size >= LARGE_BYTES && size > had && sandbox->lua && !sandbox->is_watchful) {
-        sandbox->is_watchful = true;
-        if (!sandbox->is_over) {
-            watch(sandbox, STEPS_LARGE);
-        }
+    if (size >= LARGE_BYTES && size > had && sandbox->lua &&
+        (!sandbox->steps || sandbox->steps > STEPS_LARGE)) {
+        watch(sandbox, STEPS_LARGE);
     }
     return block;
 }
@@ -233,28 +233,9 @@ static enum err_code code_of(const struct sandbox *sandbox, int status)
     return status == LUA_ERRMEM ? ERR_OVERLOADED : ERR_INTERNAL;
 }
 
-static void leave(struct sandbox *sandbox)
-{
-    if (sandbox->is_over || sandbox->is_watchful) {
-        sandbox->is_over = sandbox->is_watchful = false;
-        watch(sandbox, STEPS);
-    }
-    sandbox->deadline = 0;
-    sandbox->work = 0;
-}
-
-int sandbox_call(struct sandbox *sandbox, int nargs, int nresults, int64_t budget_us,
-                 struct err *reterr)
+static int call(struct sandbox *sandbox, int nargs, int nresults, struct err *reterr)
 {
     lua_State *lua = sandbox->lua;
-    if (!lua_checkstack(lua, 4)) {
-        lua_pop(lua, nargs + 1);
-        return err_set(reterr, ERR_OVERLOADED, "no room on the Lua stack");
-    }
-    if (!sandbox->depth) { /* a nested call lives on what the outer one has left */
-        sandbox->budget_us = budget_us;
-        sandbox->traceback[0] = '\0';
-    }
     int handler = lua_gettop(lua) - nargs;
     lua_pushcfunction(lua, keep_traceback);
     lua_insert(lua, handler);
@@ -262,11 +243,51 @@ int sandbox_call(struct sandbox *sandbox, int nargs, int nresults, int64_t budge
     int status = lua_pcall(lua, nargs, nresults, handler);
     sandbox->depth--;
     lua_remove(lua, handler);
-    int result = status == LUA_OK ? 0 : fail(sandbox, code_of(sandbox, status), reterr);
-    if (!sandbox->depth) {
-        leave(sandbox);
+    return status == LUA_OK ? 0 : fail(sandbox, code_of(sandbox, status), reterr);
+}
+
+static int enter(struct sandbox *sandbox, int nargs, int nresults, int64_t budget_us,
+                 struct err *reterr)
+{
+    if (!lua_checkstack(sandbox->lua, 4)) {
+        lua_pop(sandbox->lua, nargs + 1);
+        return err_set(reterr, ERR_OVERLOADED, "no room on the Lua stack");
     }
-    return result;
+    if (sandbox->depth) { /* a nested call lives on what the outer one has left */
+        return call(sandbox, nargs, nresults, reterr);
+    }
+    sandbox->budget_us = budget_us;
+    sandbox->deadline = 0;
+    sandbox->work = 0;
+    sandbox->is_over = false;
+    sandbox->traceback[0] = '\0';
+    return call(sandbox, nargs, nresults, reterr);
+}
+
+int sandbox_call(struct sandbox *sandbox, int nargs, int nresults, int64_t budget_us,
+                 struct err *reterr)
+{
+    if (!sandbox->depth && sandbox->steps != STEPS) {
+        watch(sandbox, STEPS);
+    }
+    return enter(sandbox, nargs, nresults, budget_us, reterr);
+}
+
+int sandbox_call_trusted(struct sandbox *sandbox, int nargs, int nresults, int64_t budget_us,
+                         struct err *reterr)
+{
+    if (!sandbox->depth && sandbox->steps) {
+        watch(sandbox, 0);
+    }
+    return enter(sandbox, nargs, nresults, budget_us, reterr);
+}
+
+void sandbox_watch(lua_State *lua)
+{
+    struct sandbox *sandbox = sandbox_of(lua);
+    if (!sandbox->steps) {
+        watch(sandbox, STEPS);
+    }
 }
 
 const char *sandbox_place(const char *text, char *file, size_t file_bytes, int *ret_line)
