@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #define KEPT_WHEN_IDLE 1024u
+#define ROOM_LEAST     16384u
 
 void lines_init(struct lines *lines, size_t longest)
 {
@@ -19,11 +20,19 @@ void lines_done(struct lines *lines)
 
 char *lines_room(struct lines *lines, char *scratch, size_t *ret_size)
 {
-    *ret_size = LINES_SCRATCH;
-    if (!lines->rest.len) {
+    struct buf *rest = &lines->rest;
+    size_t most = lines->is_long ? LINES_SCRATCH : LINES_SHORT;
+    *ret_size = most;
+    if (!rest->len) {
         return scratch;
     }
-    return buf_reserve(&lines->rest, LINES_SCRATCH) ? lines->rest.data + lines->rest.len : NULL;
+    size_t least = rest->len < ROOM_LEAST ? ROOM_LEAST : rest->len < most ? rest->len : most;
+    if (!buf_reserve(rest, least)) {
+        return NULL;
+    }
+    size_t room = rest->cap - rest->len;
+    *ret_size = room < most ? room : most;
+    return rest->data + rest->len;
 }
 
 void lines_got(struct lines *lines, const char *room, size_t len)
@@ -49,6 +58,7 @@ int lines_next(struct lines *lines, struct slice *ret)
         return -(int)ERR_EXTERNAL_TOOL_EXECUTION_FAILED;
     }
     lines->searched = newline ? 0 : left;
+    lines->is_long = len >= LINES_SHORT || (!newline && lines->is_long);
     if (!newline) {
         return 0;
     }

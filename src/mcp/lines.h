@@ -14,22 +14,25 @@
 #include "base/buf.h"
 #include "base/slice.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#define LINES_SCRATCH 65536u /* as much as a pipe holds */
+#define LINES_SCRATCH 262144u
+#define LINES_SHORT   65536u /* as much is read at once while lines are shorter than this */
 
 struct lines {
     struct buf rest;
     size_t longest;
     const char *at, *end; /* what has been read and not been taken */
     size_t searched;      /* so far into it, there is no newline */
+    bool is_long;         /* the last line was longer than LINES_SHORT: the next may be too */
 };
 
 void lines_init(struct lines *lines, size_t longest);
 void lines_done(struct lines *lines);
 
-/* Where to read to: at least one byte, at most LINES_SCRATCH; `scratch`, of that size, if nothing
- * is kept. NULL: no memory. */
+/* Where to read to, and how much: as many short lines as are a fair share of a turn, or a good part
+ * of a long one. It is `scratch`, of LINES_SCRATCH bytes, if nothing is kept. NULL: no memory. */
 char *lines_room(struct lines *lines, char *scratch, size_t *ret_size);
 void lines_got(struct lines *lines, const char *room, size_t len);
 

@@ -11,13 +11,17 @@
 #include "mcp/tail.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define QUEUE_BYTES     ((size_t)4 * 1024 * 1024)
 #define QUEUE_FIRST     1024u /* also what an idle service keeps */
 #define QUEUE_MOVE      ((size_t)65536)
+#define WRITE_AT_ONCE   ((size_t)32768) /* larger messages are not gathered, to save the copy */
+#define WIDE_PIPE       262144
 #define READS_AT_END    64 /* what a pipe holds, and more if somebody still writes */
 #define CLOSE_AFTER_US  2000000
 #define END_WAIT_US     300000 /* for the process's end, once a pipe is closed */
@@ -46,6 +50,7 @@ struct stdio {
     enum state state;
     enum stdio_breach breach;
     int close_step;
+    bool is_stdin_wide, is_stdout_wide;
     bool is_opened;            /* `opened` was told: not if it was closed before */
     bool is_telling, is_freed; /* freed while an event runs: the memory goes when it returns */
     struct loop_io to_child, from_child, errors;
@@ -191,6 +196,16 @@ static bool take_line(struct stdio *stdio, struct slice line)
     return told(stdio);
 }
 
+/* A pipe holds 64 KiB: a larger message takes a switch of processes for each of them. The memory
+ * for wide pipes is rationed by the system, so only those get one that need it. */
+static void widen(int fd, bool *is_wide)
+{
+    if (!*is_wide) {
+        *is_wide = true;
+        (void)fcntl(fd, F_SETPIPE_SZ, WIDE_PIPE);
+    }
+}
+
 static enum got take_lines(struct stdio *stdio)
 {
     struct slice line;
@@ -204,6 +219,9 @@ static enum got take_lines(struct stdio *stdio)
     if (got < 0) {
         break_off(stdio, got == -(int)ERR_OVERLOADED ? STDIO_NO_MEMORY : STDIO_LINE_TOO_LONG);
         return GOT_END;
+    }
+    if (stdio->lines.is_long) {
+        widen(child_stdout(stdio->child), &stdio->is_stdout_wide);
     }
     return GOT_SOME;
 }
@@ -321,12 +339,39 @@ static void stdin_ready(void *arg, unsigned events)
     write_queue(arg);
 }
 
+static bool may_write(const struct stdio *stdio)
+{
+    return stdio->child && child_pid(stdio->child) && !stdio->to_child.wanted;
+}
+
 /* What is sent before the program runs waits for it, and what waits for the pipe goes first. */
 static void flush_soon(struct stdio *stdio)
 {
-    bool is_running = stdio->child && child_pid(stdio->child);
-    if (is_running && !stdio->to_child.wanted && !list_has(&stdio->flush.link)) {
+    if (may_write(stdio) && !list_has(&stdio->flush.link)) {
         loop_add_turn_end(stdio->loop, &stdio->flush);
+    }
+}
+
+/* How much of the message and its newline could be written; an error shows at the next write. */
+static size_t write_at_once(struct stdio *stdio, struct slice json)
+{
+    struct iovec parts[] = {{(void *)json.ptr, json.len}, {"\n", 1}};
+    widen(child_stdin(stdio->child), &stdio->is_stdin_wide);
+    ssize_t written = writev(child_stdin(stdio->child), parts, 2);
+    return written > 0 ? (size_t)written : 0;
+}
+
+/* Queues a message, of which `written` bytes are gone: there is room for it. */
+static void put_rest(struct stdio *stdio, struct slice json, size_t written)
+{
+    if (written > json.len) {
+        buf_trim(&stdio->queue, QUEUE_FIRST);
+        return;
+    }
+    buf_put(&stdio->queue, json.ptr + written, json.len - written);
+    buf_put_byte(&stdio->queue, '\n');
+    if (written) {
+        loop_io_want(&stdio->to_child, LOOP_WRITE);
     }
 }
 
@@ -356,8 +401,11 @@ static int enqueue(struct stdio *stdio, struct slice json, struct failure *failu
         failure_set(failure, ERR_OVERLOADED, "no memory for a message to the server");
         return -(int)ERR_OVERLOADED;
     }
-    buf_put_slice(queue, json);
-    buf_put_byte(queue, '\n');
+    if (!waiting && json.len >= WRITE_AT_ONCE && may_write(stdio)) {
+        put_rest(stdio, json, write_at_once(stdio, json));
+    } else {
+        put_rest(stdio, json, 0);
+    }
     return 0;
 }
 
