@@ -16,10 +16,12 @@
 
 /* For the signal handler only. */
 static struct tb_client *interruptible;
+static volatile sig_atomic_t was_interrupted;
 
 static void on_interrupt(int signal_number)
 {
     (void)signal_number;
+    was_interrupted = 1;
     tb_cancel(interruptible);
 }
 
@@ -108,7 +110,8 @@ static int exit_code_of(const struct tb_error *error)
     if (error->status == TB_INVALID) {
         return EXIT_USAGE;
     }
-    if (error->status == TB_CANCELLED) {
+    if (error->status == TB_CANCELLED ||
+        (was_interrupted && strcmp(error->code, "CANCELLED") == 0)) {
         return EXIT_CANCELLED;
     }
     if (error->status == TB_LOST || strcmp(error->code, "OUTCOME_UNKNOWN") == 0) {
