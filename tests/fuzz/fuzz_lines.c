@@ -87,6 +87,8 @@ static void check_tail(struct slice text, size_t step)
     tail_done(&tail);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char scratch[LINES_SCRATCH];
