@@ -36,7 +36,7 @@ static struct {
     uint64_t dropped, dropped_reported;
 } log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER, .fd = 2};
 
-struct line {
+struct line { /* `bytes` is not zeroed: only `len` of it counts */
     char bytes[LINE_MAX_BYTES];
     size_t len;
 };
@@ -56,15 +56,29 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-static bool is_plain(struct slice text)
+/* Whether a value may hold this byte without quotes: ASCII that is seen, but for " = and \\. */
+static inline bool is_plain(unsigned char c)
 {
+    static const uint64_t plain[4] = {0xdffffffa00000000u, 0x7fffffffefffffffu, 0, 0};
+    return plain[c >> 6] >> (c & 63) & 1;
+}
+
+/* Copies a value that needs no quotes; false, with the line as it was, if it does. */
+static bool put_plain(struct line *line, struct slice text)
+{
+    size_t room = sizeof line->bytes - 1 - line->len;
+    char *to = line->bytes + line->len;
+    if (!text.len || text.len > VALUE_MAX_BYTES || text.len > room) {
+        return false;
+    }
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c >= 0x7f) {
+        if (!is_plain((unsigned char)text.ptr[i])) {
             return false;
         }
+        to[i] = text.ptr[i];
     }
-    return text.len > 0;
+    line->len += text.len;
+    return true;
 }
 
 static void put_escape(struct line *line, unsigned char c)
@@ -97,9 +111,17 @@ static void put_quoted(struct line *line, struct slice text)
 
 static void put_number(struct line *line, int64_t number)
 {
-    char text[24];
-    int len = snprintf(text, sizeof text, "%lld", (long long)number);
-    put(line, text, (size_t)len);
+    char text[20];
+    char *at = text + sizeof text;
+    uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do {
+        *--at = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (number < 0) {
+        *--at = '-';
+    }
+    put(line, at, (size_t)(text + sizeof text - at));
 }
 
 /* The date is formatted once a second, the milliseconds by hand: most lines share the former. */
@@ -135,9 +157,7 @@ static void format_text(struct line *line, enum log_level level, const char *com
         put(line, "=", 1);
         if (field->kind == LOG_FIELD_INT) {
             put_number(line, field->number);
-        } else if (is_plain(field->text) && field->text.len <= VALUE_MAX_BYTES) {
-            put(line, field->text.ptr, field->text.len);
-        } else {
+        } else if (!put_plain(line, field->text)) {
             put_quoted(line, field->text);
         }
     }

@@ -135,7 +135,9 @@ static int missing(const struct rpc_request *request, struct failure *failure)
 static int find(const struct rpc_method *method, struct slice name)
 {
     for (unsigned i = 0; i < method->param_count; i++) {
-        if (slice_is(name, method->params[i].name)) {
+        /* The first byte tells nearly all of them apart. */
+        if (name.len && method->params[i].name[0] == name.ptr[0] &&
+            slice_is(name, method->params[i].name)) {
             return (int)i;
         }
     }
