@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * decimal.h - between decimal digits and doubles, correctly rounded both ways. Inside value/ only.
- *
- * The common range (about 1e-11 to 1e44) is done with exact 128-bit integers; what lies outside
- * goes through the C library, whatever its locale.
- */
+/* decimal.h - between decimal digits and doubles, correctly rounded both ways. Inside value/
+ * only. */
 #ifndef VALUE_DECIMAL_H
 #define VALUE_DECIMAL_H
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSE2__) && !defined(JSON_PORTABLE)
+#if defined(__x86_64__) && defined(__SSE2__) && !defined(JSON_PORTABLE)
 #include <emmintrin.h>
 
 #define CHUNK 16
@@ -41,6 +41,16 @@ static inline chunk_mask chunk_special(chunk bytes)
 static inline size_t chunk_first(chunk_mask mask)
 {
     return (size_t)__builtin_ctz(mask);
+}
+
+/* The first `len` bytes as two words, zeros behind them; len < CHUNK. */
+static inline void chunk_words(chunk bytes, size_t len, uint64_t *ret_low, uint64_t *ret_high)
+{
+    static const unsigned char ones[2 * CHUNK] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                  255, 255, 255, 255, 255, 255, 255, 255};
+    chunk kept = _mm_and_si128(bytes, chunk_load(ones + CHUNK - len));
+    *ret_low = (uint64_t)_mm_cvtsi128_si64(kept);
+    *ret_high = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(kept, kept));
 }
 
 #else
@@ -84,6 +94,12 @@ static inline chunk_mask chunk_special(chunk bytes)
 static inline size_t chunk_first(chunk_mask mask)
 {
     return (size_t)__builtin_ctzll(mask) / 8;
+}
+
+static inline void chunk_words(chunk bytes, size_t len, uint64_t *ret_low, uint64_t *ret_high)
+{
+    *ret_low = bytes & (((uint64_t)1 << (8 * len)) - 1);
+    *ret_high = 0;
 }
 
 #endif

@@ -5,7 +5,6 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 void json_keys_init(struct json_keys *keys)
@@ -23,7 +22,7 @@ void json_keys_done(struct json_keys *keys)
     json_keys_init(keys);
 }
 
-static bool grow(struct json_keys *keys)
+bool json_keys_grow(struct json_keys *keys)
 {
     if (keys->cap > UINT32_MAX / 2) {
         return false;
@@ -42,69 +41,37 @@ static bool grow(struct json_keys *keys)
     return true;
 }
 
-static uint64_t load(const unsigned char *at, size_t len)
+uint32_t json_key_tag_of(const unsigned char *at, size_t len)
 {
-    uint64_t word = 0;
-    memcpy(&word, at, len);
-    return word;
-}
-
-/* At most seven bytes, by one load of eight where so many may be read. */
-static uint64_t load_short(const unsigned char *at, uint32_t len, const unsigned char *end)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (len && end - at >= 8) {
-        return load(at, 8) & (UINT64_MAX >> (64 - 8 * len));
-    }
-#else
-    (void)end;
-#endif
-    return load(at, len);
-}
-
-/* Cheap and good enough to tell a handful of keys apart; nothing depends on its being hard to
- * guess, because no more than JSON_KEYS_FEW keys are compared by it. */
-static uint32_t tag_of(const unsigned char *at, uint32_t len, const unsigned char *end)
-{
-    uint64_t mixed;
-    if (len >= 8) {
-        uint64_t tail = load(at + len - 8, 8);
-        mixed = load(at, 8) ^ (tail << 23 | tail >> 41);
+    uint64_t words[2] = {0, 0};
+    if (len < 16) {
+        memcpy(words, at, len);
     } else {
-        mixed = load_short(at, len, end);
+        memcpy(&words[0], at, 8);
+        memcpy(&words[1], at + len - 8, 8);
     }
-    mixed = (mixed ^ len) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)(mixed >> 32);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    words[0] = __builtin_bswap64(words[0]); /* as chunk_words has them */
+    words[1] = __builtin_bswap64(words[1]);
+#endif
+    return json_key_tag(words[0], words[1], len);
 }
 
-static bool is_twice(const struct json_key *from, const struct json_key *key,
-                     const unsigned char *base)
+enum json_keys_result json_keys_compare(const struct json_keys *keys,
+                                        const struct json_keys_level *level,
+                                        const unsigned char *base)
 {
+    const struct json_key *key = &keys->list[keys->count - 1];
+    const struct json_key *from = &keys->list[level->first];
+    if (keys->count - level->first > JSON_KEYS_FEW) {
+        return JSON_KEYS_OK; /* that is left to json_keys_close */
+    }
     for (; from < key; from++) {
         if (from->tag == key->tag && from->len == key->len &&
             memcmp(base + from->at, base + key->at, key->len) == 0) {
-            return true;
+            return JSON_KEYS_TWICE;
         }
     }
-    return false;
-}
-
-enum json_keys_result json_keys_add(struct json_keys *keys, struct json_keys_level *level,
-                                    const unsigned char *base, struct json_key key,
-                                    const unsigned char *end)
-{
-    if (keys->count == keys->cap && !grow(keys)) {
-        return JSON_KEYS_NO_MEMORY;
-    }
-    key.tag = tag_of(base + key.at, key.len, end);
-    struct json_key *slot = &keys->list[keys->count++];
-    *slot = key;
-    uint64_t bit = (uint64_t)1 << (key.tag >> 26);
-    if ((level->seen & bit) && keys->count - level->first <= JSON_KEYS_FEW &&
-        is_twice(&keys->list[level->first], slot, base)) {
-        return JSON_KEYS_TWICE;
-    }
-    level->seen |= bit;
     return JSON_KEYS_OK;
 }
 

@@ -12,6 +12,8 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define JSON_KEYS_FEW   32
@@ -39,10 +41,41 @@ struct json_keys_level {
 void json_keys_init(struct json_keys *keys);
 void json_keys_done(struct json_keys *keys);
 
-/* Adds the key of `len` bytes at base + at. `end` bounds the bytes that may be read. */
-enum json_keys_result json_keys_add(struct json_keys *keys, struct json_keys_level *level,
-                                    const unsigned char *base, struct json_key key,
-                                    const unsigned char *end);
+bool json_keys_grow(struct json_keys *keys);
+
+/* The last key that was added against those before it. */
+enum json_keys_result json_keys_compare(const struct json_keys *keys,
+                                        const struct json_keys_level *level,
+                                        const unsigned char *base);
+
+/* A cheap mark to tell keys apart by: of keys under 16 bytes both words are the key itself with
+ * zeros behind it, of longer ones the first eight and the last eight bytes. Nothing depends on its
+ * being hard to guess, because no more than JSON_KEYS_FEW keys are compared by it. */
+static inline uint32_t json_key_tag(uint64_t low, uint64_t high, size_t len)
+{
+    uint64_t mixed = (low ^ (high << 23 | high >> 41) ^ len) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(mixed >> 32);
+}
+
+uint32_t json_key_tag_of(const unsigned char *at, size_t len);
+
+/* Adds a key, whose bytes are at base + key.at. */
+static inline enum json_keys_result json_keys_add(struct json_keys *keys,
+                                                  struct json_keys_level *level,
+                                                  const unsigned char *base,
+                                                  struct json_key key)
+{
+    uint64_t bit = (uint64_t)1 << (key.tag >> 26);
+    if (keys->count == keys->cap && !json_keys_grow(keys)) {
+        return JSON_KEYS_NO_MEMORY;
+    }
+    keys->list[keys->count++] = key;
+    if (level->seen & bit) {
+        return json_keys_compare(keys, level, base);
+    }
+    level->seen |= bit;
+    return JSON_KEYS_OK;
+}
 
 static inline void json_keys_open(const struct json_keys *keys, struct json_keys_level *level)
 {

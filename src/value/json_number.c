@@ -3,6 +3,7 @@
 #include "value/json_number.h"
 
 #include "value/decimal.h"
+#include "value/json_digits.h"
 
 #include <math.h>
 
@@ -54,6 +55,10 @@ static const unsigned char *read_digits(struct parts *parts, const unsigned char
     const unsigned char *first = at;
     const unsigned char *last =
         end - at > DIGITS_KEPT - (int)parts->count ? at + (DIGITS_KEPT - parts->count) : end;
+    while (last - at >= 8 && digits_count(digits_load(at)) == 8) {
+        digits = digits * 100000000 + digits_value(digits_load(at), 8);
+        at += 8;
+    }
     for (; is_digit(at, last); at++) {
         digits = digits * 10 + (*at - (unsigned)'0');
     }

@@ -3,6 +3,7 @@
  * json_text.c, numbers in json_number.c. */
 #include "value/json.h"
 
+#include "value/json_digits.h"
 #include "value/json_keys.h"
 #include "value/json_number.h"
 #include "value/json_text.h"
@@ -12,18 +13,20 @@
 /* Longer text is refused: places in it are kept in 32 bits. */
 #define JSON_BYTES_MAX ((size_t)1 << 30)
 
+/* The first one is no level, but what the whole value is in. */
 struct level {
     size_t opened; /* where the header is, from the start of the output */
     uint32_t count;
-    unsigned char close;
+    bool is_map;
     struct json_keys_level keys;
 };
 
 struct reader {
     struct json_text text;
     const unsigned char *begin;
-    uint32_t depth, depth_max;
-    struct level levels[JSON_DEPTH_MAX];
+    struct level *level;      /* the innermost that is open */
+    struct level *level_last; /* the innermost that may be opened */
+    struct level levels[JSON_DEPTH_MAX + 1];
     struct json_keys keys;
 };
 
@@ -129,23 +132,21 @@ static const unsigned char *read_any_number(struct reader *r, const unsigned cha
     return number.end;
 }
 
-/* Up to nine digits without sign, point or exponent are the common case. */
-static const unsigned char *read_number(struct reader *r, const unsigned char *at)
+/* Up to seven digits without sign, point or exponent are the common case. */
+static inline const unsigned char *read_number(struct reader *r, const unsigned char *at)
 {
-    const unsigned char *from = at;
-    uint32_t value = 0;
-    if (r->text.end - at < 10) {
-        return read_any_number(r, from);
+    if (r->text.end - at < 9) {
+        return read_any_number(r, at);
     }
-    while (*at >= '0' && *at <= '9' && at < from + 9) {
-        value = value * 10 + (uint32_t)(*at++ - '0');
+    uint64_t word = digits_load(at);
+    unsigned count = digits_count(word);
+    unsigned char next = at[count];
+    bool is_short = count > 0 && count < 8 && (*at != '0' || count == 1);
+    if (!is_short || next == '.' || (next | 0x20) == 'e') {
+        return read_any_number(r, at);
     }
-    bool is_short = at > from && (*from != '0' || at == from + 1);
-    if (!is_short || (*at >= '0' && *at <= '9') || *at == '.' || (*at | 0x20) == 'e') {
-        return read_any_number(r, from);
-    }
-    put_uint(&r->text, value);
-    return at;
+    put_uint(&r->text, digits_value(word, count));
+    return at + count;
 }
 
 static const unsigned char *read_word(struct reader *r, const unsigned char *at,
@@ -203,31 +204,8 @@ static const unsigned char *output(const struct reader *r)
     return r->text.data + r->text.len_before;
 }
 
-/* At the quote of a key; gives the place of its value. */
-static const unsigned char *read_key(struct reader *r, struct level *level,
-                                     const unsigned char *at)
+static inline const unsigned char *read_colon(struct reader *r, const unsigned char *at)
 {
-    const unsigned char *from = at;
-    if (at == r->text.end || *at != '"') {
-        return fail(r, at, "a key in quotes is expected");
-    }
-    if (!reserve(r)) {
-        return NULL;
-    }
-    uint32_t start = (uint32_t)(r->text.to - output(r));
-    at = json_text_read(&r->text, at + 1);
-    if (!at) {
-        return NULL;
-    }
-    const unsigned char *base = output(r);
-    uint32_t end = (uint32_t)(r->text.to - base);
-    uint32_t body = start + json_str_head(base[start]);
-    struct json_key key = {.at = body, .len = end - body};
-    enum json_keys_result result =
-        json_keys_add(&r->keys, &level->keys, base, key, r->text.limit + JSON_TEXT_SLACK);
-    if (result != JSON_KEYS_OK) {
-        return fail_keys(r, from, result);
-    }
     at = skip_space(at, r->text.end);
     if (at == r->text.end || *at != ':') {
         return fail(r, at, "a colon is expected");
@@ -235,33 +213,81 @@ static const unsigned char *read_key(struct reader *r, struct level *level,
     return skip_space(at + 1, r->text.end);
 }
 
-/* At the bracket; gives the place of the first value, or behind an empty one. */
-static const unsigned char *open_level(struct reader *r, const unsigned char *at)
+/* A key that is not short and plain; at the quote. */
+static const unsigned char *read_long_key(struct reader *r, const unsigned char *at)
 {
-    bool is_map = *at == '{';
-    unsigned char close = is_map ? '}' : ']';
-    if (r->depth == r->depth_max) {
+    const unsigned char *from = at;
+    if (at == r->text.end || *at != '"') {
+        return fail(r, at, "a key in quotes is expected");
+    }
+    size_t start = (size_t)(r->text.to - output(r));
+    at = json_text_read(&r->text, at + 1);
+    if (!at) {
+        return NULL;
+    }
+    const unsigned char *base = output(r);
+    size_t body = start + json_str_head(base[start]);
+    size_t len = (size_t)(r->text.to - base) - body;
+    struct json_key key = {(uint32_t)body, (uint32_t)len, json_key_tag_of(base + body, len)};
+    enum json_keys_result result = json_keys_add(&r->keys, &r->level->keys, base, key);
+    return result == JSON_KEYS_OK ? read_colon(r, at) : fail_keys(r, from, result);
+}
+
+/* At the quote of a key; gives the place of its value. Most keys fit a chunk. */
+static inline const unsigned char *read_key(struct reader *r, const unsigned char *at)
+{
+    if (!reserve(r)) {
+        return NULL;
+    }
+    if (r->text.end - at <= CHUNK || *at != '"') {
+        return read_long_key(r, at);
+    }
+    chunk bytes = chunk_load(at + 1);
+    chunk_mask special = chunk_special(bytes);
+    size_t len = special ? chunk_first(special) : 0;
+    if (!special || at[1 + len] != '"') {
+        return read_long_key(r, at);
+    }
+    uint64_t low;
+    uint64_t high;
+    unsigned char *to = r->text.to;
+    const unsigned char *base = output(r);
+    *to = (unsigned char)(0xa0 | len);
+    chunk_store(to + 1, bytes);
+    r->text.to = to + 1 + len;
+    chunk_words(bytes, len, &low, &high);
+    struct json_key key = {(uint32_t)(to + 1 - base), (uint32_t)len,
+                           json_key_tag(low, high, len)};
+    enum json_keys_result result = json_keys_add(&r->keys, &r->level->keys, base, key);
+    if (result != JSON_KEYS_OK) {
+        return fail_keys(r, at, result);
+    }
+    return read_colon(r, at + len + 2);
+}
+
+/* At the bracket; gives the place of the first member, or behind an empty one. */
+static inline const unsigned char *open_level(struct reader *r, const unsigned char *at,
+                                              bool is_map)
+{
+    if (r->level == r->level_last) {
         return json_text_fail_limit(&r->text, at, "it is nested too deeply");
     }
     size_t opened = (size_t)(r->text.to - r->text.data);
     *r->text.to++ = is_map ? 0x80 : 0x90;
     at = skip_space(at + 1, r->text.end);
-    if (at < r->text.end && *at == close) {
+    if (at < r->text.end && *at == (is_map ? '}' : ']')) {
         return at + 1;
     }
-    struct level *level = &r->levels[r->depth++];
+    struct level *level = ++r->level;
     level->opened = opened;
     level->count = 1;
-    level->close = close;
-    if (!is_map) {
-        return at;
-    }
+    level->is_map = is_map;
     json_keys_open(&r->keys, &level->keys);
-    return read_key(r, level, at);
+    return at;
 }
 
 /* One byte was left for the header: fifteen members are all that it can count. */
-static bool put_long_header(struct reader *r, const struct level *level, bool is_map)
+static bool put_long_header(struct reader *r, const struct level *level)
 {
     if (!reserve(r)) {
         return false;
@@ -271,18 +297,17 @@ static bool put_long_header(struct reader *r, const struct level *level, bool is
     memmove(head + 1 + more, head + 1, (size_t)(r->text.to - head - 1));
     r->text.to += more;
     if (more == 2) {
-        (void)json_put16(head, is_map ? 0xde : 0xdc, (uint16_t)level->count);
+        (void)json_put16(head, level->is_map ? 0xde : 0xdc, (uint16_t)level->count);
     } else {
-        (void)json_put32(head, is_map ? 0xdf : 0xdd, level->count);
+        (void)json_put32(head, level->is_map ? 0xdf : 0xdd, level->count);
     }
     return true;
 }
 
-static bool close_level(struct reader *r, const unsigned char *at)
+static inline bool close_level(struct reader *r, const unsigned char *at)
 {
-    struct level *level = &r->levels[--r->depth];
-    bool is_map = level->close == '}';
-    if (is_map) {
+    struct level *level = r->level--;
+    if (level->is_map) {
         struct slice twice;
         enum json_keys_result result =
             json_keys_close(&r->keys, &level->keys, output(r), &twice);
@@ -291,31 +316,37 @@ static bool close_level(struct reader *r, const unsigned char *at)
         }
     }
     if (level->count > 15) {
-        return put_long_header(r, level, is_map);
+        return put_long_header(r, level);
     }
     r->text.data[level->opened] |= (unsigned char)level->count;
     return true;
 }
 
-/* Behind a value: passes over what ends, up to the place of the next value. With no level left
- * that is the end of the text. */
-static const unsigned char *next_place(struct reader *r, const unsigned char *at)
+static const unsigned char *fail_member(struct reader *r, const unsigned char *at)
 {
-    while (r->depth) {
-        struct level *level = &r->levels[r->depth - 1];
-        at = skip_space(at, r->text.end);
-        if (at == r->text.end) {
-            return fail(r, at, "it ends too early");
+    if (at == r->text.end) {
+        return fail(r, at, "it ends too early");
+    }
+    return fail(r, at,
+                r->level->is_map ? "a comma or } is expected" : "a comma or ] is expected");
+}
+
+/* Behind a value: passes over what ends, up to the place of the next member. With no level left that
+ * is the end of the text. */
+static inline const unsigned char *next_place(struct reader *r, const unsigned char *at)
+{
+    const unsigned char *end = r->text.end;
+    while (r->level != r->levels) {
+        at = skip_space(at, end);
+        if (at == end) {
+            return fail_member(r, at);
         }
         if (*at == ',') {
-            level->count++;
-            at = skip_space(at + 1, r->text.end);
-            return level->close == '}' ? read_key(r, level, at) : at;
+            r->level->count++;
+            return skip_space(at + 1, end);
         }
-        if (*at != level->close) {
-            return fail(r, at,
-                        level->close == '}' ? "a comma or } is expected"
-                                            : "a comma or ] is expected");
+        if (*at != (r->level->is_map ? '}' : ']')) {
+            return fail_member(r, at);
         }
         if (!close_level(r, at)) {
             return NULL;
@@ -325,35 +356,43 @@ static const unsigned char *next_place(struct reader *r, const unsigned char *at
     return at;
 }
 
+/* At a key or value; gives the place of the next, or behind the last. */
+static inline const unsigned char *read_member(struct reader *r, const unsigned char *at)
+{
+    if (r->level->is_map && !(at = read_key(r, at))) {
+        return NULL;
+    }
+    if (at == r->text.end) {
+        return fail(r, at, "it ends too early");
+    }
+    if (!reserve(r)) {
+        return NULL;
+    }
+    if (*at == '"') {
+        at = json_text_read(&r->text, at + 1);
+    } else if (*at == '{' || *at == '[') {
+        struct level *outer = r->level;
+        at = open_level(r, at, *at == '{');
+        if (r->level != outer) {
+            return at;
+        }
+    } else {
+        at = read_scalar(r, at);
+    }
+    return at ? next_place(r, at) : NULL;
+}
+
 static bool read_document(struct reader *r)
 {
-    const unsigned char *end = r->text.end;
-    const unsigned char *at = skip_space(r->begin, end);
+    const unsigned char *at = skip_space(r->begin, r->text.end);
     do {
-        if (at == end) {
-            return fail(r, at, "it ends too early") != NULL;
-        }
-        if (!reserve(r)) {
-            return false;
-        }
-        if (*at == '"') {
-            at = json_text_read(&r->text, at + 1);
-        } else if (*at == '{' || *at == '[') {
-            uint32_t depth = r->depth;
-            at = open_level(r, at);
-            if (at && r->depth != depth) {
-                continue;
-            }
-        } else {
-            at = read_scalar(r, at);
-        }
-        at = at ? next_place(r, at) : NULL;
-    } while (at && r->depth);
+        at = read_member(r, at);
+    } while (at && r->level != r->levels);
     if (!at) {
         return false;
     }
-    at = skip_space(at, end);
-    return at == end || fail(r, at, "something follows the value") != NULL;
+    at = skip_space(at, r->text.end);
+    return at == r->text.end || fail(r, at, "something follows the value") != NULL;
 }
 
 static int report(const struct reader *r, struct err *reterr)
@@ -376,8 +415,9 @@ int json_to_pack(struct slice json, uint32_t depth, struct buf *out, struct err 
                        json.len, JSON_BYTES_MAX);
     }
     r.begin = (const unsigned char *)(json.len ? json.ptr : "");
-    r.depth = 0;
-    r.depth_max = depth < JSON_DEPTH_MAX ? depth : JSON_DEPTH_MAX;
+    r.level = r.levels;
+    r.level_last = r.levels + (depth < JSON_DEPTH_MAX ? depth : JSON_DEPTH_MAX);
+    r.levels[0].is_map = false;
     json_keys_init(&r.keys);
     bool is_done = json_text_begin(&r.text, r.begin, json.len, out) && read_document(&r);
     if (!json_text_end(&r.text, is_done)) {

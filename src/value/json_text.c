@@ -3,7 +3,6 @@
 #include "value/json_text.h"
 
 #include "base/text.h"
-#include "value/json_chunk.h"
 
 bool json_text_begin(struct json_text *text, const unsigned char *at, size_t len,
                      struct buf *out)
@@ -177,11 +176,64 @@ static const unsigned char *read_escape(struct json_text *text, const unsigned c
     return json_text_fail(text, at + 1, "there is no such escape");
 }
 
-/* ---- strings ---------------------------------------------------------------------------- */
+/* ---- beyond ASCII ----------------------------------------------------------------------- */
 
-/* A run of characters beyond ASCII. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+/* Length of the well-formed sequence that the word begins with, by RFC 3629 section 4; 0 if there is
+ * none. */
+static inline size_t sequence_length(uint32_t word)
+{
+    unsigned char lead = (unsigned char)word;
+    unsigned char second = (unsigned char)(word >> 8);
+    if ((word & 0xc0c0f0) == 0x8080e0) {
+        bool is_wrong = (lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f);
+        return is_wrong ? 0 : 3;
+    }
+    if ((word & 0xc0e0) == 0x80c0) {
+        return lead < 0xc2 ? 0 : 2;
+    }
+    if ((word & 0xc0c0c0f8) == 0x808080f0) {
+        bool is_wrong =
+            lead > 0xf4 || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f);
+        return is_wrong ? 0 : 4;
+    }
+    return 0;
+}
+
+/* A run of characters beyond ASCII, while four bytes may be read at a time. */
+static const unsigned char *copy_wide(struct json_text *text, const unsigned char *at)
+{
+    unsigned char *to = text->to;
+    const unsigned char *end = text->end;
+    while (end - at >= 4 && to <= text->limit) {
+        uint32_t word;
+        memcpy(&word, at, 4);
+        size_t step = *at < 0x80 ? 0 : sequence_length(word);
+        if (!step) {
+            break;
+        }
+        memcpy(to, &word, 4);
+        to += step;
+        at += step;
+    }
+    text->to = to;
+    return at;
+}
+
+#else
+
+static const unsigned char *copy_wide(struct json_text *text, const unsigned char *at)
+{
+    (void)text;
+    return at;
+}
+
+#endif
+
 static const unsigned char *read_wide(struct json_text *text, const unsigned char *at)
 {
+    at = copy_wide(text, at);
     while (at < text->end && *at >= 0x80) {
         struct slice rest = {(const char *)at, (size_t)(text->end - at)};
         size_t step = text_utf8_step(rest);
@@ -193,13 +245,15 @@ static const unsigned char *read_wide(struct json_text *text, const unsigned cha
         }
         memcpy(text->to, at, step);
         text->to += step;
-        at += step;
+        at = copy_wide(text, at + step);
     }
     return at;
 }
 
+/* ---- strings ---------------------------------------------------------------------------- */
+
 /* Plain bytes up to the next special one, which is given. */
-static const unsigned char *copy_plain(struct json_text *text, const unsigned char *at)
+static inline const unsigned char *copy_plain(struct json_text *text, const unsigned char *at)
 {
     for (;;) {
         if (text->to > text->limit && !json_text_grow(text, 0)) {
@@ -218,51 +272,76 @@ static const unsigned char *copy_plain(struct json_text *text, const unsigned ch
     }
 }
 
-/* The long way, for strings with escapes or beyond ASCII: the length is known only at the end, so
- * the header is put then. */
-static const unsigned char *read_mixed(struct json_text *text, const unsigned char *at)
+/* The body of a string up to its closing quote. */
+static const unsigned char *read_body(struct json_text *text, const unsigned char *at)
 {
-    size_t opened = (size_t)(text->to - text->data);
-    text->to += 5;
     for (;;) {
         at = copy_plain(text, at);
         if (!at) {
             return NULL;
         }
-        if (at < text->end && *at == '\\') {
+        if (at >= text->end) {
+            return fail_string(text, at);
+        }
+        if (*at == '"') {
+            return at;
+        }
+        if (*at == '\\') {
             at = read_escape(text, at);
-        } else if (at < text->end && *at >= 0x80) {
+        } else if (*at >= 0x80) {
             at = read_wide(text, at);
         } else {
-            break;
+            return fail_string(text, at);
         }
         if (!at) {
             return NULL;
         }
     }
-    if (at >= text->end || *at != '"') {
-        return fail_string(text, at);
+}
+
+/* The long way, for strings with escapes or beyond ASCII: the length is known only at the end. The
+ * header is guessed, and what is behind it moved if the guess was wrong. */
+static const unsigned char *read_mixed(struct json_text *text, const unsigned char *from,
+                                       size_t plain)
+{
+    size_t opened = (size_t)(text->to - text->data);
+    size_t guess = plain > UINT8_MAX ? 3 : 2;
+    if (text->limit - text->to < (ptrdiff_t)plain && !json_text_grow(text, plain)) {
+        return NULL;
+    }
+    memcpy(text->to + guess, from, plain);
+    text->to += guess + plain;
+    const unsigned char *at = read_body(text, from + plain);
+    if (!at) {
+        return NULL;
     }
     unsigned char *head = text->data + opened;
-    size_t len = (size_t)(text->to - head - 5);
-    unsigned char *body = json_put_str_head(head, len);
-    memmove(body, head + 5, len);
-    text->to = body + len;
+    size_t len = (size_t)(text->to - head) - guess;
+    size_t needed = json_str_head_for(len);
+    if (needed > guess && text->to > text->limit && !json_text_grow(text, 0)) {
+        return NULL;
+    }
+    head = text->data + opened;
+    if (needed != guess) {
+        memmove(head + needed, head + guess, len);
+    }
+    text->to = json_put_str_head(head, len) + len;
     return at + 1;
 }
 
-static const unsigned char *read_long(struct json_text *text, const unsigned char *at)
+const unsigned char *json_text_read_long(struct json_text *text, const unsigned char *from,
+                                         size_t plain)
 {
-    const unsigned char *from = at;
+    const unsigned char *at = from + plain;
     chunk_mask special;
     while (!(special = chunk_special(chunk_load_within(at, text->end)))) {
         at += CHUNK;
     }
     at += chunk_first(special);
-    if (at >= text->end || *at != '"') {
-        return read_mixed(text, from);
-    }
     size_t len = (size_t)(at - from);
+    if (at >= text->end || *at != '"') {
+        return read_mixed(text, from, len);
+    }
     if (text->limit - text->to < (ptrdiff_t)len && !json_text_grow(text, len)) {
         return NULL;
     }
@@ -270,30 +349,4 @@ static const unsigned char *read_long(struct json_text *text, const unsigned cha
     memcpy(to, from, len);
     text->to = to + len;
     return at + 1;
-}
-
-/* Strings that fit the shortest header are copied while they are looked at. */
-static const unsigned char *read_short(struct json_text *text, const unsigned char *at)
-{
-    unsigned char *to = text->to;
-    for (size_t done = 0; done < 32; done += CHUNK) {
-        chunk bytes = chunk_load(at + done);
-        chunk_mask special = chunk_special(bytes);
-        chunk_store(to + 1 + done, bytes);
-        if (special) {
-            size_t len = done + chunk_first(special);
-            if (at[len] != '"') {
-                return read_mixed(text, at);
-            }
-            to[0] = (unsigned char)(0xa0 | len);
-            text->to = to + 1 + len;
-            return at + len + 1;
-        }
-    }
-    return read_long(text, at);
-}
-
-const unsigned char *json_text_read(struct json_text *text, const unsigned char *at)
-{
-    return text->end - at >= 32 ? read_short(text, at) : read_long(text, at);
 }

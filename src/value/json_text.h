@@ -10,6 +10,7 @@
 #define VALUE_JSON_TEXT_H
 
 #include "base/buf.h"
+#include "value/json_chunk.h"
 #include "value/pack.h"
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define JSON_TEXT_SLACK 64
+#define JSON_TEXT_SLACK 96
 
 /* By how much the ceiling is raised: a string under way has a header of the longest form. */
 #define JSON_TEXT_RAISE (JSON_TEXT_SLACK + 8)
@@ -50,14 +51,21 @@ const unsigned char *json_text_fail(struct json_text *text, const unsigned char 
 const unsigned char *json_text_fail_limit(struct json_text *text, const unsigned char *at,
                                           const char *what);
 
-/* Reads a string, from behind its opening quote; returns the place behind the closing one, or NULL
- * with the fault set. Needs the slack. */
-const unsigned char *json_text_read(struct json_text *text, const unsigned char *at);
+/* The rest of json_text_read: for strings that are not short and plain. The first `plain` bytes are
+ * known to be so. */
+const unsigned char *json_text_read_long(struct json_text *text, const unsigned char *at,
+                                         size_t plain);
 
 /* Length of a string's MessagePack header, by its first byte. */
 static inline uint32_t json_str_head(unsigned char lead)
 {
     return lead < 0xc0 ? 1 : lead == 0xd9 ? 2 : lead == 0xda ? 3 : 5;
+}
+
+/* The same by its length. */
+static inline size_t json_str_head_for(size_t len)
+{
+    return len < 32 ? 1 : len <= UINT8_MAX ? 2 : len <= UINT16_MAX ? 3 : 5;
 }
 
 static inline unsigned char *json_put8(unsigned char *to, uint8_t lead, uint8_t value)
@@ -103,6 +111,30 @@ static inline unsigned char *json_put_str_head(unsigned char *to, size_t len)
     return len <= UINT8_MAX    ? json_put8(to, 0xd9, (uint8_t)len)
            : len <= UINT16_MAX ? json_put16(to, 0xda, (uint16_t)len)
                                : json_put32(to, 0xdb, (uint32_t)len);
+}
+
+/* Reads a string, from behind its opening quote; returns the place behind the closing one, or NULL
+ * with the fault set. Needs the slack. A short one is copied while it is looked at. */
+static inline const unsigned char *json_text_read(struct json_text *text,
+                                                  const unsigned char *at)
+{
+    if (text->end - at < CHUNK) {
+        return json_text_read_long(text, at, 0);
+    }
+    unsigned char *to = text->to;
+    chunk bytes = chunk_load(at);
+    chunk_mask special = chunk_special(bytes);
+    chunk_store(to + 1, bytes);
+    if (!special) {
+        return json_text_read_long(text, at, CHUNK);
+    }
+    size_t len = chunk_first(special);
+    if (at[len] != '"') {
+        return json_text_read_long(text, at, len);
+    }
+    *to = (unsigned char)(0xa0 | len);
+    text->to = to + 1 + len;
+    return at + len + 1;
 }
 
 #endif

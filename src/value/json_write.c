@@ -262,10 +262,10 @@ static bool put_key(struct writer *w, struct level *level)
     }
     level->key = item.text;
     const unsigned char *base = (const unsigned char *)w->value.ptr;
-    struct json_key key = {.at = (uint32_t)(item.text.ptr - w->value.ptr),
-                           .len = (uint32_t)item.text.len};
-    enum json_keys_result result =
-        json_keys_add(&w->keys, &level->keys, base, key, w->cursor.end);
+    uint32_t at = (uint32_t)(item.text.ptr - w->value.ptr);
+    struct json_key key = {at, (uint32_t)item.text.len,
+                           json_key_tag_of(base + at, item.text.len)};
+    enum json_keys_result result = json_keys_add(&w->keys, &level->keys, base, key);
     if (result != JSON_KEYS_OK) {
         return fail_keys(w, result);
     }
