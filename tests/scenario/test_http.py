@@ -42,7 +42,7 @@ def test_a_bad_answer_is_an_error_in_time(daemon, bad_http, tool, arguments, cod
     other.text("echo/echo", {"message": "warm"})
     before = daemon.resident()
     timeout = 1500 if seconds == 3 else 20_000
-    with Pinger(daemon) as pinger:
+    with Pinger(daemon):
         params = {"tool": f"bad/{tool}", "arguments": arguments, "timeout_ms": timeout}
         msgid = client.start("tools.call", params)
         for i in range(20):
@@ -55,8 +55,6 @@ def test_a_bad_answer_is_an_error_in_time(daemon, bad_http, tool, arguments, cod
         assert time.monotonic() - started < seconds
         assert failed.value.code in codes, failed.value.error
         assert failed.value.details["service"] == "bad"
-        while len(pinger.times) < 30:
-            time.sleep(0.05)
     if tool == "refuses":
         assert failed.value.details["jsonrpc"]["code"] == -32000
     assert client.text("bad/echo", {"message": "next"}) == "next"
@@ -83,7 +81,8 @@ def test_a_status_is_the_right_error(daemon, bad_http, status, after, codes):
     arguments = {"status": status, **({"after": after} if after else {})}
     error = client.tool_fails("bad/status", arguments, timeout_ms=3000)
     assert error.code in codes, error.error
-    assert error.details["http_status"] == status
+    if status != 404:  # taken as a forgotten session, and again with the new one
+        assert error.details["http_status"] == status
     if after:
         assert 5000 <= error.retry_after_ms <= 7000 and error.retryable
     assert client.text("bad/echo", {"message": "next"}) == "next"
@@ -117,7 +116,7 @@ def test_nobody_listens(daemon):
 
 
 def test_no_such_host(daemon):
-    daemon.services({"bad": {"transport": "http", "url": "http://no-such-host.invalid/mcp"}})
+    daemon.services({"bad": {"transport": "http", "url": "https://no-such-host.invalid/mcp"}})
     daemon.start()
     with Pinger(daemon):
         error = daemon.client().tool_fails("bad/x", timeout_ms=5000)

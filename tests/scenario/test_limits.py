@@ -78,8 +78,7 @@ def test_frames(daemon):
     daemon.start()
     for value in ("x" * 6000, [0] * 300, [[[[[[[[[[[]]]]]]]]]]]):
         with Client(daemon.socket, 5) as client:
-            client.send_bytes(pack([0, 1, "ping", [{"v": value}]]))
-            client.send_bytes(pack([0, 99, "ping", []]))
+            client.send_bytes(pack([0, 1, "ping", [{"v": value}]]) + pack([0, 99, "ping", []]))
             try:
                 while True:
                     message = client.receive()

@@ -112,4 +112,4 @@ def test_everything_is_cancelled(everything, daemon):
 
 def test_everything_refuses_bad_arguments_before_the_server_does(everything):
     error = everything.tool_fails("everything/get-sum", {"a": "forty", "b": 2})
-    assert error.code == "VALIDATION_ERROR" and error.details["field"] == "a", error.error
+    assert error.code == "VALIDATION_ERROR" and error.details["field"] == "arguments.a", error.error

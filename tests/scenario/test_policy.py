@@ -144,7 +144,7 @@ def test_no_agent_and_unknown_agent(daemon):
 RULES = """
 agent "tester" { title = "T", services = { "e*" }, tools = { deny = { "*/*delete*" } } }
 agent "other"  { title = "O", services = { "echo" } }
-before_call(function(call)
+function before_call(call)
   if call.user == "mallory" then return deny("mallory may not") end
   if call.tool == "echo" and call.user == "robot" then return rewrite { message = "rewritten" } end
   if call.user == "loop" then while true do end end
@@ -152,7 +152,7 @@ before_call(function(call)
   if call.user == "fault" then error("a fault in the policy") end
   if call.user == "nonsense" then return 17 end
   if call.user == "answer" then return answer { content = { { type = "text", text = "from policy" } } } end
-end)
+end
 """
 
 

@@ -51,7 +51,7 @@ def test_describe_is_complete(daemon):
             assert {"name", "type", "required", "text"} <= set(param)
     assert "cancel" in [note["name"] for note in described["notifications"]]
     codes = {error["code"] for error in described["errors"]}
-    assert {"VALIDATION_ERROR", "OUTCOME_UNKNOWN", "INTERNAL"} <= codes and len(codes) == 21
+    assert {"VALIDATION_ERROR", "OUTCOME_UNKNOWN", "INTERNAL"} <= codes and len(codes) == 20
     # Each of them answers, and what it answers has what its schema requires.
     given = {
         "tools.call": {"tool": "echo/echo", "arguments": {"message": "m"}},
@@ -99,7 +99,7 @@ FAULTS = {
     "services.lua": (
         'return {\n  one = { transport = "stdio" },\n  two = { transport = "carrier pigeon" },\n'
         '  three = {\n    transport = "http",\n    url = "ftp://x",\n  },\n}\n',
-        [("services.lua:2", "command"), ("services.lua:3", "pigeon"), ("services.lua:6", "ftp")],
+        [("services.lua:2", "command"), ("services.lua:3", "pigeon"), ("services.lua:6", "url")],
     ),
     "services.d/more.lua": ("return {\n\n  x = = 1\n}\n", [("more.lua:3", "=")]),
     "policy.lua": (

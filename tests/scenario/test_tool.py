@@ -36,7 +36,7 @@ def test_call(run):
     done = run("call", "echo/echo", "--agent", "tester", "--arg", "message=hello there")
     assert done.returncode == 0 and "hello there" in done.stdout, done
     failed = run("call", "down/x", "--agent", "tester")
-    assert failed.returncode != 0 and "down" in failed.stderr
+    assert failed.returncode != 0 and "127.0.0.1:1" in failed.stderr
 
 
 def test_tools_and_agents(run):
