@@ -176,11 +176,15 @@ static void renew(struct mcp_session *session, struct pending *pending)
     }
 }
 
-/* A wire that knows better says so in the details. */
+/* A wire that knows better says so in the details. A server that is unavailable and says when to
+ * come back (503 with Retry-After) has done nothing. */
 static bool was_sent(const struct failure *failure)
 {
     struct slice value;
     struct pack_item item;
+    if (failure->code == ERR_UNAVAILABLE && failure->retry_after_ms >= 0) {
+        return false;
+    }
     if (!detail_find(failure, "request_sent", &value)) {
         return true;
     }
@@ -200,7 +204,7 @@ void session_exchange_ended(struct mcp_session *session, mcp_token token,
         renew(session, pending);
         return;
     }
-    if (!failure) {
+    if (!failure || (pending->fault && failure->code == ERR_UNAVAILABLE)) {
         session->faults += !pending->fault;
         fail_with_fault(pending, pending->fault ? pending->fault : "no answer to the request");
         return;
