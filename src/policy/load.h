@@ -6,7 +6,9 @@
 
 #include "policy/policy_internal.h"
 
-#define LOAD_BUDGET_US 10000000 /* for each step */
+/* What a step of loading may take, in budgets of one question; at least a second. */
+#define LOAD_BUDGETS       100
+#define LOAD_BUDGET_MIN_US 1000000
 
 int load_open(lua_State *lua);
 int load_run(lua_State *lua);

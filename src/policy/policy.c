@@ -17,7 +17,10 @@ static int run_step(struct policy *policy, lua_CFunction step, struct err *reter
     lua_State *lua = sandbox_lua(policy->sandbox);
     lua_pushcfunction(lua, step);
     lua_pushlightuserdata(lua, policy);
-    return sandbox_call(policy->sandbox, 1, 0, LOAD_BUDGET_US, reterr);
+    int64_t budget_us = policy->budget_us * LOAD_BUDGETS;
+    return sandbox_call(policy->sandbox, 1, 0,
+                        budget_us > LOAD_BUDGET_MIN_US ? budget_us : LOAD_BUDGET_MIN_US,
+                        reterr);
 }
 
 /* An error of a script is a fault at the place that its text names. */

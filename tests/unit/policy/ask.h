@@ -24,6 +24,7 @@ static struct policy_decision decision;
 static struct failure failure;
 static char folder[64];
 static struct buf scratch, shown;
+static int64_t budget_us = 50000;
 
 /* The state of each service, as "name=usable,other=no_credentials"; all others: usable. */
 static const char *states = "";
@@ -83,7 +84,7 @@ static inline int remove_folder(void **state)
 
 static inline int load(struct faults *faults)
 {
-    struct policy_options options = {folder, 32u << 20, 2000000, "en"};
+    struct policy_options options = {folder, 32u << 20, budget_us, "en"};
     policy = policy_unref(policy);
     return policy_load(&options, &policy, faults);
 }
