@@ -15,12 +15,12 @@ LOST = ("OUTCOME_UNKNOWN",)
 
 # tool, arguments, right codes, longest time
 CALLS = [
-    ("half", {}, LOST + BROKEN, 3),
-    ("half_event", {}, LOST + BROKEN, 3),
-    ("no_answer", {}, LOST + BROKEN, 3),
+    ("half", {}, LOST, 3),
+    ("half_event", {}, LOST, 3),
+    ("no_answer", {}, LOST, 3),
     ("broken_event", {}, BROKEN, 3),
     ("broken_json", {}, BROKEN, 3),
-    ("broken_http", {}, BROKEN + LOST, 3),
+    ("broken_http", {}, BROKEN, 3),
     ("page", {}, BROKEN, 3),
     ("wrong_id", {}, BROKEN, 3),
     ("big", {"bytes": 100 * MB}, BROKEN, 20),
@@ -64,8 +64,8 @@ def test_a_bad_answer_is_an_error_in_time(daemon, bad_http, tool, arguments, cod
 
 STATUSES = [
     (400, None, BROKEN),
-    (401, None, ("AUTH_FAILED", "AUTH_REQUIRED")),
-    (403, None, ("AUTH_FAILED", "AUTH_REQUIRED", "POLICY_DENIED") + BROKEN),
+    (401, None, ("AUTH_FAILED",)),
+    (403, None, ("AUTH_FAILED",)),
     (404, None, ("UNAVAILABLE",) + BROKEN),
     (429, 7, ("RATE_LIMITED",)),
     (500, None, ("UNAVAILABLE",) + LOST),
@@ -120,7 +120,7 @@ def test_no_such_host(daemon):
     daemon.start()
     with Pinger(daemon):
         error = daemon.client().tool_fails("bad/x", timeout_ms=5000)
-    assert error.code in ("UNAVAILABLE", "TIMEOUT") and "no-such-host.invalid" in error.message
+    assert error.code == "UNAVAILABLE" and "no-such-host.invalid" in error.message
 
 
 def test_nobody_accepts(daemon):

@@ -32,12 +32,12 @@ CALLS = [
     ("leave", {}, LOST, 3),
     ("half_line", {}, LOST, 3),
     ("hang", {}, ("TIMEOUT",), 3),
-    ("wrong_id", {}, ("TIMEOUT",) + BROKEN, 3),
+    ("wrong_id", {}, ("TIMEOUT",), 3),
     ("refuses", {}, BROKEN, 3),
     ("bad_utf8", {}, ("TIMEOUT",) + BROKEN, 3),
     ("twice_a_key", {}, ("TIMEOUT",) + BROKEN, 3),
     ("deep", {"depth": 100_000}, ("TIMEOUT",) + BROKEN, 3),
-    ("huge_line", {"bytes": 100 * MB}, BROKEN + LOST, 20),
+    ("huge_line", {"bytes": 100 * MB}, BROKEN, 20),
 ]
 
 
@@ -86,10 +86,10 @@ def test_a_banner_before_the_first_message_is_passed_over(start):
 
 
 STARTS = [
-    ("silent", ("TIMEOUT", "UNAVAILABLE")),
+    ("silent", ("TIMEOUT",)),
     ("exit", ("UNAVAILABLE",)),
-    ("rubbish", ("TIMEOUT", "UNAVAILABLE") + BROKEN),
-    ("endless", BROKEN + ("TIMEOUT",)),
+    ("rubbish", ("TIMEOUT",)),
+    ("endless", BROKEN),
 ]
 
 
@@ -103,8 +103,6 @@ def test_a_server_that_does_not_start_is_an_error_in_time(start, daemon, mode, c
             assert client.text("echo/echo", {"message": "y"}) == "y"
     if mode == "exit":
         assert "no such database" in error.details["stderr_tail"]
-    if mode == "rubbish" and "stderr_tail" not in error.details:
-        assert error.message
     state = client.call("services.status", service="bad")["services"][0]
     assert state["state"] in ("error", "starting", "stopped", "running"), state
 
