@@ -258,7 +258,7 @@ static inline size_t count_sent(const struct fake *fake, const char *part)
 }
 
 /* Answers the last request: on its exchange where there are any, which then ends. */
-static inline void answer(struct fake *fake, const char *result)
+static inline void answer_last(struct fake *fake, const char *result)
 {
     unsigned long long id = last_id(fake);
     mcp_token token = fake->bench->is_http ? id : 0;
@@ -278,7 +278,7 @@ static inline void shake_hands(struct fake *fake, const char *version)
                    "{'protocolVersion':'%s','capabilities':{'tools':{'listChanged':true}},"
                    "'serverInfo':{'name':'fake','version':'1.2'}}",
                    version);
-    answer(fake, result);
+    answer_last(fake, result);
 }
 
 #define ECHO_TOOL                                                                 \
@@ -290,7 +290,7 @@ static inline void serve_echo(struct fake *fake)
 {
     shake_hands(fake, "2025-11-25");
     assert_non_null(strstr(last_sent(fake), "\"method\":\"tools/list\""));
-    answer(fake, "{'tools':[" ECHO_TOOL "]}");
+    answer_last(fake, "{'tools':[" ECHO_TOOL "]}");
 }
 
 static inline void fake_dies(struct fake *fake, const char *why)
@@ -555,25 +555,30 @@ static inline struct fake *standing(struct bench *bench, bool is_http)
     struct fake *fake = fake_at(bench, 0);
     serve_echo(fake);
     assert_non_null(strstr(last_sent(fake), "\"method\":\"tools/call\""));
-    answer(fake, "{'content':[]}");
+    answer_last(fake, "{'content':[]}");
     assert_int_equal(told.done, 1);
     assert_string_equal(told.text, "{\"content\":[]}");
     told_done(&told);
     return fake;
 }
 
-#define assert_has(text, part)                                   \
-    do {                                                         \
-        if (!strstr((text), (part))) {                           \
-            fail_msg("\"%s\" is not in \"%s\"", (part), (text)); \
-        }                                                        \
-    } while (0)
+static inline void has(const char *text, const char *part, const char *file, int line)
+{
+    if (!text || !strstr(text, part)) {
+        print_error("\"%s\" is not in \"%s\"\n", part, text ? text : "(null)");
+        _fail(file, line);
+    }
+}
 
-#define assert_told(told, wanted_code, part)                               \
-    do {                                                                   \
-        assert_int_equal((told).done, 1);                                  \
-        assert_string_equal(err_name((told).code), err_name(wanted_code)); \
-        assert_has((told).text, (part));                                   \
-    } while (0)
+static inline void was_told(const struct told *told, enum err_code code, const char *part,
+                            const char *file, int line)
+{
+    _assert_int_equal(told->done, 1, file, line);
+    _assert_string_equal(err_name(told->code), err_name(code), file, line);
+    has(told->text, part, file, line);
+}
+
+#define assert_has(text, part)        has((text), (part), __FILE__, __LINE__)
+#define assert_told(told, code, part) was_told(&(told), (code), (part), __FILE__, __LINE__)
 
 #endif

@@ -22,14 +22,15 @@ static void pages_are_gathered_in_order(void **state)
     struct told told = {0};
     struct fake *fake = before_listing(&bench, &told);
     assert_has(last_sent(fake), "\"method\":\"tools/list\",\"params\":{}}");
-    answer(fake,
-           "{'tools':[{'name':'z'},{'name':'b','x-vendor':[1.5,{'k':null}]}],'nextCursor':"
-           "'p 2\\n'}");
+    answer_last(fake,
+                "{'tools':[{'name':'z'},{'name':'b','x-vendor':[1.5,{'k':null}]}],'nextCursor':"
+                "'p 2\\n'}");
     assert_has(last_sent(fake),
                "\"method\":\"tools/list\",\"params\":{\"cursor\":\"p 2\\n\"}}");
-    answer(fake, "{'tools':[{'name':'a'}],'nextCursor':''}"); /* the empty cursor is a cursor */
+    answer_last(fake,
+                "{'tools':[{'name':'a'}],'nextCursor':''}"); /* the empty cursor is a cursor */
     assert_has(last_sent(fake), "\"params\":{\"cursor\":\"\"}}");
-    answer(fake, "{'tools':[],'nextCursor':null}");
+    answer_last(fake, "{'tools':[],'nextCursor':null}");
     assert_int_equal(told.done, 1);
     assert_string_equal(told.text, "z b a ");
     char *definition = as_json(told.catalog->tools[1].definition);
@@ -47,7 +48,7 @@ static void the_list_is_kept(void **state)
     struct told b = {0};
     struct fake *fake = before_listing(&bench, &a);
     list_tools(&bench, &b, "s"); /* waits for the same listing */
-    answer(fake, "{'tools':[{'name':'x'}]}");
+    answer_last(fake, "{'tools':[{'name':'x'}]}");
     assert_string_equal(a.text, "x ");
     assert_string_equal(b.text, "x ");
     assert_ptr_equal(a.catalog, b.catalog);
@@ -67,9 +68,9 @@ static void endless_cursors_end(void **state)
     struct bench bench;
     struct told told = {0};
     struct fake *fake = before_listing(&bench, &told);
-    answer(fake, "{'tools':[],'nextCursor':'a'}");
-    answer(fake, "{'tools':[],'nextCursor':'b'}");
-    answer(fake, "{'tools':[],'nextCursor':'a'}");
+    answer_last(fake, "{'tools':[],'nextCursor':'a'}");
+    answer_last(fake, "{'tools':[],'nextCursor':'b'}");
+    answer_last(fake, "{'tools':[],'nextCursor':'a'}");
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "the same cursor again");
     assert_has(told.details, "\"service\":\"s\"");
     told_done(&told);
@@ -77,7 +78,7 @@ static void endless_cursors_end(void **state)
     for (int i = 0; i < 1000 && !told.done; i++) {
         char result[64];
         (void)snprintf(result, sizeof result, "{'tools':[],'nextCursor':'%d'}", i);
-        answer(fake, result);
+        answer_last(fake, result);
     }
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "more than 1000 pages");
     told_done(&told);
@@ -99,7 +100,7 @@ static void broken_pages_fail_the_listing(void **state)
     struct told told = {0};
     struct fake *fake = before_listing(&bench, &told);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        answer(fake, cases[i].page);
+        answer_last(fake, cases[i].page);
         assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, cases[i].says);
         told_done(&told);
         list_tools(&bench, &told, "s");
@@ -137,8 +138,9 @@ static void odd_tools_are_left_out(void **state)
     struct bench bench;
     struct told told = {0};
     struct fake *fake = before_listing(&bench, &told);
-    answer(fake, "{'tools':[17,{'name':''},{'name':5},{'title':'x'},{'name':'ok'},{'name':'ok',"
-                 "'description':'second'},{'name':'\\u00fc /:'}]}");
+    answer_last(fake,
+                "{'tools':[17,{'name':''},{'name':5},{'title':'x'},{'name':'ok'},{'name':'ok',"
+                "'description':'second'},{'name':'\\u00fc /:'}]}");
     assert_string_equal(told.text, "ok \xc3\xbc /: ");
     told_done(&told);
     bench_done(&bench);
@@ -198,9 +200,9 @@ static void a_change_lists_anew(void **state)
     assert_int_equal(count_sent(fake, "tools/list"), before + 1);
     call_with(&bench, &told, .tool = "fresh", .arguments = "{}"); /* waits for the new list */
     assert_string_equal(told.waits, "list ");
-    answer(fake, "{'tools':[{'name':'fresh'}]}");
+    answer_last(fake, "{'tools':[{'name':'fresh'}]}");
     assert_has(last_sent(fake), "\"name\":\"fresh\"");
-    answer(fake, "{'n':1}");
+    answer_last(fake, "{'n':1}");
     assert_string_equal(told.text, "{\"n\":1}");
     told_done(&told);
     bench_done(&bench);
@@ -220,7 +222,7 @@ static void a_change_during_a_listing_begins_it_again(void **state)
     assert_int_equal(told.done, 0);
     assert_true(last_id(fake) != first);
     assert_has(last_sent(fake), "\"params\":{}}");
-    answer(fake, "{'tools':[{'name':'new'}]}");
+    answer_last(fake, "{'tools':[{'name':'new'}]}");
     assert_string_equal(told.text, "new ");
     told_done(&told);
     bench_done(&bench);
@@ -236,7 +238,7 @@ static void a_storm_of_changes_is_bounded(void **state)
     for (int i = 0; i < 500; i++) {
         say(fake, CHANGED);
         if (strstr(last_sent(fake), "tools/list")) {
-            answer(fake, "{'tools':[" ECHO_TOOL "]}");
+            answer_last(fake, "{'tools':[" ECHO_TOOL "]}");
             say(fake, "{'jsonrpc':'2.0','id':1,'method':'ping'}");
         }
     }
@@ -279,9 +281,9 @@ static void useless_schemas_check_nothing(void **state)
     call_with(&bench, &told, .tool = "odd", .arguments = "{\"a\":1}");
     struct fake *fake = fake_at(&bench, 0);
     shake_hands(fake, "2025-11-25");
-    answer(fake, "{'tools':[{'name':'odd','inputSchema':{'type':'no such type'}}]}");
+    answer_last(fake, "{'tools':[{'name':'odd','inputSchema':{'type':'no such type'}}]}");
     assert_has(last_sent(fake), "\"name\":\"odd\",\"arguments\":{\"a\":1}");
-    answer(fake, "{}");
+    answer_last(fake, "{}");
     assert_int_equal(told.done, 1);
     told_done(&told);
     bench_done(&bench);
@@ -305,14 +307,14 @@ static void unknown_tools_name_near_ones(void **state)
     call_with(&bench, &told, .tool = "late", .arguments = "{}");
     assert_int_equal(fake->count, sent + 1);
     assert_has(last_sent(fake), "tools/list");
-    answer(fake, "{'tools':[{'name':'late'}]}");
+    answer_last(fake, "{'tools':[{'name':'late'}]}");
     assert_has(last_sent(fake), "\"name\":\"late\"");
-    answer(fake, "{}");
+    answer_last(fake, "{}");
     assert_int_equal(told.done, 1);
     told_done(&told);
     loop_advance(bench.loop, 4000 * MS);
     call_with(&bench, &told, .tool = "never");
-    answer(fake, "{'tools':[]}");
+    answer_last(fake, "{'tools':[]}");
     assert_told(told, ERR_NOT_FOUND, "never");
     told_done(&told);
     bench_done(&bench);

@@ -126,7 +126,7 @@ static void a_gone_session_is_renewed_unseen(void **state)
     assert_has(last_sent(fake), "\"method\":\"initialize\"");
     call(&bench, &other); /* waits for the new session */
     assert_has(last_sent(fake), "\"method\":\"initialize\"");
-    answer(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
+    answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
     assert_string_equal(fake->version, "2025-06-18");
     assert_int_equal(count_sent(fake, "notifications/initialized"), 2);
     assert_int_equal(count_sent(fake, "keep me"), 2);
@@ -139,8 +139,8 @@ static void a_gone_session_is_renewed_unseen(void **state)
     say_on(fake, id, "{'jsonrpc':'2.0','id':%llu,'result':{'n':1}}", id);
     assert_string_equal(told.text, "{\"n\":1}");
     assert_has(last_sent(fake), "tools/list"); /* of the new session, for the other call */
-    answer(fake, "{'tools':[" ECHO_TOOL "]}");
-    answer(fake, "{'n':2}");
+    answer_last(fake, "{'tools':[" ECHO_TOOL "]}");
+    answer_last(fake, "{'n':2}");
     assert_string_equal(other.text, "{\"n\":2}");
     mem_free(request);
     told_done(&told);
@@ -157,7 +157,7 @@ static void only_once(void **state)
     call(&bench, &told);
     unsigned long long id = last_id(fake);
     end(fake, id, ERR_UNAVAILABLE, true);
-    answer(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
+    answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
     assert_int_equal(last_id(fake), id);
     end(fake, id, ERR_UNAVAILABLE, true);
     assert_told(told, ERR_UNAVAILABLE, "forgot the session, and again");
@@ -179,7 +179,7 @@ static void one_renewal_serves_all_that_were_refused(void **state)
     }
     end(fake, ids[0], ERR_UNAVAILABLE, true);
     end(fake, ids[1], ERR_UNAVAILABLE, true); /* during the handshake */
-    answer(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
+    answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
     end(fake, ids[2], ERR_UNAVAILABLE, true); /* after it: the new session serves */
     assert_int_equal(count_sent(fake, "\"initialize\""), 2);
     for (int i = 0; i < 3; i++) {
@@ -230,7 +230,7 @@ static void deadline_and_cancel_during_a_renewal(void **state)
     assert_false(a.sent);
     mcp_cancel(b.request, "test");
     assert_int_equal(count_sent(fake, "cancelled"), 0); /* the server has neither */
-    answer(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
+    answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
     assert_int_equal(count_sent(fake, "tools/call"), 3);
     told_done(&a);
     bench_done(&bench);
@@ -244,11 +244,11 @@ static void a_listing_begins_again_in_the_new_session(void **state)
     struct fake *fake = standing(&bench, true);
     say(fake, "{'jsonrpc':'2.0','method':'notifications/tools/list_changed'}");
     list_tools(&bench, &told, "s");
-    answer(fake, "{'tools':[{'name':'one'}],'nextCursor':'x'}");
+    answer_last(fake, "{'tools':[{'name':'one'}],'nextCursor':'x'}");
     end(fake, last_id(fake), ERR_UNAVAILABLE, true);
-    answer(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
+    answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
     assert_has(last_sent(fake), "\"method\":\"tools/list\",\"params\":{}}");
-    answer(fake, "{'tools':[{'name':'two'}]}");
+    answer_last(fake, "{'tools':[{'name':'two'}]}");
     assert_string_equal(told.text, "two ");
     told_done(&told);
     bench_done(&bench);

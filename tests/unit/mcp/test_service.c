@@ -68,7 +68,7 @@ static void users_have_their_own_sessions(void **state)
     assert_told(ana, ERR_UNAVAILABLE, "gone");
     assert_int_equal(bea.done, 0);
     assert_string_equal(state_of(&bench), "running");
-    answer(fake_at(&bench, 1), "{'n':2}");
+    answer_last(fake_at(&bench, 1), "{'n':2}");
     assert_string_equal(bea.text, "{\"n\":2}");
     told_done(&ana);
     told_done(&bea);
@@ -209,11 +209,11 @@ static void idle_sessions_stop(void **state)
     serve_echo(fake);
     loop_advance(bench.loop, 300000 * MS); /* in use: not idle */
     assert_false(fake->is_closing);
-    answer(fake, "{}");
+    answer_last(fake, "{}");
     told_done(&told);
     loop_advance(bench.loop, 30000 * MS);
     call(&bench, &told);
-    answer(fake, "{}");
+    answer_last(fake, "{}");
     told_done(&told);
     loop_advance(bench.loop, 59000 * MS);
     assert_false(fake->is_closing);
@@ -229,7 +229,7 @@ static void idle_sessions_stop(void **state)
     fake_closed(fake);
     assert_true(fake->is_freed);
     serve_echo(fake_at(&bench, 1));
-    answer(fake_at(&bench, 1), "{'n':1}");
+    answer_last(fake_at(&bench, 1), "{'n':1}");
     assert_string_equal(told.text, "{\"n\":1}");
     assert_string_equal(bench.states, "s:starting s:running s:stopping s:starting s:running ");
     told_done(&told);
@@ -278,7 +278,7 @@ static void crash_loops_back_off(void **state)
     loop_advance(bench.loop, 251 * MS);
     call(&bench, &told);
     serve_echo(fake_at(&bench, 3));
-    answer(fake_at(&bench, 3), "{}"); /* one good call, and all is forgotten */
+    answer_last(fake_at(&bench, 3), "{}"); /* one good call, and all is forgotten */
     told_done(&told);
     call(&bench, &told);
     fake_dies(fake_at(&bench, 3), "crashed");
@@ -341,10 +341,10 @@ static void calls_beyond_the_limit_wait_their_turn(void **state)
     assert_false(told[4].sent);
     mcp_cancel(told[3].request, "test"); /* while it waits: nothing is said to the server */
     assert_int_equal(count_sent(fake, "cancelled"), 0);
-    answer(fake, "{}");
+    answer_last(fake, "{}");
     assert_int_equal(told[1].done, 1);
     assert_int_equal(count_sent(fake, "no. 2"), 1);
-    answer(fake, "{'n':2}");
+    answer_last(fake, "{'n':2}");
     assert_string_equal(told[2].text, "{\"n\":2}");
     assert_string_equal(told[2].waits, "queue answer ");
     assert_int_equal(count_sent(fake, "tools/call"), 3);
@@ -370,7 +370,7 @@ static void the_queue_has_an_end(void **state)
     assert_int_equal(told[QUEUE_MAX].done, 0);
     for (unsigned i = 0; i < QUEUE_MAX + 1; i++) {
         assert_int_equal(told[i].done, 0);
-        answer(fake, "{}");
+        answer_last(fake, "{}");
         assert_int_equal(told[i].done, 1);
     }
     for (unsigned i = 0; i < QUEUE_MAX + 2; i++) {
@@ -392,12 +392,12 @@ static void unchanged_services_go_on(void **state)
     struct mcp_service *before = only(&bench);
     apply_one(&bench, conf_new("s", "1"));
     assert_ptr_equal(only(&bench), before);
-    answer(fake, "{'n':1}");
+    answer_last(fake, "{'n':1}");
     assert_string_equal(told.text, "{\"n\":1}");
     told_done(&told);
     call(&bench, &told);
     assert_int_equal(bench.fake_count, 1);
-    answer(fake, "{}");
+    answer_last(fake, "{}");
     told_done(&told);
     bench_done(&bench);
 }
@@ -415,11 +415,11 @@ static void changed_services_start_anew_for_the_next_call(void **state)
     assert_string_equal(state_of(&bench), "stopped");
     call(&bench, &next);
     assert_int_equal(bench.fake_count, 2);
-    answer(fake, "{'from':'old'}");
+    answer_last(fake, "{'from':'old'}");
     assert_string_equal(under_way.text, "{\"from\":\"old\"}");
     assert_true(fake->is_closing); /* nobody needs it any more */
     serve_echo(fake_at(&bench, 1));
-    answer(fake_at(&bench, 1), "{'from':'new'}");
+    answer_last(fake_at(&bench, 1), "{'from':'new'}");
     assert_string_equal(next.text, "{\"from\":\"new\"}");
     fake_closed(fake);
     told_done(&under_way);
@@ -448,9 +448,9 @@ static void queued_calls_take_the_new_configuration(void **state)
     assert_string_equal(fake_at(&bench, 1)->user, "ana");
     serve_echo(fake_at(&bench, 1));
     assert_int_equal(count_sent(fake_at(&bench, 1), "queued"), 1);
-    answer(fake_at(&bench, 1), "{'n':2}");
+    answer_last(fake_at(&bench, 1), "{'n':2}");
     assert_string_equal(queued.text, "{\"n\":2}");
-    answer(fake_at(&bench, 0), "{'n':1}");
+    answer_last(fake_at(&bench, 0), "{'n':1}");
     assert_string_equal(first.text, "{\"n\":1}");
     told_done(&first);
     told_done(&queued);
@@ -470,7 +470,7 @@ static void removed_services_end_after_their_calls(void **state)
     size_t at = 0;
     assert_null(mcp_services_next(bench.services, &at));
     assert_false(fake->is_closing);
-    answer(fake, "{'n':1}");
+    answer_last(fake, "{'n':1}");
     assert_string_equal(under_way.text, "{\"n\":1}");
     assert_true(fake->is_closing);
     apply_one(&bench, conf_new("s", "1")); /* back before the old one has gone */
@@ -498,7 +498,7 @@ static void switching_off_refuses_what_is_queued(void **state)
     conf = conf_new("s", "2");
     conf->enabled = false;
     apply_one(&bench, conf);
-    answer(fake_at(&bench, 0), "{}");
+    answer_last(fake_at(&bench, 0), "{}");
     assert_int_equal(first.code, ERR_NONE);
     assert_int_equal(first.done, 1);
     assert_told(queued, ERR_DISABLED, "switched off");

@@ -56,7 +56,7 @@ static void unknown_version_names_both(void **state)
     call(&bench, &told);
     struct fake *fake = fake_at(&bench, 0);
     fake_opened(fake);
-    answer(fake, "{'protocolVersion':'1999-01-01','capabilities':{}}");
+    answer_last(fake, "{'protocolVersion':'1999-01-01','capabilities':{}}");
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "1999-01-01");
     assert_has(told.text, "2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05");
     assert_has(told.details, "\"service\":\"s\",\"tool\":\"echo\"");
@@ -77,7 +77,7 @@ static void missing_version_is_refused(void **state)
     apply_one(&bench, conf_new("s", "1"));
     call(&bench, &told);
     fake_opened(fake_at(&bench, 0));
-    answer(fake_at(&bench, 0), "[]");
+    answer_last(fake_at(&bench, 0), "[]");
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "(none)");
     told_done(&told);
     bench_done(&bench);
@@ -154,7 +154,7 @@ static void server_without_tools_has_an_empty_catalogue(void **state)
     list_tools(&bench, &told, "s");
     struct fake *fake = fake_at(&bench, 0);
     fake_opened(fake);
-    answer(fake, "{'protocolVersion':'2025-06-18','capabilities':{'prompts':{}}}");
+    answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'prompts':{}}}");
     assert_int_equal(told.done, 1);
     assert_string_equal(told.text, "");
     assert_int_equal(count_sent(fake, "tools/list"), 0);
@@ -183,8 +183,9 @@ static void result_and_tool_failure_are_relayed(void **state)
     assert_has(last_sent(fake),
                "\"method\":\"tools/call\",\"params\":{\"name\":\"echo\","
                "\"arguments\":{\"text\":\"a\\nb\",\"n\":12345678901234567890}");
-    answer(fake, "{'content':[{'type':'text','text':'no'}],'isError':true,'structuredContent':"
-                 "null,'x':1.5}");
+    answer_last(fake,
+                "{'content':[{'type':'text','text':'no'}],'isError':true,'structuredContent':"
+                "null,'x':1.5}");
     assert_int_equal(told.done, 1);
     assert_true(told.sent);
     assert_string_equal(told.waits, "answer ");
@@ -303,7 +304,7 @@ static void batches_count_where_the_revision_has_them(void **state)
     call(&bench, &a);
     struct fake *fake = fake_at(&bench, 0);
     shake_hands(fake, "2025-03-26");
-    answer(fake, "{'tools':[" ECHO_TOOL "]}");
+    answer_last(fake, "{'tools':[" ECHO_TOOL "]}");
     unsigned long long first = last_id(fake);
     call(&bench, &b);
     unsigned long long second = last_id(fake);
@@ -421,7 +422,7 @@ static void progress_needs_the_wish_and_the_token(void **state)
         id + 1);
     say(fake, "{'jsonrpc':'2.0','method':'notifications/progress'}");
     assert_string_equal(told.progress, "{\"progress\":0.5,\"total\":2,\"message\":\"half\"}");
-    answer(fake, "{}");
+    answer_last(fake, "{}");
     say(fake,
         "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progress':2,"
         "'progressToken':%llu}}",
@@ -501,7 +502,7 @@ static void deadline_tells_caller_and_server(void **state)
     assert_int_equal(told.done, 1);
     told_done(&told);
     call(&bench, &told); /* the session goes on */
-    answer(fake, "{'n':1}");
+    answer_last(fake, "{'n':1}");
     assert_string_equal(told.text, "{\"n\":1}");
     told_done(&told);
     bench_done(&bench);
@@ -527,7 +528,7 @@ static void exit_fails_all_and_the_next_call_starts_anew(void **state)
     call(&bench, &c);
     fake = fake_at(&bench, 1);
     serve_echo(fake);
-    answer(fake, "{'n':3}");
+    answer_last(fake, "{'n':3}");
     assert_string_equal(c.text, "{\"n\":3}");
     assert_string_equal(bench.states, "s:starting s:running s:error s:starting s:running ");
     told_done(&a);
@@ -555,7 +556,7 @@ static void a_call_made_while_failing_is_not_failed_too(void **state)
     assert_int_equal(told[0].done, 1);
     assert_int_equal(told[1].done, 0);
     serve_echo(fake_at(&bench, 1));
-    answer(fake_at(&bench, 1), "{'n':4}");
+    answer_last(fake_at(&bench, 1), "{'n':4}");
     assert_string_equal(told[1].text, "{\"n\":4}");
     told_done(&told[0]);
     told_done(&told[1]);
