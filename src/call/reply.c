@@ -36,17 +36,27 @@ static void record(struct call *call)
            LOG_INT("us", took), LOG_INT("attempts", call->attempts));
 }
 
-static struct slice title_of(const struct call *call)
+/* The service that a failure is about: the decided one, else the one that was asked for. */
+static struct slice service_of(const struct call *call)
 {
-    const struct mcp_service *service =
-        mcp_services_find(call->calls->options.services, call->decision.service);
-    return service ? mcp_service_conf(service)->title : call->decision.service;
+    struct slice asked = call->view.service;
+    const char *slash =
+        call->view.tool.len ? memchr(call->view.tool.ptr, '/', call->view.tool.len) : NULL;
+    if (call->decision.service.len) {
+        return call->decision.service;
+    }
+    if (!asked.len && slash) {
+        asked = (struct slice){call->view.tool.ptr, (size_t)(slash - call->view.tool.ptr)};
+    }
+    return asked;
 }
 
 static void reply_failure(struct call *call)
 {
-    policy_message(call->policy, call->view.locale, call->decision.service, title_of(call),
-                   &call->failure);
+    struct slice name = service_of(call);
+    const struct mcp_service *service = mcp_services_find(call->calls->options.services, name);
+    policy_message(call->policy, call->view.locale, name,
+                   service ? mcp_service_conf(service)->title : name, &call->failure);
     if (call->is_kept) {
         rpc_pending_fail(&call->pending, &call->failure);
     } else {
