@@ -47,7 +47,7 @@ is_installed() {
 
 # A Node that is there and new enough is used, wherever it came from.
 has_node() {
-    command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 18)' 2>/dev/null
+    command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null
 }
 
 # need_packages NAME...
