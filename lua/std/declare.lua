@@ -9,8 +9,10 @@ local policy = {
     rules = {}, titles = {}, descriptions = {}, places = {}, -- by agent
     operations = {}, keep_local = {}, demos = {}, demo_rules = {},
     fallback_on = {}, fallback_to = {}, messages = {}, locale = nil,
+    roles = {}, -- by agent, once all is said
 }
 host.policy = policy
+host.hooks = {}
 
 local shared_rules = {}
 
@@ -344,7 +346,7 @@ end
 
 -- A role is a set of rules with a demo level, and what was found out about tools so far.
 local function make_roles(known)
-    local roles, made = {}, {}
+    local roles, made = policy.roles, {}
     for _, agent in ipairs(known) do
         local rules, level = policy.rules[agent], demo_level(agent)
         made[rules] = made[rules] or {}
@@ -352,7 +354,6 @@ local function make_roles(known)
             { services = rules.services, allow = rules.allow, deny = rules.deny, level = level, memo = {} }
         roles[agent] = made[rules][level]
     end
-    return roles
 end
 
 local function split_names(names)
@@ -382,7 +383,7 @@ function host.finish()
                 host.place_text(policy.keep_local[name]))
         end
     end
-    policy.roles = make_roles(known)
+    make_roles(known)
     policy.agent_names = known
     policy.operation_names = shape.sorted_keys(policy.operations)
     return #known, #policy.operation_names

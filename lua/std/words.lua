@@ -30,7 +30,7 @@ end
 -- `values` are those of the placeholders.
 function host.message(key, locale, values, failure)
     local hook = host.hooks.message_for
-    if hook and host.enter(7) then
+    if hook and host.enter(host.numbers.STAGE_MESSAGE_FOR) then
         local text = hook(failure(), locale ~= "" and locale or policy.locale or host.locale)
         if text ~= nil and type(text) ~= "string" then
             error("message_for returned a " .. type(text) .. " instead of a text", 0)

@@ -5,9 +5,15 @@
 #include "base/log.h"
 #include "base/must.h"
 
-static const char *const stage_names[STAGE_COUNT] = {
-    "policy",     "peer_may",   "before_call", "demo_answer", "arguments of an operation",
-    "on_failure", "after_call", "message_for"};
+static const char *const stage_names[STAGE_COUNT] = {"policy",
+                                                     "peer_may",
+                                                     "before_call",
+                                                     "demo_answer",
+                                                     "result of a demo_answer",
+                                                     "arguments of an operation",
+                                                     "on_failure",
+                                                     "after_call",
+                                                     "message_for"};
 
 const char *policy_stage_name(enum stage stage)
 {
@@ -61,12 +67,15 @@ int policy_ask(struct policy *policy, struct question *question)
 
 int policy_ask_leniently(struct policy *policy, struct question *question)
 {
-    const unsigned lenient =
-        1u << STAGE_DEMO | 1u << STAGE_ON_FAILURE | 1u << STAGE_MESSAGE_FOR;
+    const unsigned lenient = 1u << STAGE_DEMO_HOOK | 1u << STAGE_DEMO_RESULT |
+                             1u << STAGE_ON_FAILURE | 1u << STAGE_MESSAGE_FOR;
+    const struct question fresh = *question;
+    unsigned skipped = 0;
     int result = policy_ask(policy, question);
-    while (result && (lenient & ~question->skipped & 1u << question->stage)) {
-        question->skipped |= 1u << question->stage;
-        question->stage = STAGE_NONE;
+    while (result && (lenient & ~skipped & 1u << question->stage)) {
+        skipped |= 1u << question->stage;
+        *question = fresh;
+        question->skipped = skipped;
         result = policy_ask(policy, question);
     }
     return result;

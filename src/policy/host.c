@@ -67,6 +67,41 @@ static int is_loading(lua_State *lua)
     return 1;
 }
 
+/* The numbers that both sides know, by name, so that they stand in one place. */
+static void push_numbers(lua_State *lua)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } numbers[] = {
+        {"CALL", RULING_CALL},
+        {"DEMO", RULING_DEMO},
+        {"ANSWER", RULING_ANSWER},
+        {"FAIL", RULING_FAIL},
+        {"INVALID", RULING_INVALID},
+        {"UNKNOWN", POLICY_SERVICE_UNKNOWN},
+        {"USABLE", POLICY_SERVICE_USABLE},
+        {"NO_CREDENTIALS", POLICY_SERVICE_NO_CREDENTIALS},
+        {"UNAVAILABLE", POLICY_SERVICE_UNAVAILABLE},
+        {"DISABLED", POLICY_SERVICE_DISABLED},
+        {"DEMO_BY_POLICY", POLICY_DEMO_BY_POLICY},
+        {"DEMO_ONLY", POLICY_DEMO_ONLY},
+        {"STAGE_PEER_MAY", STAGE_PEER_MAY},
+        {"STAGE_BEFORE_CALL", STAGE_BEFORE_CALL},
+        {"STAGE_DEMO_HOOK", STAGE_DEMO_HOOK},
+        {"STAGE_DEMO_RESULT", STAGE_DEMO_RESULT},
+        {"STAGE_ARGUMENTS", STAGE_ARGUMENTS},
+        {"STAGE_ON_FAILURE", STAGE_ON_FAILURE},
+        {"STAGE_AFTER_CALL", STAGE_AFTER_CALL},
+        {"STAGE_MESSAGE_FOR", STAGE_MESSAGE_FOR},
+    };
+    lua_newtable(lua);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        lua_pushinteger(lua, numbers[i].number);
+        lua_setfield(lua, -2, numbers[i].name);
+    }
+}
+
 void host_open(lua_State *lua, struct policy *policy)
 {
     lua_newtable(lua);
@@ -76,6 +111,8 @@ void host_open(lua_State *lua, struct policy *policy)
         lua_setfield(lua, -2, err_name((enum err_code)code));
     }
     lua_setfield(lua, -2, "codes");
+    push_numbers(lua);
+    lua_setfield(lua, -2, "numbers");
     lua_pushstring(lua, policy->locale);
     lua_setfield(lua, -2, "locale");
     host_add(lua, policy, "near", near);

@@ -157,6 +157,7 @@ static int put(lua_State *lua)
 {
     struct slice text;
     text.ptr = luaL_checklstring(lua, 1, &text.len);
+    sandbox_charge(lua, text.len + 64);
     buf_put_slice(question_of(lua)->out, text);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define CONSTANT_BYTES (1u << 20)
+#define RESULT_BYTES   (4u << 20)
 #define CONSTANTS_MAX  100000u
 
 /* A place is one number: which source (from 1), and the line. */
@@ -151,15 +152,17 @@ static int fail(lua_State *lua, const struct err *err)
     return 2;
 }
 
-/* Room for one more item in a table that grows by doubling; sizes are bounded by CONSTANTS_MAX. */
-static void *grown(void *table, unsigned count, size_t item)
+/* Room for one more item in a table that grows by doubling. */
+static bool grow(void **table, unsigned count, size_t item)
 {
     if (count >= 8 && (count & (count - 1)) != 0) {
-        return table;
+        return true;
     }
-    void *grown = mem_resize(table, (count < 8 ? 8 : (size_t)count * 2) * item);
-    must(grown != NULL);
-    return grown;
+    void *grown = mem_resize(*table, (count < 8 ? 8 : (size_t)count * 2) * item);
+    if (grown) {
+        *table = grown;
+    }
+    return grown != NULL;
 }
 
 /* What C keeps for a policy counts against the same ceiling as what Lua keeps. */
@@ -180,11 +183,10 @@ static int too_much(struct err *reterr)
 
 static int keep_constant(struct policy *policy, const struct buf *bytes, struct err *reterr)
 {
-    if (bytes->overflow || !may_keep(policy, policy->constant_count, bytes->len)) {
+    if (bytes->overflow || !may_keep(policy, policy->constant_count, bytes->len) ||
+        !grow((void **)&policy->constants, policy->constant_count, sizeof(struct constant))) {
         return too_much(reterr);
     }
-    policy->constants =
-        grown(policy->constants, policy->constant_count, sizeof *policy->constants);
     policy->constants[policy->constant_count++] =
         (struct constant){mem_dup(buf_slice(bytes)), bytes->len};
     return 0;
@@ -225,7 +227,7 @@ static int demo_result(lua_State *lua)
     struct buf value;
     struct buf bytes;
     buf_init(&value, CONSTANT_BYTES);
-    buf_init(&bytes, CONSTANT_BYTES * 4);
+    buf_init(&bytes, RESULT_BYTES);
     int result = bridge_to_pack(lua, 1, &value, &err);
     if (!result) {
         result = result_put(buf_slice(&value), true, &bytes, &err);
@@ -245,7 +247,9 @@ static int demo(lua_State *lua)
     struct demo added = {(unsigned)luaL_checkinteger(lua, 1),
                          (unsigned)luaL_checkinteger(lua, 2)};
     must(added.result < policy->constant_count && added.schema < policy->schema_count);
-    policy->demos = grown(policy->demos, policy->demo_count, sizeof *policy->demos);
+    if (!grow((void **)&policy->demos, policy->demo_count, sizeof(struct demo))) {
+        return luaL_error(lua, "no memory for demo answers");
+    }
     policy->demos[policy->demo_count] = added;
     lua_pushinteger(lua, (lua_Integer)policy->demo_count++);
     return 1;
@@ -260,7 +264,9 @@ static int schema(lua_State *lua)
     struct schema *compiled = NULL;
     buf_init(&bytes, CONSTANT_BYTES);
     int result = bridge_to_pack(lua, 1, &bytes, &err);
-    if (!result && !may_keep(policy, policy->schema_count, bytes.len)) {
+    if (!result &&
+        (!may_keep(policy, policy->schema_count, bytes.len) ||
+         !grow((void **)&policy->schemas, policy->schema_count, sizeof(struct schema *)))) {
         result = too_much(&err);
     }
     if (!result) {
@@ -270,7 +276,6 @@ static int schema(lua_State *lua)
     if (result) {
         return fail(lua, &err);
     }
-    policy->schemas = grown(policy->schemas, policy->schema_count, sizeof(struct schema *));
     policy->schemas[policy->schema_count] = compiled;
     lua_pushinteger(lua, (lua_Integer)policy->schema_count++);
     return 1;

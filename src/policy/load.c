@@ -64,16 +64,15 @@ static void run_source(lua_State *lua, struct loading *loading)
     lua_remove(lua, -2);
 }
 
-static struct policy *loading_policy(lua_State *lua)
+static struct loading *loading_of(lua_State *lua)
 {
-    struct policy *policy = host_policy(lua);
-    if (!policy->loading) {
+    struct loading *loading = host_policy(lua)->loading;
+    if (!loading) {
         (void)luaL_error(lua, "files are read only while the policy is loaded");
-    }
-    if (policy->loading->source_count == POLICY_SOURCES_MAX) {
+    } else if (loading->source_count == POLICY_SOURCES_MAX) {
         (void)luaL_error(lua, "a policy has at most %d files", POLICY_SOURCES_MAX);
     }
-    return policy;
+    return loading;
 }
 
 /* True, with its value pushed, if the source is there already. */
@@ -103,7 +102,7 @@ static bool is_plain(const char *name)
 /* require "name": NAME.lua beside policy.lua, once. */
 static int require(lua_State *lua)
 {
-    struct loading *loading = loading_policy(lua)->loading;
+    struct loading *loading = loading_of(lua);
     const char *name = luaL_checkstring(lua, 1);
     char file[NAME_BYTES];
     if (!is_plain(name)) {
@@ -131,12 +130,11 @@ static int require(lua_State *lua)
 int load_file(struct loading *loading, const char *name)
 {
     struct source source;
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s", loading->options->folder, name) < 0) {
-        return -ERR_OVERLOADED;
-    }
-    int result = source_read(path, &source, loading->faults);
-    mem_free(path);
+    struct buf path;
+    buf_init(&path, 1u << 16);
+    buf_printf(&path, "%s/%s", loading->options->folder, name);
+    int result = source_read(buf_text(&path), &source, loading->faults);
+    buf_done(&path);
     if (!result) {
         add_source(loading, name)->source = source;
     }
@@ -157,7 +155,7 @@ static void keep_demo_answer(lua_State *lua, const struct loading *loading)
 /* include "name": a file that comes with the program; "default" is the default policy. */
 static int include(lua_State *lua)
 {
-    struct loading *loading = loading_policy(lua)->loading;
+    struct loading *loading = loading_of(lua);
     const char *name = luaL_checkstring(lua, 1);
     const struct embedded *file = find_embedded(strcmp(name, "default") == 0 ? "policy" : name);
     char shown[NAME_BYTES];
@@ -236,25 +234,57 @@ const char *load_file_of(const struct loading *loading, const char *name)
 
 /* ---- steps of policy_load, each below sandbox_call ------------------------------------------------------- */
 
+/* Where load_open keeps them on the stack, above the policy. */
+enum { GLOBALS = 2, OWN_GLOBALS };
+
+static void push_copy(lua_State *lua, int table)
+{
+    lua_newtable(lua);
+    for (lua_pushnil(lua); lua_next(lua, table); lua_pop(lua, 1)) {
+        lua_pushvalue(lua, -2);
+        lua_pushvalue(lua, -2);
+        lua_rawset(lua, -5);
+    }
+}
+
+/* The runtime keeps the library as it was, strings their methods: a policy that gives `type` or
+ * `table.concat` another meaning has it for itself alone. Leaves the globals on top. */
+static void push_own_globals(lua_State *lua)
+{
+    push_copy(lua, GLOBALS);
+    for (lua_pushnil(lua); lua_next(lua, OWN_GLOBALS); lua_pop(lua, 1)) {
+        if (lua_istable(lua, -1)) {
+            lua_pushvalue(lua, -2);
+            push_copy(lua, lua_gettop(lua) - 1);
+            lua_rawset(lua, GLOBALS);
+        }
+    }
+    lua_pushvalue(lua, GLOBALS);
+}
+
 /* The embedded runtime, each file called with the host table and the globals. */
 int load_open(lua_State *lua)
 {
-    static const char *const files[] = {"std/shape", "std/verdict", "std/declare", "std/decide",
-                                        "std/words"};
+    static const char *const files[] = {"std/shape", "std/verdict", "std/declare",
+                                        "std/admit", "std/decide",  "std/after",
+                                        "std/lists", "std/words",   "std/hooks"};
     struct policy *policy = lua_touserdata(lua, 1);
     struct loading *loading = policy->loading;
     view_open(lua, policy);
     lua_newtable(lua);
     loading->loaded = luaL_ref(lua, LUA_REGISTRYINDEX);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    push_own_globals(lua);
     host_add(lua, policy, "require", require);
     host_add(lua, policy, "include", include);
     host_open(lua, policy);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         const struct embedded *file = find_embedded(files[i]);
         load_chunk(lua, (struct slice){file->bytes, *file->len}, file->name);
+        lua_pushvalue(lua, OWN_GLOBALS);
+        (void)lua_setupvalue(lua, -2, 1);
         lua_pushvalue(lua, -2);
-        lua_pushvalue(lua, -4);
+        lua_pushvalue(lua, GLOBALS);
         lua_call(lua, 2, 0);
     }
     loading->host = luaL_ref(lua, LUA_REGISTRYINDEX);

@@ -17,7 +17,7 @@
 
 #include <lua.h>
 
-/* What lua/std/decide.lua returns first. */
+/* What the entries in lua/std return first. */
 enum ruling { RULING_CALL, RULING_DEMO, RULING_ANSWER, RULING_FAIL, RULING_INVALID };
 
 /* Which of the policy's own functions runs: who is to blame for a failure. */
@@ -25,7 +25,8 @@ enum stage {
     STAGE_NONE,
     STAGE_PEER_MAY,
     STAGE_BEFORE_CALL,
-    STAGE_DEMO,
+    STAGE_DEMO_HOOK,
+    STAGE_DEMO_RESULT,
     STAGE_ARGUMENTS,
     STAGE_ON_FAILURE,
     STAGE_AFTER_CALL,

@@ -69,14 +69,14 @@ static void *allocate(void *arg, void *ptr, size_t old_size, size_t size)
 static int on_panic(lua_State *lua)
 {
     (void)lua;
-    must(!"a Lua function was called outside of sandbox_call, and failed");
-    return 0;
+    must_failed("every Lua function that may fail is called below sandbox_call", __FILE__,
+                __LINE__);
 }
 
 struct sandbox *sandbox_of(lua_State *lua)
 {
     struct sandbox *sandbox;
-    memcpy(&sandbox, lua_getextraspace(lua), sizeof sandbox);
+    memcpy(&sandbox, lua_getextraspace(lua), sizeof(void *));
     return sandbox;
 }
 
@@ -142,7 +142,7 @@ struct sandbox *sandbox_new(size_t memory_bytes)
         mem_free(sandbox);
         return NULL;
     }
-    memcpy(lua_getextraspace(lua), &sandbox, sizeof sandbox);
+    memcpy(lua_getextraspace(lua), &sandbox, sizeof(void *));
     sandbox->lua = lua;
     (void)lua_atpanic(lua, on_panic);
     watch(sandbox, STEPS); /* before anything is loaded */

@@ -2,6 +2,8 @@
 /* test_faults.c - what is wrong in a policy: each fault with its file and line, all of them. */
 #include "ask.h"
 
+#include "base/mem.h"
+
 static struct faults faults;
 
 static int set_up(void **state)
@@ -247,6 +249,29 @@ static void too_little_memory_is_a_fault(void **state)
     assert_non_null(strstr(faults.list[1].text, "memory"));
 }
 
+/* Each allocation fails in turn: there is a policy or a fault, and nothing is lost. */
+static void running_out_of_memory_is_a_fault(void **state)
+{
+    (void)state;
+    struct policy_options options = {NULL, 32u << 20, 5000000, "en"};
+    unsigned loaded = 0;
+    unsigned refused = 0;
+    for (unsigned long nth = 1; nth < 20000; nth += 1 + nth / 8) {
+        struct faults told;
+        faults_init(&told);
+        mem_fail_at(nth);
+        int result = policy_load(&options, &policy, &told);
+        mem_fail_at(0);
+        assert_int_equal(result == 0, told.total == 0);
+        loaded += result == 0;
+        refused += result != 0;
+        policy = result ? NULL : policy_unref(policy);
+        faults_done(&told);
+    }
+    assert_true(loaded > 0 &&
+                refused > 0); /* Lua collects and tries again: most are survived */
+}
+
 static void declarations_end_with_loading(void **state)
 {
     (void)state;
@@ -272,6 +297,7 @@ int main(void)
         TEST(no_file_means_the_default),
         TEST(a_selftest_decides),
         TEST(too_little_memory_is_a_fault),
+        TEST(running_out_of_memory_is_a_fault),
         TEST(declarations_end_with_loading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,6 +242,43 @@ static void a_kept_view_is_worthless(void **state)
     expect_errors(1, 0);
 }
 
+static void the_library_can_be_spoilt_only_for_oneself(void **state)
+{
+    (void)state;
+    use(AGENT OPERATION "type, ipairs, error, tostring = nil, nil, nil, nil\n"
+                        "for name in pairs(table) do table[name] = nil end\n"
+                        "for name in pairs(string) do string[name] = nil end\n"
+                        "pairs = nil\n"
+                        "function before_call(call) return deny('x') end\n");
+    ask("a", "s/t");
+    assert_failure(ERR_POLICY_DENIED, "x");
+    ask("nobody", "s/t");
+    assert_failure(ERR_NOT_FOUND, "no agent");
+    ask("a", "none");
+    assert_failure(ERR_NOT_FOUND, "no operation");
+    expect_errors(0, 0);
+}
+
+static void arguments_are_fresh_when_asked_again(void **state)
+{
+    (void)state;
+    use(AGENT
+        "demo { when = 'always' }\n"
+        "demo_answer 's' { tool = 't', result = function(call) return call.arguments end }\n"
+        "function before_call(call) return rewrite { n = (call.arguments.n or 0) + 1 } end\n"
+        "function demo_answer(call) error('broken') end\n");
+    ask("a", "s/t");
+    assert_demo("{\"n\":1}");
+    use(AGENT
+        "demo { when = 'always' }\n"
+        "demo_answer 's' { tool = 't', input = { type = 'object', properties = { n = { const = "
+        "1 } } }, result = 'once' }\n"
+        "function before_call(call) return rewrite { n = (call.arguments.n or 0) + 1 } end\n"
+        "function demo_answer(call) error('broken') end\n");
+    ask("a", "s/t");
+    assert_demo("once");
+}
+
 /* ---- peer_may ------------------------------------------------------------------------------------ */
 
 static void peer_may_decides_who_speaks(void **state)
@@ -554,6 +591,8 @@ int main(void)
         TEST(endless_hooks_deny_in_time),
         TEST(a_memory_bomb_denies_and_leaves_no_trace),
         TEST(a_kept_view_is_worthless),
+        TEST(the_library_can_be_spoilt_only_for_oneself),
+        TEST(arguments_are_fresh_when_asked_again),
         TEST(peer_may_decides_who_speaks),
         TEST(a_hook_may_make_demo_answers),
         TEST(a_demo_function_that_fails_is_none),

@@ -159,21 +159,21 @@ static void long_work_in_library_functions_ends(void **state)
     static const char *const loops[] = {
         "local s = ('x'):rep(1000000) while true do local t = s:lower() end",
         "local s = ('x'):rep(1000000) while true do local t = s .. 'y' end",
-        "local a = ('x'):rep(1000000) local b = a .. 'y' a = a .. 'y' "
-        "while true do local c = a == b end",
+        ("local a = ('x'):rep(1000000) local b = a .. 'y' a = a .. 'y' "
+         "while true do local c = a == b end"),
         "local a = ('x'):rep(1000000) while true do local c = a < a .. '' end",
-        "local t = {} for i = 1, 90000 do t[i] = i end while true do table.insert(t, 1, 0) "
-        "table.remove(t, 1) end",
-        "local t = {} for i = 1, 90000 do t[i] = i end while true do table.move(t, 1, 90000, "
-        "2) "
-        "end",
-        "local t = {} for i = 1, 90000 do t['k' .. i] = 1 end for i = 1, 89999 do t['k' .. i] "
-        "= "
-        "nil end while true do next(t) end",
-        "local t = {} for i = 1, 50000 do t[i] = ('x'):rep(100) .. i end while true do "
-        "table.sort(t) end",
-        "local a = ('a'):rep(4000) .. 'b' local p = ('*a'):rep(2000) while true do glob(p, a) "
-        "end",
+        ("local t = {} for i = 1, 90000 do t[i] = i end while true do table.insert(t, 1, 0) "
+         "table.remove(t, 1) end"),
+        ("local t = {} for i = 1, 90000 do t[i] = i end while true do table.move(t, 1, 90000, "
+         "2) "
+         "end"),
+        ("local t = {} for i = 1, 90000 do t['k' .. i] = 1 end for i = 1, 89999 do t['k' .. i] "
+         "= "
+         "nil end while true do next(t) end"),
+        ("local t = {} for i = 1, 50000 do t[i] = ('x'):rep(100) .. i end while true do "
+         "table.sort(t) end"),
+        ("local a = ('a'):rep(4000) .. 'b' local p = ('*a'):rep(2000) while true do glob(p, a) "
+         "end"),
         "local s = ('x'):rep(500000) while true do contains(s, s .. 'y') end",
         "while true do pcall(string.rep, 'x', 1000000) end",
         "local t = {} for i = 1, 90000 do t[i] = 'x' end while true do table.concat(t) end",
@@ -245,11 +245,11 @@ static void comparators_may_be_evil(void **state)
     (void)state;
     static const char *const scripts[] = {
         "local n = 0 table.sort({ 5, 3, 1, 4, 2 }, function() n = n + 1 return n % 2 == 0 end)",
-        "local t = { 5, 3, 1, 4, 2 } table.sort(t, function(a, b) t[1] = nil t[5] = nil return "
-        "a "
-        "< b end)",
-        "local t = {} for i = 1, 1000 do t[i] = i end table.sort(t, function() return true "
-        "end)"};
+        ("local t = { 5, 3, 1, 4, 2 } "
+         "table.sort(t, function(a, b) t[1] = nil t[5] = nil return a < b end)"),
+        ("local t = {} for i = 1, 1000 do t[i] = i end "
+         "table.sort(t, function() return true end)"),
+    };
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
         int result = run(scripts[i], AMPLE_US, NULL);
         assert_true(result == 0 || result == -ERR_INTERNAL);

@@ -1,0 +1,24 @@
+-- SPDX-License-Identifier: MIT
+-- hooks.lua - which of the operator's functions there are, once all is loaded.
+local host = ...
+local hooks = host.hooks
+
+local hook_names = { "peer_may", "before_call", "after_call", "on_failure", "message_for",
+                     "on_alert", "suggest", "selftest" }
+
+-- on_alert and suggest are checked, but not asked yet.
+function host.settle(found)
+    for _, name in ipairs(hook_names) do
+        if found[name] ~= nil and type(found[name]) ~= "function" then
+            host.fault(0, "`" .. name .. "` must be a function, not a " .. type(found[name]))
+        end
+        hooks[name] = found[name]
+    end
+    if found.demo_answer ~= host.declare_demo_answer then
+        hooks.demo_answer = found.demo_answer
+    end
+    if not hooks.peer_may and not hooks.before_call and not hooks.demo_answer then
+        host.decide = host.ways.decide_quickly
+    end
+    return hooks.after_call ~= nil, hooks.peer_may ~= nil
+end
