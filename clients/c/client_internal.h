@@ -55,6 +55,8 @@ enum tb_status exchange_listen(struct tb_client *client, mono_us deadline);
 enum tb_status fail_remote(struct tb_client *client, struct slice map);
 enum tb_status fail_local(struct tb_client *client, enum tb_status status, enum err_code code,
                           const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* No answer in time: the call may still have been carried out, so a repeat could do it twice. */
+enum tb_status fail_unanswered(struct tb_client *client);
 enum tb_status fail_unreachable(struct tb_client *client, const struct err *err);
 
 #endif

@@ -83,6 +83,17 @@ enum tb_status fail_local(struct tb_client *client, enum tb_status status, enum 
     return set_failure(client, status, &failure);
 }
 
+enum tb_status fail_unanswered(struct tb_client *client)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_TIMEOUT, "the daemon did not answer within the deadline");
+    failure_suggest(&failure,
+                    "It was told to cancel, but may have done it: check before calling "
+                    "again, or give more time.");
+    failure.is_retryable = false;
+    return set_failure(client, TB_TIMEOUT, &failure);
+}
+
 enum tb_status fail_unreachable(struct tb_client *client, const struct err *err)
 {
     struct failure failure = {0};

@@ -203,8 +203,7 @@ static enum tb_status wait_on(struct tb_client *client, uint32_t msgid, mono_us 
     }
     if (end == CHANNEL_TIMEOUT) {
         send_cancel(client, msgid);
-        return fail_local(client, TB_TIMEOUT, ERR_TIMEOUT,
-                          "the daemon did not answer within the deadline");
+        return fail_unanswered(client);
     }
     return fail_ended(client, end == CHANNEL_MALFORMED ? TB_PROTOCOL : TB_LOST);
 }

@@ -114,7 +114,9 @@ static int exit_code_of(const struct tb_error *error)
         (was_interrupted && strcmp(error->code, "CANCELLED") == 0)) {
         return EXIT_CANCELLED;
     }
-    if (error->status == TB_LOST || strcmp(error->code, "OUTCOME_UNKNOWN") == 0) {
+    /* A deadline that passed after the tool was asked is not retryable. */
+    bool is_late = strcmp(error->code, "TIMEOUT") == 0 && !error->retryable;
+    if (error->status == TB_LOST || is_late || strcmp(error->code, "OUTCOME_UNKNOWN") == 0) {
         return EXIT_UNKNOWN;
     }
     return error->retryable ? EXIT_AGAIN : EXIT_FAILED;

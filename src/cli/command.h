@@ -37,7 +37,7 @@ enum exit_code {
     EXIT_USAGE = 2,       /* the command line cannot work */
     EXIT_UNREACHABLE = 3, /* no daemon */
     EXIT_AGAIN = 4,       /* failed; the same call may succeed later */
-    EXIT_UNKNOWN = 5,     /* the request was sent, the answer lost: it may have been done */
+    EXIT_UNKNOWN = 5,     /* the answer was lost or came too late: it may have been done */
     EXIT_CANCELLED = 130  /* interrupted */
 };
 

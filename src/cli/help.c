@@ -22,7 +22,7 @@ static const char exit_codes[] =
     "  2    the command line is wrong\n"
     "  3    the daemon cannot be reached\n"
     "  4    failed, but the same call may succeed later\n"
-    "  5    the request was sent and the answer lost: it may have been carried out\n"
+    "  5    the answer was lost, or came too late: it may have been carried out\n"
     "  130  interrupted\n";
 
 static const char socket_rule[] =

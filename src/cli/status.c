@@ -103,16 +103,16 @@ static void put_trouble(struct cli *cli, struct slice service)
     size_t begin = out->len;
     put_duration(out, age_of(service));
     out->len = out->len == begin ? before : out->len;
-    if (view_text(error, "code").len) {
+    if (reason.len && !slice_equal(reason, view_text(error, "message"))) {
         buf_put_text(out, ", ");
+        put_clean(out, reason, 0);
+    }
+    if (view_text(error, "code").len) {
+        buf_put_text(out, " (");
         put_clean(out, view_text(error, "code"), 0);
+        buf_put_byte(out, ')');
     }
     buf_put_byte(out, '\n');
-    if (reason.len && !slice_equal(reason, view_text(error, "message"))) {
-        buf_put_text(out, "    why  ");
-        put_clean(out, reason, 0);
-        buf_put_byte(out, '\n');
-    }
     cli_put_error(cli, error);
 }
 
@@ -127,8 +127,11 @@ static void put_daemon_line(struct cli *cli, struct slice info)
     put_plain(out, &cli->terminal);
     buf_printf(out, ", pid %" PRId64 ", up ", view_int(info, "pid", 0));
     put_duration(out, view_int(info, "uptime_ms", 0));
-    buf_printf(out, ", %" PRId64 " clients, %" PRId64 " calls under way, ",
-               view_int(info, "connections", 0), view_int(info, "calls", 0));
+    buf_put_text(out, ", ");
+    put_count(out, view_int(info, "connections", 0), "client");
+    buf_put_text(out, ", ");
+    put_count(out, view_int(info, "calls", 0), "call");
+    buf_put_text(out, " under way, ");
     put_size(out, view_int(view_get(info, "memory"), "resident_bytes", 0));
     buf_put_text(out, " of memory\n");
 }

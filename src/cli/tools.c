@@ -30,7 +30,8 @@ static void put_unavailable(struct cli *cli, struct slice unavailable)
     }
     while (view_next(&list, &entry)) {
         struct slice error = view_get(entry, "error");
-        put_mark(&cli->out, &cli->terminal, MARK_BAD);
+        bool is_off = slice_is(view_text(error, "code"), "DISABLED");
+        put_mark(&cli->out, &cli->terminal, is_off ? MARK_PAUSED : MARK_BAD);
         put_clean(&cli->out, view_text(entry, "service"), 0);
         buf_put_text(&cli->out, ": ");
         put_clean(&cli->out, view_text(error, "code"), 0);

@@ -103,6 +103,11 @@ void put_size(struct buf *out, int64_t bytes)
     buf_printf(out, unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
 }
 
+void put_count(struct buf *out, int64_t count, const char *thing)
+{
+    buf_printf(out, "%" PRId64 " %s%s", count, thing, count == 1 ? "" : "s");
+}
+
 /* ---- JSON ------------------------------------------------------------------------------- */
 
 static void put_line(struct buf *out, unsigned indent)
@@ -230,6 +235,17 @@ void put_tree(struct buf *out, struct slice value, unsigned indent)
         struct slice child;
         if ((is_map && !pack_take(&cursor, &key)) || !pack_take(&cursor, &child)) {
             return;
+        }
+        size_t begin = out->len;
+        bool is_nested = pack_peek(pack_over(child)) == PACK_MAP && !is_scalar(child);
+        if (!is_map && is_nested) {
+            /* "- key: value": the first of the child's lines gets the dash. */
+            put_tree(out, child, indent + 1);
+            size_t dash = begin + (size_t)indent * 2;
+            if (dash < out->len) {
+                out->data[dash] = '-';
+            }
+            continue;
         }
         buf_printf(out, "%*s", (int)indent * 2, "");
         if (is_map) {

@@ -40,6 +40,9 @@ void put_duration(struct buf *out, int64_t ms);
 /* "12.3 MiB". */
 void put_size(struct buf *out, int64_t bytes);
 
+/* "1 call", "2 calls". */
+void put_count(struct buf *out, int64_t count, const char *thing);
+
 /* JSON, in one line or indented. 0, or what json_from_pack says. */
 int put_json(struct buf *out, struct slice value, bool is_indented, struct err *reterr);
 

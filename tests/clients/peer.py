@@ -129,7 +129,7 @@ class ScriptPeer(Peer):
     def play(self):
         self.accept()
         for number, step in enumerate(self.steps):
-            (verb, argument), = step.items()
+            ((verb, argument),) = step.items()
             try:
                 getattr(self, "do_" + verb)(argument)
             except (AssertionError, OSError) as failure:

@@ -110,7 +110,7 @@ def test_status_when_all_is_well(tool):
     tool.daemon(daemon_info=INFO, services_status={"services": [GOOD]})
     done = tool.run("status")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "toolbrokerd 0.1.0, pid 4711, up 3 h 12 min, 3 clients, 1 calls" in done.stdout
+    assert "toolbrokerd 0.1.0, pid 4711, up 3 h 12 min, 3 clients, 1 call under way" in done.stdout
     assert re.search(r"^everything +running +1 h 1 min +http +11 +0 +10 +0 +0 +Everything$",
                      done.stdout, re.M), done.stdout  # fmt: skip
     assert "\x1b" not in done.stdout and "✓" not in done.stdout
@@ -124,10 +124,10 @@ def test_status_says_what_is_wrong_since_when_and_what_to_do(tool):
     assert re.search(r"^twitter +disabled", done.stdout, re.M)
     trouble = done.stdout.split("\n\n")
     assert trouble[2] == (
-        "salesforce: error for 3 min 20 s, UNAVAILABLE\n"
-        "    why  start failed\n    why  connect: refused?[2J\n    do   Start it."
+        "salesforce: error for 3 min 20 s, start failed (UNAVAILABLE)\n"
+        "    why  connect: refused?[2J\n    do   Start it."
     )
-    assert trouble[3] == "zoho: quarantined for 5 s\n    why  5 crashes in a row\n"
+    assert trouble[3] == "zoho: quarantined for 5 s, 5 crashes in a row\n"
 
 
 def test_status_on_a_terminal(tool):
@@ -169,7 +169,9 @@ def test_list_and_agents_and_calls(tool):
             "since_ms": 1500, "deadline_ms": 28500}  # fmt: skip
     tool.daemon(services_list={"services": [listed]}, agents_list={"agents": [agent]},
                 calls_list={"calls": [call]}, agents_get={"name": "coordinator", "deny": ["a/*"]})  # fmt: skip
-    assert re.search(r"^fs +stopped +stdio +a, b +Files +Reads files$", tool.run("list").stdout, re.M)
+    assert re.search(
+        r"^fs +stopped +stdio +a, b +Files +Reads files$", tool.run("list").stdout, re.M
+    )
     assert re.search(r"^coordinator +C +x, y$", tool.run("agents").stdout, re.M)
     assert tool.run("agents", "coordinator").stdout == "name: coordinator\ndeny: a/*\n"
     assert re.search(r"^00aa +fs/read +coordinator +ana +1 s +28 s +EXECUTE +answer$",
@@ -246,7 +248,9 @@ def test_call_sends_what_was_said(tool):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [["--json-args", '{"a": {"b": null}}'], ["--json-args", "-"], ["-"]])
+@pytest.mark.parametrize(
+    "words", [["--json-args", '{"a": {"b": null}}'], ["--json-args", "-"], ["-"]]
+)
 def test_call_with_json(tool, words):
     tool.daemon(tools_call=answer())
     done = tool.run("call", "t", *words, "--arg", "c=1", stdin='{"a": {"b": null}}')
@@ -336,6 +340,7 @@ ERRORS = [
     ("POLICY_DENIED", False, 1),
     ("UNAVAILABLE", True, 4),
     ("TIMEOUT", True, 4),
+    ("TIMEOUT", False, 5),
     ("OUTCOME_UNKNOWN", False, 5),
 ]
 
@@ -411,7 +416,9 @@ FAULTS = {"ok": False, "faults": [{"file": "/etc/tb/policy.lua", "line": 3, "tex
 
 
 def test_policy_by_the_daemon(tool):
-    tool.daemon(policy_check=FAULTS, policy_reload={"ok": True, "faults": [], "restart_needed": ["socket"]})
+    tool.daemon(
+        policy_check=FAULTS, policy_reload={"ok": True, "faults": [], "restart_needed": ["socket"]}
+    )
     done = tool.run("policy", "check")
     assert done.returncode == 1
     assert done.stdout == "/etc/tb/policy.lua:3: no `agnt`\nfaulty: it would not be used\n"
@@ -573,7 +580,9 @@ def test_other_completions(tool):
 # ---- the C client's header -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compiler", [["cc", "-std=c11", "-x", "c"], ["c++", "-std=c++11", "-x", "c++"]])
+@pytest.mark.parametrize(
+    "compiler", [["cc", "-std=c11", "-x", "c"], ["c++", "-std=c++11", "-x", "c++"]]
+)
 def test_the_header_is_clean(compiler):
     program = '#include "toolbroker/client.h"\nint main(void) { tb_client_free(tb_client_new(0)); return 0; }\n'
     subprocess.run(

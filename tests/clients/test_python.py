@@ -38,9 +38,7 @@ def table(socket_path):
     peers = []
 
     def start(**results):
-        peers.append(
-            TablePeer(socket_path, {k.replace("_", "."): v for k, v in results.items()})
-        )
+        peers.append(TablePeer(socket_path, {k.replace("_", "."): v for k, v in results.items()}))
         return peers[-1]
 
     yield start

@@ -65,7 +65,9 @@ def to_python(value):
 
 
 def arguments(options):
-    seconds = {"reconnect_timeout": options["reconnect_ms"] / 1000} if "reconnect_ms" in options else {}
+    seconds = (
+        {"reconnect_timeout": options["reconnect_ms"] / 1000} if "reconnect_ms" in options else {}
+    )
     rest = {key: value for key, value in options.items() if key != "reconnect_ms"}
     return {**rest, **seconds}
 

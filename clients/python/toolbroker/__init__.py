@@ -4,10 +4,10 @@
 from .aio import AsyncClient
 from .client import Client
 from .errors import ToolbrokerError
-from .protocol import default_socket
+from .protocol import VERSION, default_socket
 from .results import Progress, Tool, ToolList, ToolResult, Unavailable
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AsyncClient",

@@ -12,7 +12,15 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Type
 from . import errors
 from .deadline import Deadline, deadline_in, seconds_left
 from .errors import ToolbrokerError
-from .protocol import FRAME_BYTES, Connection, Event, Request, Response, default_socket
+from .protocol import (
+    FRAME_BYTES,
+    VERSION,
+    Connection,
+    Event,
+    Request,
+    Response,
+    default_socket,
+)
 from .results import (
     OnNotification,
     Progress,
@@ -100,7 +108,7 @@ class _Link:
             self._write(frame)
             await asyncio.wait([call.answer], timeout=seconds_left(deadline))
             if not call.answer.done():
-                raise errors.timed_out()
+                raise errors.unanswered()
             return call.answer.result()
         finally:
             self._calls.pop(msgid, None)
@@ -212,7 +220,7 @@ class AsyncClient:
     ) -> None:
         self.socket = socket or default_socket()
         self._hello = given(
-            client=name, version=version or "0.1.0", agent=agent, user=user, locale=locale
+            client=name, version=version or VERSION, agent=agent, user=user, locale=locale
         )
         self._connect_timeout = connect_timeout
         self._reconnect_timeout = reconnect_timeout

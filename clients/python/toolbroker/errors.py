@@ -20,7 +20,7 @@ class ToolbrokerError(Exception):
 
     Failures of the connection have the same form. UNAVAILABLE: the request was not carried out.
     OUTCOME_UNKNOWN: it was sent and its answer was lost. TIMEOUT: the deadline passed, and the
-    daemon was told to cancel.
+    daemon was told to cancel; retryable only if the request was not sent.
     """
 
     def __init__(
@@ -131,9 +131,20 @@ def outcome_unknown() -> ToolbrokerError:
 
 
 def timed_out() -> ToolbrokerError:
+    """The deadline passed before the request was out."""
+    return ToolbrokerError(
+        "TIMEOUT",
+        "the daemon did not take the request within the deadline",
+        suggestion="Call again; `toolbroker status` says how the daemon is.",
+        retryable=True,
+    )
+
+
+def unanswered() -> ToolbrokerError:
+    """No answer in time: the call may still have been carried out."""
     return ToolbrokerError(
         "TIMEOUT",
         "the daemon did not answer within the deadline",
-        suggestion="Call again with a larger timeout, or look at why the service is slow.",
-        retryable=True,
+        suggestion="It was told to cancel, but may have done it: check before calling again, or "
+        "give more time.",
     )

@@ -16,6 +16,7 @@ import msgpack
 
 from .errors import ToolbrokerError, internal, invalid
 
+VERSION = "0.1.0"
 REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
 EXT_NUMBER = 1  # a number that no int64, uint64 or float64 holds, as its decimal text
 FRAME_BYTES = 64 * 1024 * 1024
@@ -138,9 +139,7 @@ class Connection:
         return self.notification("cancel", {"msgid": msgid})
 
     def refuse(self, request: Request) -> bytes:
-        error = ToolbrokerError(
-            "METHOD_NOT_FOUND", f"this client has no method {request.method}"
-        )
+        error = ToolbrokerError("METHOD_NOT_FOUND", f"this client has no method {request.method}")
         return encode([RESPONSE, request.msgid, error.as_dict(), None])
 
     def receive(self, data: bytes) -> List[Event]:

@@ -55,6 +55,15 @@ static void test_sizes(void **state)
     expect_out("12.0 MiB");
 }
 
+static void test_counts(void **state)
+{
+    (void)state;
+    put_count(&out, 0, "call");
+    expect_out("0 calls");
+    put_count(&out, 1, "call");
+    expect_out("1 call");
+}
+
 static void test_duration_parse(void **state)
 {
     static const struct {
@@ -82,8 +91,7 @@ static void test_tree(void **state)
              from_json("{\"a\":1,\"b\":{\"c\":[\"x\",\"y\"],\"d\":null},\"e\":[{\"f\":true},2],"
                        "\"g\":[],\"h\":\"two\\nlines\\u001b\"}"),
              0);
-    expect_out(
-        "a: 1\nb:\n  c: x, y\n  d: -\ne:\n  -\n    f: true\n  - 2\ng: []\nh: two lines?\n");
+    expect_out("a: 1\nb:\n  c: x, y\n  d: -\ne:\n  - f: true\n  - 2\ng: []\nh: two lines?\n");
     put_tree(&out, from_json("\"alone\""), 1);
     expect_out("  alone\n");
 }
@@ -119,9 +127,10 @@ static void test_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations),      cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_duration_parse), cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_indented_json),  cmocka_unit_test(test_lists)};
+        cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_counts),    cmocka_unit_test(test_duration_parse),
+        cmocka_unit_test(test_tree),      cmocka_unit_test(test_indented_json),
+        cmocka_unit_test(test_lists)};
     buf_init(&packed, 65536);
     buf_init(&out, 65536);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
