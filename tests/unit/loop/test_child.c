@@ -135,6 +135,22 @@ static void the_program_is_looked_up_in_the_given_path(void **state)
     assert_string_equal(run.err.text, "cannot start `only-here`: Permission denied");
     child_free(run.child);
 
+    /* one that may run is found behind one that may not */
+    char other[] = "/tmp/toolbroker-child-XXXXXX";
+    char ls[64];
+    assert_non_null(mkdtemp(other));
+    (void)snprintf(ls, sizeof ls, "%s/only-here", other);
+    assert_int_equal(symlink("/bin/true", ls), 0);
+    (void)snprintf(path, sizeof path, "PATH=%s:%s", folder, other);
+    run = (struct run){.started = 0};
+    assert_int_equal(spawn(&run, argv, env, NULL), 0);
+    wait_for(&run, &run.ended);
+    assert_false(run.has_err);
+    child_free(run.child);
+    (void)unlink(ls);
+    (void)rmdir(other);
+
+    (void)snprintf(path, sizeof path, "PATH=/nonexistent::%s:/usr/bin", folder);
     assert_int_equal(chmod(program, 0700), 0);
     run = (struct run){.started = 0};
     assert_int_equal(spawn(&run, argv, env, NULL), 0);

@@ -71,6 +71,20 @@ static void when_the_helper_dies_all_end_and_a_new_one_serves(void **state)
     assert_true(child_of(getpid()) != helper);
 }
 
+static void children_die_with_the_helper_when_no_daemon_looks(void **state)
+{
+    struct run run;
+    pid_t helper = child_of(getpid());
+    (void)state;
+    spawn_shell(&run, "trap '' TERM; echo \"A=$$;\"; while :; do sleep 0.1; done");
+    pid_t shell = printed(&run, "A");
+    assert_int_equal(kill(helper, SIGKILL), 0);
+    assert_true(goes_away(shell, SECOND)); /* the loop does not turn */
+    wait_for(&run, &run.ended);
+    assert_true(run.has_err);
+    child_free(run.child);
+}
+
 static void the_helper_keeps_to_itself(void **state)
 {
     char path[64];
@@ -199,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_full_socket_never_blocks_and_the_queue_is_bounded),
         TEST(when_the_helper_dies_all_end_and_a_new_one_serves),
+        TEST(children_die_with_the_helper_when_no_daemon_looks),
         TEST(the_helper_keeps_to_itself),
         TEST(nothing_outlives_a_daemon_that_was_killed),
         TEST(what_ends_with_term_ends_at_once_with_the_daemon),

@@ -358,10 +358,13 @@ static void a_line_without_end_ends_the_process(void **state)
     (void)state;
     assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
     start(&peer,
-          "echo '{\"first\":1}'; echo trouble >&2; printf '{\"x\":\"'; "
+          "trap '' TERM; echo '{\"first\":1}'; echo trouble >&2; printf '{\"x\":\"'; "
           "head -c 100000000 /dev/zero | tr '\\0' a; echo '\"}'; echo '{\"after\":1}'; cat",
           1048576);
+    wait_for(&peer.messages, 1);
+    pid_t pid = (pid_t)peer.transport->ops->pid(peer.transport);
     wait_for(&peer.closed, 1);
+    assert_true(is_gone(pid));
     assert_int_equal(peer.messages, 1);
     assert_true(peer.has_failure);
     assert_int_equal(peer.code, ERR_EXTERNAL_TOOL_EXECUTION_FAILED);
@@ -457,7 +460,7 @@ static void all_it_wrote_comes_before_its_end(void **state)
           "$i\\\"}\\n\" }"
           "print STDERR \"x\" x 100, \"\\n\" for 1 .. 100'; printf '{\"cut of'; exit 0",
           0);
-    turns(SECOND / 5);
+    (void)usleep(300000); /* start and end are both reported before anything is read */
     wait_for(&peer.closed, 1);
     assert_int_equal(peer.messages, 1500);
     assert_string_equal(peer.last, "{\"number\":\"of this one is 1500\"}");
@@ -612,9 +615,11 @@ static mono_us time_to_close(const char *script)
     struct peer peer;
     start(&peer, script, 0);
     wait_for(&peer.messages, 1);
+    pid_t pid = (pid_t)peer.transport->ops->pid(peer.transport);
     mono_us before = clock_mono();
     close_now(&peer);
     wait_for(&peer.closed, 1);
+    assert_true(is_gone(pid));
     assert_false(peer.has_failure);
     mono_us took = clock_mono() - before;
     end(&peer);
