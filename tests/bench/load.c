@@ -234,7 +234,8 @@ static void note_latency(uint64_t ns)
     }
 }
 
-static unsigned take_replies(struct client *client, const char *bytes, size_t len, size_t *ret_used)
+static unsigned take_replies(struct client *client, const char *bytes, size_t len,
+                             size_t *ret_used)
 {
     unsigned count = 0;
     size_t used = 0;
