@@ -44,7 +44,7 @@ local HOMES = {
     { "SQLite", "sqlite3[%w_]*", "^src/store/" },
     { "OpenSSL", "EVP_[%w_]+", "^src/base/crypt%.c$" },
     { "OpenSSL", "RAND_[%w_]+", "^src/base/crypt%.c$" },
-    { "processes", "fork", "^src/loop/spawner[%w_]*%.c$", call = true },
+    { "processes", "fork", "^src/loop/child%.c$", "^src/loop/spawner[%w_]*%.c$", call = true },
     { "processes", "vfork", "^src/loop/spawner[%w_]*%.c$", call = true },
     { "processes", "execve?", "^src/loop/spawner[%w_]*%.c$", call = true },
     { "processes", "execvpe?", "^src/loop/spawner[%w_]*%.c$", call = true },

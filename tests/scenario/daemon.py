@@ -7,7 +7,7 @@ import pathlib
 import subprocess
 import time
 
-from rpc import Client
+from rpc import Client, Closed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVERS = ROOT / "tests" / "servers"
@@ -195,7 +195,7 @@ class Daemon:
             with Client(self.socket, timeout=5) as client:
                 client.call("ping")
             return True
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, ConnectionError, Closed):
             return False
 
     def check(self):

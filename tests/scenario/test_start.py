@@ -57,7 +57,8 @@ def test_describe_is_complete(daemon):
         "tools.call": {"tool": "echo/echo", "arguments": {"message": "m"}},
         "services.get": {"service": "echo"},
         "agents.get": {"agent": "tester"},
-        "hello": {"client": "scenario", "version": "1"},
+        "hello": {"client": "scenario", "version": "1", "agent": "tester", "user": "u1"},
+        "policy.explain": {"tool": "echo/echo", "agent": "tester", "user": "u1"},
     }
     for name in methods:
         if name == "daemon.shutdown":
