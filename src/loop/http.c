@@ -271,7 +271,7 @@ struct http *http_new(struct loop *loop)
     struct http *http = mem_new(sizeof *http);
     struct rlimit files = {.rlim_cur = 0};
     long connections = HTTP_CONNECTIONS_MAX;
-    must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    must(http_init_curl() == CURLE_OK);
     http->loop = loop;
     http->multi = curl_multi_init();
     must(http->multi != NULL);

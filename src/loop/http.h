@@ -41,8 +41,9 @@ struct http_field {
     struct slice name, value;
 };
 
-/* A request's own header lines, beside Host and Content-Length. NULL when a name is no token or a
- * value holds CR, LF or NUL (the name is said, never the value). */
+/* A request's header lines beside Host and Content-Length, which cannot be given; a User-Agent is sent
+ * with " HTTP/1.1" behind it. NULL when a name is no token or a value holds control characters
+ * (the name is said, never the value). */
 struct http_headers *http_headers_new(const struct http_field *fields, size_t count,
                                       struct err *reterr);
 struct http_headers *http_headers_ref(struct http_headers *headers);

@@ -3,8 +3,8 @@
  * http_internal.h - what the files of loop/http share.
  *
  * http.c runs curl on the loop and leads exchanges through their stages; http_socket.c registers
- * its sockets; http_target.c prepares handles and headers; http_failure.c finds words for what
- * went wrong.
+ * its sockets; http_target.c, http_handle.c, http_headers.c and http_proxy.c prepare what a request
+ * needs; http_failure.c finds words for what went wrong; http_memory.c is curl's allocator.
  */
 #ifndef LOOP_HTTP_INTERNAL_H
 #define LOOP_HTTP_INTERNAL_H
@@ -38,17 +38,18 @@ struct http {
 
 struct http_headers {
     unsigned references;
-    size_t size;
-    struct curl_slist lines[]; /* then their text */
+    bool has_agent; /* the last line is the caller's User-Agent */
+    size_t length;
+    char text[]; /* "Name: value\r\n" for each */
 };
 
 struct http_target {
     struct list_link link;
     struct http *http;
     CURLU *url;
-    char *address; /* the whole URL, wiped in the end */
     char *name;
-    char *proxy, *no_proxy, *ca_file;
+    struct buf request;    /* what every request begins with: path, version, Host */
+    char *proxy, *ca_file; /* NULL: none */
     mono_us connect_timeout;
     uint32_t concurrency;
     struct list idle;    /* exchanges to use again */
@@ -101,10 +102,22 @@ void http_forget_target(struct http *http, const struct http_target *target);
 void http_forget_sockets(struct http *http);
 
 /* http_target.c */
+void http_destroy_target(struct http_target *target);
+void http_wipe(struct buf *buf); /* and frees */
+
+/* http_handle.c */
 struct http_exchange *http_take(struct http_target *target);
 void http_recycle(struct http_exchange *exchange); /* its target may be gone then */
 bool http_prepare(struct http_exchange *exchange); /* false: no memory */
+void http_free_idle(struct http_target *target, uint32_t count);
 void http_sweep(void *arg);
+
+/* http_proxy.c */
+char *http_find_proxy(struct slice host, bool is_https); /* NULL: none; the caller's */
+bool http_is_direct(const char *no_proxy, struct slice host);
+
+/* http_memory.c */
+CURLcode http_init_curl(void);
 
 /* http_failure.c */
 bool http_was_sent(const struct http_exchange *exchange);

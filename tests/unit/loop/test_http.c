@@ -2,6 +2,8 @@
 /* test_http.c - exchanges: answers, faults told apart, limits, what is refused. */
 #include "http_fixture.h"
 
+#include "loop/http_internal.h"
+
 /* ---- answers ---------------------------------------------------------------------------- */
 
 static void test_post_and_reuse(void **state)
@@ -34,8 +36,16 @@ static void test_post_and_reuse(void **state)
     assert_string_equal(peer_header(seen, "authorization"), "Bearer abc");
     assert_string_equal(peer_header(seen, "x-empty"), "");
     assert_string_equal(peer_header(seen, "content-type"), "application/json");
-    assert_string_equal(peer_header(seen, "user-agent"), "toolbroker/" TOOLBROKER_VERSION);
-    assert_null(peer_header(seen, "expect"));
+    assert_string_equal(seen->head + strlen(seen->head) - 2, "\r\n");
+    char expected[512];
+    (void)snprintf(
+        expected, sizeof expected,
+        "POST /echo?token=s3cret HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
+        "Content-Type: application/json\r\nX-Empty: \r\nAuthorization: Bearer abc\r\n"
+        "User-Agent: toolbroker/" TOOLBROKER_VERSION " HTTP/1.1\r\n"
+        "Authorization: Basic dXNlcjpwYTU1\r\nContent-Length: 7\r\n\r\n",
+        fixture->peer.port);
+    assert_string_equal(seen->head, expected);
     (void)http_headers_unref(headers);
 }
 
@@ -238,6 +248,9 @@ static void test_bad_urls_and_headers(void **state)
         {SLICE("X Y"), SLICE("a")},
         {SLICE(""), SLICE("a")},
         {SLICE("X:Y"), SLICE("a")},
+        {SLICE("hOST"), SLICE("a")},
+        {SLICE("Content-Length"), SLICE("1")},
+        {SLICE("Transfer-Encoding"), SLICE("chunked")},
     };
     struct err err;
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
@@ -252,6 +265,92 @@ static void test_bad_urls_and_headers(void **state)
         assert_null(http_headers_new(&fields[i], 1, &err));
         assert_int_equal(err.code, ERR_VALIDATION_ERROR);
         assert_null(strstr(err.text, "s3cret"));
+    }
+}
+
+/* The peer stands for a proxy: it is given the whole URL. */
+static void test_a_proxy_of_the_environment(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct http_field fields[] = {{SLICE("User-Agent"), SLICE("mine/1")},
+                                        {SLICE("X-Last"), SLICE("1")}};
+    char proxy[64];
+    (void)snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", fixture->peer.port);
+    (void)setenv("http_proxy", proxy, 1);
+    (void)setenv("no_proxy", "other.test,127.0.0.1", 1);
+    for (unsigned i = 0; i < 2; i++) {
+        struct http_target_options options = {.url = SLICE("http://service.test:8080/x?y=1")};
+        struct http_request request = post("{}");
+        struct outcome outcome;
+        outcome_init(&outcome);
+        http_target_free(fixture->target);
+        if (i) {
+            fixture->target =
+                make_target(fixture, "/echo", NULL); /* 127.0.0.1: without a proxy */
+        } else {
+            assert_int_equal(http_target_new(fixture->http, &options, &fixture->target, NULL),
+                             0);
+        }
+        request.headers = http_headers_new(fields, 2, NULL);
+        start(fixture, &request, &outcome);
+        request.headers = http_headers_unref(request.headers);
+        run_until(fixture, &outcome.dones, 1);
+        assert_int_equal(outcome.status, i ? 200 : 404);
+        const struct peer_request *seen = &fixture->peer.records[i];
+        assert_true(peer_is(seen, i ? "POST /echo?token=s3cret HTTP/1.1\r\nHost: 127.0.0.1:"
+                                    : "POST http://service.test:8080/x?y=1 HTTP/1.1\r\n"
+                                      "Host: service.test:8080\r\n"));
+        assert_string_equal(peer_header(seen, "user-agent"), "mine/1 HTTP/1.1");
+        assert_string_equal(peer_header(seen, "x-last"), "1");
+        outcome_clear(&outcome);
+    }
+    (void)unsetenv("http_proxy");
+    (void)unsetenv("no_proxy");
+}
+
+static void test_hosts_without_a_proxy(void **state)
+{
+    static const struct {
+        const char *list, *host;
+        bool is_direct;
+    } cases[] = {
+        {"*", "a.test", true},
+        {"a.test", "a.test", true},
+        {"A.Test", "a.tEST", true},
+        {".a.test", "a.test", true},
+        {"a.test", "b.a.test", true},
+        {".a.test", "b.a.test", true},
+        {"a.test", "ba.test", false},
+        {"a.test", "test", false},
+        {"b.a.test", "a.test", false},
+        {" x.test , a.test", "a.test", true},
+        {"x.test a.test", "a.test", true},
+        {"", "a.test", false},
+        {",, ,", "a.test", false},
+        {".", "a.test", false},
+        {"127.0.0.1", "127.0.0.1", true},
+        {"127.0.0.1", "127.0.0.10", false},
+        {"0.0.1", "127.0.0.1", false},
+        {"10.0.0.0/8", "10.200.3.4", true},
+        {"10.0.0.0/8", "11.0.0.1", false},
+        {"10.1.240.0/20", "10.1.255.7", true},
+        {"10.1.240.0/20", "10.1.239.7", false},
+        {"10.0.0.0/33", "10.0.0.0", false},
+        {"10.0.0.0/", "10.0.0.0", false},
+        {"10.0.0.0/x", "10.0.0.0", false},
+        {"10.0.0.1/32", "10.0.0.1", true},
+        {"::1", "[::1]", true},
+        {"[::1]", "[::1]", true},
+        {"0:0::1", "[::1]", true},
+        {"fd00::/8", "[fd12::3]", true},
+        {"fd00::/8", "[fe12::3]", false},
+        {"fd00::/8", "10.0.0.1", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (http_is_direct(cases[i].list, slice_of(cases[i].host)) != cases[i].is_direct) {
+            fail_msg("%s, %s", cases[i].list, cases[i].host);
+        }
     }
 }
 
@@ -288,6 +387,8 @@ int main(void)
         TEST(test_limits_of_the_body),
         TEST(test_a_dead_connection_is_not_given_a_post_twice),
         TEST(test_bad_urls_and_headers),
+        TEST(test_a_proxy_of_the_environment),
+        TEST(test_hosts_without_a_proxy),
         TEST(test_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

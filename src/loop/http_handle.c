@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_handle.c - exchanges with their prepared curl handles, kept by their target for the next use.
+ *
+ * A handle gets its options once. What differs between two exchanges is the body, and the method or
+ * the headers when they are others than the last time.
+ */
+#include "base/mem.h"
+#include "loop/http_internal.h"
+
+#include <string.h>
+
+#define BODY_MAX      ((size_t)256 << 20) /* the caller's own limits are far below */
+#define BODY_KEPT     4096u
+#define RECEIVE_BYTES 16384L
+
+/* ---- the pool ------------------------------------------------------------------------- */
+
+static void destroy_exchange(struct http_exchange *exchange)
+{
+    list_remove(&exchange->member);
+    if (exchange->easy) {
+        curl_easy_cleanup(exchange->easy);
+    }
+    exchange->set_headers = http_headers_unref(exchange->set_headers);
+    buf_done(&exchange->body);
+    mem_free(exchange);
+}
+
+void http_free_idle(struct http_target *target, uint32_t count)
+{
+    struct list_link *link;
+    for (; count && (link = list_first(&target->idle)); count--) {
+        target->idle_count--;
+        destroy_exchange(LIST_ITEM(link, struct http_exchange, member));
+    }
+}
+
+struct http_exchange *http_take(struct http_target *target)
+{
+    struct list_link *link = target->idle.head.prev; /* the last used: the rest can go */
+    struct http_exchange *exchange;
+    if (link != &target->idle.head) {
+        exchange = LIST_ITEM(link, struct http_exchange, member);
+        list_remove(link);
+        target->idle_count--;
+        if (target->idle_count < target->idle_low) {
+            target->idle_low = target->idle_count;
+        }
+    } else {
+        exchange = mem_new(sizeof *exchange);
+        exchange->target = target;
+        buf_init(&exchange->body, BODY_MAX);
+        loop_timer_init(&exchange->timer, http_on_exchange_timer, exchange);
+        target->idle_low = 0;
+    }
+    list_append(&target->live, &exchange->member);
+    target->live_count++;
+    return exchange;
+}
+
+void http_recycle(struct http_exchange *exchange)
+{
+    struct http_target *target = exchange->target;
+    struct http *http = target->http;
+    list_remove(&exchange->member);
+    exchange->headers = http_headers_unref(exchange->headers);
+    if (!target->is_freed) {
+        buf_trim(&exchange->body, BODY_KEPT);
+        exchange->stage = HTTP_IDLE;
+        exchange->refusal = HTTP_FINE;
+        exchange->body_bytes = exchange->head_bytes = 0;
+        exchange->tries = 0;
+        exchange->is_cancelled = exchange->has_head = exchange->is_connecting = false;
+        list_append(&target->idle, &exchange->member);
+        target->idle_count++;
+        if (!loop_timer_is_set(&http->sweep)) {
+            loop_timer_set(http->loop, &http->sweep, loop_now(http->loop) + HTTP_SWEEP_US);
+        }
+    } else {
+        destroy_exchange(exchange);
+    }
+    if (--target->live_count == 0 && target->is_freed) {
+        http_destroy_target(target);
+    }
+}
+
+/* Frees the handles that a target did not need since the last time: an idle one keeps none. */
+void http_sweep(void *arg)
+{
+    struct http *http = arg;
+    bool has_idle = false;
+    list_each (link, &http->targets) {
+        struct http_target *target = LIST_ITEM(link, struct http_target, link);
+        http_free_idle(target, target->idle_low);
+        target->idle_low = target->idle_count;
+        has_idle = has_idle || target->idle_count;
+    }
+    if (has_idle) {
+        loop_timer_set(http->loop, &http->sweep, loop_now(http->loop) + HTTP_SWEEP_US);
+    }
+}
+
+/* Header lines that curl shall not write itself. */
+static struct curl_slist none_of_curls[] = {{(char[]){"Host:"}, &none_of_curls[1]},
+                                            {(char[]){"Accept:"}, &none_of_curls[2]},
+                                            {(char[]){"Content-Type:"}, &none_of_curls[3]},
+                                            {(char[]){"Expect:"}, NULL}};
+
+/*
+ * Curl writes headers byte by byte through its printf: half of what an exchange costs. The request
+ * target is what it copies as a whole, "verbatim, without any filter" by its manual: so that holds
+ * all lines but the end of the last one, to which curl adds " HTTP/1.1": a product of User-Agent.
+ */
+static bool set_request(struct http_exchange *exchange)
+{
+    const struct http_target *target = exchange->target;
+    const struct http_headers *headers = exchange->headers;
+    struct buf text;
+    buf_init(&text, target->request.len + (headers ? headers->length : 0) + 64);
+    (void)buf_reserve(&text, text.max); /* at once: growing leaves copies behind */
+    buf_put_slice(&text, buf_slice(&target->request));
+    if (headers) {
+        buf_put(&text, headers->text, headers->length);
+    }
+    if (headers && headers->has_agent) {
+        text.len -= 2;
+    } else {
+        buf_put_text(&text, "User-Agent: toolbroker/" TOOLBROKER_VERSION);
+    }
+    const char *terminated = buf_text(&text);
+    bool is_set = !text.overflow && curl_easy_setopt(exchange->easy, CURLOPT_REQUEST_TARGET,
+                                                     terminated) == CURLE_OK;
+    http_wipe(&text);
+    exchange->set_headers = http_headers_unref(exchange->set_headers);
+    exchange->set_headers = http_headers_ref(exchange->headers);
+    return is_set;
+}
+
+/* The options of every exchange of a target. */
+static bool set_options(struct http_exchange *exchange)
+{
+    const struct http_target *target = exchange->target;
+    CURL *easy = exchange->easy;
+#define SET(option, value) (curl_easy_setopt(easy, CURLOPT_##option, (value)) == CURLE_OK)
+    return SET(CURLU, target->url) && SET(PROTOCOLS_STR, "http,https") &&
+           SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1) && SET(FOLLOWLOCATION, 0L) &&
+           SET(NOSIGNAL, 1L) && SET(QUICK_EXIT, 1L) && SET(TCP_NODELAY, 1L) &&
+           SET(TCP_KEEPALIVE, 1L) && SET(BUFFERSIZE, RECEIVE_BYTES) &&
+           SET(HTTPHEADER, none_of_curls) && SET(PROXY, target->proxy ? target->proxy : "") &&
+           SET(NOPROXY, target->proxy ? "" : "*") && SET(SSL_VERIFYPEER, 1L) &&
+           SET(SSL_VERIFYHOST, 2L) && (!target->ca_file || SET(CAINFO, target->ca_file)) &&
+           SET(ERRORBUFFER, exchange->words) && SET(PRIVATE, exchange) &&
+           SET(HEADERFUNCTION, http_on_header) && SET(HEADERDATA, exchange) &&
+           SET(WRITEFUNCTION, http_on_body) && SET(WRITEDATA, exchange) &&
+           SET(PREREQFUNCTION, http_on_ready_to_send) && SET(PREREQDATA, exchange) &&
+           SET(OPENSOCKETFUNCTION, http_on_open_socket) && SET(OPENSOCKETDATA, exchange) &&
+           SET(CLOSESOCKETFUNCTION, http_on_close_socket) && SET(CLOSESOCKETDATA, target->http);
+}
+
+static bool set_method(struct http_exchange *exchange)
+{
+    CURL *easy = exchange->easy;
+    exchange->set_method = exchange->method;
+    switch (exchange->method) {
+    case HTTP_POST:
+        return SET(CUSTOMREQUEST, NULL) && SET(POST, 1L);
+    case HTTP_GET:
+        return SET(CUSTOMREQUEST, NULL) && SET(HTTPGET, 1L);
+    case HTTP_DELETE:
+        return SET(HTTPGET, 1L) && SET(CUSTOMREQUEST, "DELETE");
+    }
+    return false;
+}
+
+static bool prepare(struct http_exchange *exchange)
+{
+    bool is_new = !exchange->easy;
+    if (is_new) {
+        exchange->easy = curl_easy_init();
+        if (!exchange->easy || !set_options(exchange)) {
+            return false;
+        }
+    }
+    CURL *easy = exchange->easy;
+    exchange->words[0] = '\0';
+    if ((is_new || exchange->set_method != exchange->method) && !set_method(exchange)) {
+        return false;
+    }
+    if ((is_new || exchange->set_headers != exchange->headers) && !set_request(exchange)) {
+        return false;
+    }
+    return exchange->method != HTTP_POST ||
+           (SET(POSTFIELDS, exchange->body.data ? exchange->body.data : "") &&
+            SET(POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.len));
+#undef SET
+}
+
+bool http_prepare(struct http_exchange *exchange)
+{
+    if (prepare(exchange)) {
+        return true;
+    }
+    curl_easy_cleanup(exchange->easy); /* half prepared, it must not be used again */
+    exchange->easy = NULL;
+    exchange->set_headers = http_headers_unref(exchange->set_headers);
+    return false;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_memory.c - curl's memory, wiped when it is freed: credentials pass through its requests and
+ * headers, and its own code leaves them in the heap.
+ */
+#include "base/mem.h"
+#include "loop/http_internal.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* From here on it is the receive buffer, new for each exchange: what a server answers is given away
+ * anyway, and to wipe it costs as much as all the rest. */
+#define WIPED_BYTES 16384u
+
+struct block {
+    size_t size;
+    _Alignas(16) char bytes[];
+};
+
+static struct block *block_of(void *bytes)
+{
+    return (struct block *)(void *)((char *)bytes - offsetof(struct block, bytes));
+}
+
+static void *take(size_t size)
+{
+    if (size > SIZE_MAX - sizeof(struct block)) {
+        return NULL;
+    }
+    struct block *block = mem_try(sizeof *block + size);
+    if (!block) {
+        return NULL;
+    }
+    block->size = size;
+    return block->bytes;
+}
+
+static void give_back(void *bytes)
+{
+    if (bytes) {
+        struct block *block = block_of(bytes);
+        mem_wipe(block->bytes, block->size < WIPED_BYTES ? block->size : 0);
+        mem_free(block);
+    }
+}
+
+static void *resize(void *bytes, size_t size)
+{
+    void *other = take(size);
+    if (other && bytes) {
+        size_t kept = block_of(bytes)->size;
+        memcpy(other, bytes, kept < size ? kept : size);
+        give_back(bytes);
+    }
+    return other;
+}
+
+static char *copy_text(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = take(size);
+    if (copy) {
+        memcpy(copy, text, size);
+    }
+    return copy;
+}
+
+static void *take_zeroed(size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size) {
+        return NULL;
+    }
+    void *bytes = take(count * size);
+    if (bytes) {
+        memset(bytes, 0, count * size);
+    }
+    return bytes;
+}
+
+CURLcode http_init_curl(void)
+{
+    return curl_global_init_mem(CURL_GLOBAL_DEFAULT, take, give_back, resize, copy_text,
+                                take_zeroed);
+}
