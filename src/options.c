@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -137,6 +138,17 @@ static void parse(int argc, char **argv, struct options *options)
     }
 }
 
+/* Relative paths are ours, not those of the processes that we start elsewhere. */
+static void make_absolute(char **path)
+{
+    char here[PATH_MAX];
+    if (*path && (*path)[0] != '/' && getcwd(here, sizeof here)) {
+        char *absolute = path_under(here, *path);
+        mem_free(*path);
+        *path = absolute;
+    }
+}
+
 void options_parse(int argc, char **argv, struct options *ret)
 {
     struct options options = {0};
@@ -155,6 +167,9 @@ void options_parse(int argc, char **argv, struct options *ret)
         options.state_folder =
             default_folder("XDG_STATE_HOME", ".local/state", "/var/lib/toolbroker");
     }
+    make_absolute(&options.config_folder);
+    make_absolute(&options.state_folder);
+    make_absolute(&options.socket);
     *ret = options;
 }
 

@@ -56,26 +56,39 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* Whether a value may hold this byte without quotes: ASCII that is seen, but for " = and \\. */
-static inline bool is_plain(unsigned char c)
+#define EACH_BYTE(b) (0x0101010101010101u * (b))
+
+/* The top bit of each byte that is zero; bytes below it may be marked too, none above. */
+static inline uint64_t zero_bytes(uint64_t x)
 {
-    static const uint64_t plain[4] = {0xdffffffa00000000u, 0x7fffffffefffffffu, 0, 0};
-    return plain[c >> 6] >> (c & 63) & 1;
+    return (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
+}
+
+/* Whether eight bytes need no quotes: ASCII that is seen, but for " = and the backslash. */
+static inline bool is_plain(uint64_t x)
+{
+    uint64_t low_or_high =
+        ((x - EACH_BYTE(0x21)) | (x + EACH_BYTE(0x01)) | x) & EACH_BYTE(0x80);
+    return !(low_or_high | zero_bytes(x ^ EACH_BYTE('"')) | zero_bytes(x ^ EACH_BYTE('=')) |
+             zero_bytes(x ^ EACH_BYTE('\\')));
 }
 
 /* Copies a value that needs no quotes; false, with the line as it was, if it does. */
 static bool put_plain(struct line *line, struct slice text)
 {
-    size_t room = sizeof line->bytes - 1 - line->len;
+    size_t room = sizeof line->bytes - 8 - line->len;
     char *to = line->bytes + line->len;
-    if (!text.len || text.len > VALUE_MAX_BYTES || text.len > room) {
+    if (!text.len || text.len > VALUE_MAX_BYTES || line->len + 8 > sizeof line->bytes ||
+        text.len > room) {
         return false;
     }
-    for (size_t i = 0; i < text.len; i++) {
-        if (!is_plain((unsigned char)text.ptr[i])) {
+    for (size_t i = 0; i < text.len; i += 8) {
+        uint64_t word = EACH_BYTE('.');
+        memcpy(&word, text.ptr + i, text.len - i < 8 ? text.len - i : 8);
+        if (!is_plain(word)) {
             return false;
         }
-        to[i] = text.ptr[i];
+        memcpy(to + i, &word, 8);
     }
     line->len += text.len;
     return true;

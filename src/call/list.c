@@ -229,13 +229,23 @@ void listings_cancel_all(struct calls *calls)
     }
 }
 
+static bool has_demo(const struct listing *listing, const struct list_part *part)
+{
+    struct buf unused;
+    buf_init(&unused, 16u << 20);
+    uint32_t count = policy_put_demo_tools(listing->policy, part->service, &unused);
+    buf_done(&unused);
+    return count != 0;
+}
+
 /* What is known without asking the service; true when it must be asked. */
 static bool must_ask(struct listing *listing, struct list_part *part)
 {
     const struct list_options *options = &listing->options;
     enum policy_service state =
         call_service_state(listing->calls->options.services, part->service, options->user);
-    if (options->agent.len && policy_would_demo(listing->policy, options->agent, state)) {
+    if (options->agent.len && policy_would_demo(listing->policy, options->agent, state) &&
+        (state != POLICY_SERVICE_NO_CREDENTIALS || has_demo(listing, part))) {
         part->is_demo = true;
         return false;
     }

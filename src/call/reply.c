@@ -72,14 +72,20 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
     rpc_id_text(call->pending.id, id);
     pack_put_map(out, 7u + call->options.wants_text + (call->fallback_from.len != 0) +
                           (decision->warning.len != 0));
-    pack_put_key_str(out, "request_id", (struct slice){id, RPC_ID_TEXT - 1});
-    pack_put_key_str(out, "service", decision->service);
-    pack_put_key_str(out, "tool", decision->tool);
-    pack_put_key_text(out, "source", source_names[call->source]);
-    pack_put_text(out, "result");
+    pack_put_literal(out, "request_id");
+    pack_put_short(out, id, RPC_ID_TEXT - 1);
+    pack_put_literal(out, "service");
+    pack_put_str(out, decision->service);
+    pack_put_literal(out, "tool");
+    pack_put_str(out, decision->tool);
+    pack_put_literal(out, "source");
+    pack_put_text(out, source_names[call->source]);
+    pack_put_literal(out, "result");
     buf_put_slice(out, result);
-    pack_put_key_int(out, "execution_time_ms", took / 1000);
-    pack_put_key_int(out, "attempts", call->attempts);
+    pack_put_literal(out, "execution_time_ms");
+    pack_put_int(out, took / 1000);
+    pack_put_literal(out, "attempts");
+    pack_put_uint(out, call->attempts);
     if (call->options.wants_text) {
         struct buf text;
         buf_init(&text, 16u << 20);
@@ -91,7 +97,7 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
         pack_put_key_str(out, "fallback_from", call->fallback_from);
     }
     if (decision->warning.len) {
-        pack_put_text(out, "warnings");
+        pack_put_literal(out, "warnings");
         pack_put_array(out, 1);
         pack_put_str(out, decision->warning);
     }

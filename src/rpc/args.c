@@ -82,37 +82,37 @@ static int take_text(const struct rpc_param *param, const struct pack_item *item
     return 0;
 }
 
-static int take(const struct rpc_param *param, struct slice value, struct rpc_value *ret,
+/* Takes the value that comes next. */
+static int take(const struct rpc_param *param, struct pack *cursor, struct rpc_value *ret,
                 struct failure *failure)
 {
-    struct pack cursor = pack_over(value);
+    enum pack_type type = pack_peek(*cursor);
+    struct slice name = slice_of(param->name);
     struct pack_item item;
-    (void)pack_next(&cursor, &item);
-    if (item.type == PACK_NIL && !param->required) {
-        return 0; /* the same as not given: some languages cannot leave a key out */
+    if (type == PACK_NIL && !param->required) {
+        cursor->at++; /* the same as not given: some languages cannot leave a key out */
+        return 0;
     }
     ret->given = true;
-    ret->text = value;
-    switch (param->type) {
-    case RPC_TEXT:
+    if (param->type == RPC_MAP || param->type == RPC_ANY) {
+        if (param->type == RPC_MAP && type != PACK_MAP) {
+            return refuse(failure, name, type_names[RPC_MAP], pack_names[type]);
+        }
+        (void)pack_take(cursor, &ret->text);
+        return 0;
+    }
+    (void)pack_next(cursor, &item);
+    if (param->type == RPC_TEXT) {
         return take_text(param, &item, ret, failure);
-    case RPC_INT:
-        return pack_as_int(&item, &ret->number) ? 0
-                                                : refuse(failure, slice_of(param->name),
-                                                         "an integer", pack_names[item.type]);
-    case RPC_BOOL:
-        ret->number = item.type == PACK_BOOL && item.b;
-        break;
-    case RPC_MAP:
-    case RPC_ANY:
-        break;
     }
-    if ((param->type == RPC_BOOL && item.type != PACK_BOOL) ||
-        (param->type == RPC_MAP && item.type != PACK_MAP)) {
-        return refuse(failure, slice_of(param->name), type_names[param->type],
-                      pack_names[item.type]);
+    if (param->type == RPC_BOOL && type == PACK_BOOL) {
+        ret->number = item.b;
+        return 0;
     }
-    return 0;
+    if (param->type == RPC_INT && pack_as_int(&item, &ret->number)) {
+        return 0;
+    }
+    return refuse(failure, name, type_names[param->type], pack_names[type]);
 }
 
 static int missing(const struct rpc_request *request, struct failure *failure)
@@ -154,8 +154,7 @@ static int parse(struct rpc_request *request, struct failure *failure)
     }
     for (uint32_t i = 0; i < map.count; i++) {
         struct slice name;
-        struct slice value;
-        if (!pack_next_text(&cursor, &name) || !pack_take(&cursor, &value)) {
+        if (!pack_next_text(&cursor, &name)) {
             return refuse(failure, SLICE("params"), "a map with text keys", "another key");
         }
         int at = find(method, name);
@@ -165,7 +164,7 @@ static int parse(struct rpc_request *request, struct failure *failure)
         if (request->args[at].given) {
             return refuse(failure, name, "given once", "given twice");
         }
-        if (take(&method->params[at], value, &request->args[at], failure) != 0) {
+        if (take(&method->params[at], &cursor, &request->args[at], failure) != 0) {
             return -1;
         }
     }

@@ -147,6 +147,21 @@ size_t pack_open(struct buf *out);
 void pack_close_map(struct buf *out, size_t opened, uint32_t count);
 void pack_close_array(struct buf *out, size_t opened, uint32_t count);
 
+/* A key that is known when this is compiled: header and text in a few stores. */
+#define pack_put_literal(out, literal) pack_put_short((out), (literal), sizeof(literal) - 1)
+
+static inline void pack_put_short(struct buf *out, const char *text, size_t len)
+{
+    if (len > 31) {
+        pack_put_str(out, (struct slice){text, len});
+    } else if (buf_reserve(out, 32)) {
+        char *to = out->data + out->len;
+        to[0] = (char)(0xa0 | len);
+        memcpy(to + 1, text, len);
+        out->len += len + 1;
+    }
+}
+
 /* Key and value in one line. */
 void pack_put_key_text(struct buf *out, const char *key, const char *value);
 void pack_put_key_str(struct buf *out, const char *key, struct slice value);
