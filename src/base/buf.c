@@ -32,7 +32,7 @@ bool buf_reserve_slow(struct buf *buf, size_t more)
         return false;
     }
     size_t need = buf->len + more;
-    size_t cap = buf->cap ? buf->cap : 64;
+    size_t cap = buf->cap ? buf->cap : buf->max < 64 ? buf->max : 64;
     while (cap < need) {
         cap = cap > buf->max / 2 ? buf->max : cap * 2;
     }
