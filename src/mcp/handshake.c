@@ -93,9 +93,11 @@ static void send_initialized(struct mcp_session *session)
     struct mcp_transport *transport = session->wire->transport;
     struct buf *out = core_out(session->core);
     message_put_initialized(out);
-    int r = transport->ops->send(transport, MCP_NOTIFICATION, buf_slice(out), 0,
-                                 session->start_deadline, &failure);
-    if (r < 0) {
+    if (out->overflow) {
+        failure_set(&failure, ERR_OVERLOADED, "there is no memory to begin the session");
+        session_fail(session, &failure);
+    } else if (transport->ops->send(transport, MCP_NOTIFICATION, buf_slice(out), 0,
+                                    session->start_deadline, &failure) < 0) {
         session_fail(session, &failure);
     } else {
         session_became_ready(session);

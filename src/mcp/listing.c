@@ -54,9 +54,11 @@ static void fail(struct listing *listing, const struct failure *failure)
     struct list_link *link;
     struct failure own = {0};
     failure_copy(&own, failure);
-    log_at(LOG_WARN, "mcp", "the tools could not be listed",
-           LOG_SLICE("service", session->conf->name),
-           LOG_SLICE("why", buf_slice(&own.message)));
+    if (list_is_empty(&session->listers)) { /* else those who wait are told */
+        log_at(LOG_WARN, "mcp", "the tools could not be listed",
+               LOG_SLICE("service", session->conf->name),
+               LOG_SLICE("why", buf_slice(&own.message)));
+    }
     listing_drop(session);
     list_init(&waiting);
     while ((link = list_first(&session->listers))) {
@@ -92,7 +94,7 @@ static void ask(struct listing *listing)
     uint64_t id = session_next_id(session);
     struct slice cursor = {NULL, 0};
     if (listing->has_cursor) {
-        cursor = (struct slice){buf_text(&listing->cursor), listing->cursor.len};
+        cursor = listing->cursor.len ? buf_slice(&listing->cursor) : SLICE("");
     }
     message_put_list(out, id, cursor);
     if (session_send(session, &listing->pending, id, buf_slice(out), listing->deadline.when,

@@ -123,6 +123,9 @@ int message_put_call(struct buf *out, uint64_t id, const struct message_call *ca
         put_number(out, id);
         PUT(out, "}");
     } else if (call->meta.len && gather_meta(id, call, scratch)) {
+        if (scratch->overflow) {
+            return err_set(reterr, ERR_OVERLOADED, "meta is too long");
+        }
         PUT(out, ",\"_meta\":");
         int r = json_from_pack(buf_slice(scratch), "meta", out, reterr);
         if (r < 0) {

@@ -93,9 +93,7 @@ static void take_request(struct mcp_session *session, const struct message *mess
         session->dropped++;
         message_put_refusal(out, message->id, JSONRPC_METHOD_NOT_FOUND, "Method not found");
     }
-    if (!out->overflow) {
-        session_say(session, MCP_RESPONSE);
-    }
+    session_say(session, MCP_RESPONSE);
 }
 
 /* ---- messages ---------------------------------------------------------------------------- */

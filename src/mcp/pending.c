@@ -52,6 +52,11 @@ int session_send(struct mcp_session *session, struct pending *pending, uint64_t 
                  struct slice json, mono_us deadline, struct failure *failure)
 {
     must(session->wire && !pending->is_sent && !list_has(&pending->link));
+    const struct buf *out = &session->core->out;
+    if (json.ptr == out->data && out->overflow) {
+        failure_set(failure, ERR_OVERLOADED, "there is no memory to build the request");
+        return -ERR_OVERLOADED;
+    }
     int r = keep_body(session, pending, json, failure);
     if (r < 0) {
         return r;

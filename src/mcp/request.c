@@ -186,7 +186,7 @@ static void wait_for_start(struct mcp_request *request)
     struct mcp_service *service = request->seat->service;
     struct failure failure = {0};
     if (session->state == SESSION_STOPPED) {
-        bool is_again = session->epoch > 0 || session->failures > 0;
+        bool is_again = session->failures > 0;
         if (loop_now(session->core->loop) < session->not_before) {
             refuse_back_off(request, &failure);
         } else if (session_start(session, &failure) < 0) {

@@ -200,20 +200,27 @@ struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *i
         return service->shared ? service->shared
                                : seat_new(service, identity, (struct slice){NULL, 0});
     }
-    struct buf *key = &service->services->core.part;
-    buf_clear(key);
-    if (service->by_user) {
-        buf_put_slice(key, identity->user);
+    /* The length keeps "a" and "bc" apart from "ab" and "c". */
+    struct slice user = service->by_user ? identity->user : (struct slice){NULL, 0};
+    struct slice agent = service->by_agent ? identity->agent : (struct slice){NULL, 0};
+    char small[256];
+    struct slice key = {small, sizeof user.len + user.len + agent.len};
+    char *bytes = key.len > sizeof small ? mem_new(key.len) : small;
+    key.ptr = bytes;
+    memcpy(bytes, &user.len, sizeof user.len);
+    if (user.len) {
+        memcpy(bytes + sizeof user.len, user.ptr, user.len);
     }
-    buf_put_byte(key, 0);
-    if (service->by_agent) {
-        buf_put_slice(key, identity->agent);
+    if (agent.len) {
+        memcpy(bytes + sizeof user.len + user.len, agent.ptr, agent.len);
     }
-    must(!key->overflow);
-    struct seat *seat = map_get(&service->by_key, buf_slice(key));
+    struct seat *seat = map_get(&service->by_key, key);
     if (!seat) {
         make_room(service);
-        seat = seat_new(service, identity, buf_slice(key));
+        seat = seat_new(service, identity, key);
+    }
+    if (bytes != small) {
+        mem_free(bytes);
     }
     return seat;
 }

@@ -249,11 +249,11 @@ void session_await_catalog(struct mcp_session *session, struct pending *pending)
 void session_say(struct mcp_session *session, enum mcp_message_kind kind)
 {
     struct failure failure = {0};
-    if (!session->wire) {
+    struct buf *out = &session->core->out;
+    if (!session->wire || out->overflow) {
         return;
     }
     struct mcp_transport *transport = session->wire->transport;
-    struct buf *out = &session->core->out;
     if (transport->ops->send(transport, kind, buf_slice(out), 0,
                              loop_now(session->core->loop) + SAY_TIMEOUT, &failure) < 0) {
         log_at(LOG_DEBUG, "mcp", "a message to the server was not sent",
