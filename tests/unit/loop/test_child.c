@@ -240,7 +240,7 @@ static void signals_go_to_the_whole_group(void **state)
     child_signal(run.child, SIGTERM);
     wait_for(&run, &run.ended);
     assert_true(WIFSIGNALED(run.status) && WTERMSIG(run.status) == SIGTERM);
-    assert_true(goes_away(sleeper, SECOND));
+    assert_true(goes_away(sleeper, 5 * SECOND));
     child_signal(run.child, SIGTERM); /* nobody is there any more */
     child_free(run.child);
 }
@@ -289,8 +289,8 @@ static void what_a_child_leaves_behind_is_killed_with_it(void **state)
     child_close_stdin(run.child);
     wait_for(&run, &run.ended);
     assert_int_equal(WEXITSTATUS(run.status), 5);
-    assert_true(goes_away(in_group, SECOND));
-    assert_true(goes_away(in_session, SECOND));
+    assert_true(goes_away(in_group, 5 * SECOND));
+    assert_true(goes_away(in_session, 5 * SECOND));
     child_free(run.child);
 }
 
@@ -309,7 +309,7 @@ static void the_session_of_one_child_is_not_that_of_another(void **state)
     assert_int_equal(other.ended, 0);
     child_free(one.child);
     child_free(other.child);
-    assert_true(goes_away(kept, SECOND));
+    assert_true(goes_away(kept, 5 * SECOND));
 }
 
 static void freeing_it_kills_it_and_says_nothing_more(void **state)
@@ -321,8 +321,8 @@ static void freeing_it_kills_it_and_says_nothing_more(void **state)
     pid_t shell = printed(&run, "B");
     child_free(run.child);
     run.child = NULL;
-    assert_true(goes_away(shell, SECOND));
-    assert_true(goes_away(sleeper, SECOND));
+    assert_true(goes_away(shell, 5 * SECOND));
+    assert_true(goes_away(sleeper, 5 * SECOND));
     for (int i = 0; i < 10; i++) {
         loop_turn(loop, 10000);
     }
