@@ -33,7 +33,7 @@ static void serve_line(const char *line)
             "{\"name\":\"rubbish\"}]}}\n",
             id);
     } else if (strstr(line, "\"name\":\"die\"")) {
-        fprintf(stderr, "about to die\n");
+        (void)fprintf(stderr, "about to die\n");
         (void)raise(SIGKILL);
     } else if (strstr(line, "\"name\":\"rubbish\"")) {
         printf("{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":{oops\n", id);
@@ -55,7 +55,7 @@ static int serve(const char *how)
 {
     static char line[1 << 16];
     if (strcmp(how, "exits") == 0) {
-        fprintf(stderr, "no such option\n");
+        (void)fprintf(stderr, "no such option\n");
         return 3;
     }
     while (fgets(line, sizeof line, stdin)) {
