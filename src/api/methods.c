@@ -6,46 +6,54 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define NAME(text)               \
+    {                            \
+        (text), sizeof(text) - 1 \
+    }
+
 static const struct rpc_param hello_params[] = {
-    {"client", RPC_TEXT, false, NULL, "name of the program, for the log"},
-    {"version", RPC_TEXT, false, NULL, "its version"},
-    {"agent", RPC_TEXT, false, NULL, "agent of calls that name none"},
-    {"user", RPC_TEXT, false, NULL, "user of calls that name none"},
-    {"locale", RPC_TEXT, false, NULL, "language of messages to people, as \"es\""},
-    {"capabilities", RPC_MAP, false, NULL, "what the client can be asked; nothing yet"},
+    {NAME("client"), RPC_TEXT, false, NULL, "name of the program, for the log"},
+    {NAME("version"), RPC_TEXT, false, NULL, "its version"},
+    {NAME("agent"), RPC_TEXT, false, NULL, "agent of calls that name none"},
+    {NAME("user"), RPC_TEXT, false, NULL, "user of calls that name none"},
+    {NAME("locale"), RPC_TEXT, false, NULL, "language of messages to people, as \"es\""},
+    {NAME("capabilities"), RPC_MAP, false, NULL, "what the client can be asked; nothing yet"},
 };
 static const struct rpc_param tools_list_params[] = {
-    {"agent", RPC_TEXT, false, NULL, "whose tools; without one an administrator sees all"},
-    {"user", RPC_TEXT, false, NULL, "on whose behalf"},
-    {"service", RPC_TEXT, false, NULL, "only this service"},
-    {"detail", RPC_TEXT, false, "brief|full", "brief: name, title and description only"},
+    {NAME("agent"), RPC_TEXT, false, NULL,
+     "whose tools; without one an administrator sees all"},
+    {NAME("user"), RPC_TEXT, false, NULL, "on whose behalf"},
+    {NAME("service"), RPC_TEXT, false, NULL, "only this service"},
+    {NAME("detail"), RPC_TEXT, false, "brief|full", "brief: name, title and description only"},
 };
 static const struct rpc_param tools_call_params[] = {
-    {"tool", RPC_TEXT, true, NULL, "an operation, or service/tool"},
-    {"service", RPC_TEXT, false, NULL, "the service, when `tool` does not name it"},
-    {"arguments", RPC_MAP, false, NULL, "the tool's arguments"},
-    {"agent", RPC_TEXT, false, NULL, "the kind of caller that policy speaks of"},
-    {"user", RPC_TEXT, false, NULL, "on whose behalf"},
-    {"locale", RPC_TEXT, false, NULL, "language of user_message"},
-    {"timeout_ms", RPC_INT, false, NULL, "deadline; default: the service's"},
-    {"format", RPC_TEXT, false, "mcp|human", "human: with `text` for people"},
-    {"demo", RPC_TEXT, false, "policy|never|only", "whether a demo answer may stand in"},
-    {"meta", RPC_MAP, false, NULL, "passed to the server as _meta: traceparent, vendor keys"},
+    {NAME("tool"), RPC_TEXT, true, NULL, "an operation, or service/tool"},
+    {NAME("service"), RPC_TEXT, false, NULL, "the service, when `tool` does not name it"},
+    {NAME("arguments"), RPC_MAP, false, NULL, "the tool's arguments"},
+    {NAME("agent"), RPC_TEXT, false, NULL, "the kind of caller that policy speaks of"},
+    {NAME("user"), RPC_TEXT, false, NULL, "on whose behalf"},
+    {NAME("locale"), RPC_TEXT, false, NULL, "language of user_message"},
+    {NAME("timeout_ms"), RPC_INT, false, NULL, "deadline; default: the service's"},
+    {NAME("format"), RPC_TEXT, false, "mcp|human", "human: with `text` for people"},
+    {NAME("demo"), RPC_TEXT, false, "policy|never|only", "whether a demo answer may stand in"},
+    {NAME("meta"), RPC_MAP, false, NULL,
+     "passed to the server as _meta: traceparent, vendor keys"},
 };
 static const struct rpc_param service_params[] = {
-    {"service", RPC_TEXT, true, NULL, "its name"},
+    {NAME("service"), RPC_TEXT, true, NULL, "its name"},
 };
 static const struct rpc_param service_filter_params[] = {
-    {"service", RPC_TEXT, false, NULL, "its name; all without it"},
+    {NAME("service"), RPC_TEXT, false, NULL, "its name; all without it"},
 };
 static const struct rpc_param agent_params[] = {
-    {"agent", RPC_TEXT, true, NULL, "its name"},
+    {NAME("agent"), RPC_TEXT, true, NULL, "its name"},
 };
 static const struct rpc_param folder_params[] = {
-    {"folder", RPC_TEXT, false, NULL, "a configuration folder; default: the daemon's own"},
+    {NAME("folder"), RPC_TEXT, false, NULL,
+     "a configuration folder; default: the daemon's own"},
 };
 /* A single parameter without a name: any map (see args.c). */
-static const struct rpc_param any_params[] = {{"", RPC_ANY, false, NULL, "any map"}};
+static const struct rpc_param any_params[] = {{NAME(""), RPC_ANY, false, NULL, "any map"}};
 
 #define COUNT(array)  (unsigned)(sizeof(array) / sizeof((array)[0]))
 #define PARAMS(array) (array), COUNT(array)
@@ -109,7 +117,7 @@ static void put_method(const struct rpc_method *method, struct buf *out)
     for (unsigned i = 0; i < method->param_count; i++) {
         const struct rpc_param *param = &method->params[i];
         pack_put_map(out, param->choices ? 5 : 4);
-        pack_put_key_text(out, "name", param->name);
+        pack_put_key_str(out, "name", param->name);
         put_param_type(param, out);
         pack_put_key_bool(out, "required", param->required);
         pack_put_key_text(out, "text", param->text);

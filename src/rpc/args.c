@@ -35,7 +35,7 @@ static int unknown(const struct rpc_method *method, struct slice name, struct fa
     struct slice near = {NULL, 0};
     unsigned distance = TEXT_FAR;
     for (unsigned i = 0; i < method->param_count; i++) {
-        text_nearest(name, slice_of(method->params[i].name), &near, &distance);
+        text_nearest(name, method->params[i].name, &near, &distance);
     }
     failure_set(failure, ERR_INVALID_REQUEST, "`%s` has no parameter `%.*s`", method->name,
                 SLICE_ARG(name));
@@ -63,7 +63,7 @@ static bool is_choice(const char *choices, struct slice text)
 static int take_text(const struct rpc_param *param, const struct pack_item *item,
                      struct rpc_value *ret, struct failure *failure)
 {
-    struct slice name = slice_of(param->name);
+    struct slice name = param->name;
     if (item->type != PACK_STR) {
         return refuse(failure, name, "text", pack_names[item->type]);
     }
@@ -87,7 +87,7 @@ static int take(const struct rpc_param *param, struct pack *cursor, struct rpc_v
                 struct failure *failure)
 {
     enum pack_type type = pack_peek(*cursor);
-    struct slice name = slice_of(param->name);
+    struct slice name = param->name;
     struct pack_item item;
     if (type == PACK_NIL && !param->required) {
         cursor->at++; /* the same as not given: some languages cannot leave a key out */
@@ -121,9 +121,9 @@ static int missing(const struct rpc_request *request, struct failure *failure)
     for (unsigned i = 0; i < method->param_count; i++) {
         const struct rpc_param *param = &method->params[i];
         if (param->required && !request->args[i].given) {
-            failure_set(failure, ERR_INVALID_REQUEST, "`%s` needs the parameter `%s`",
-                        method->name, param->name);
-            failure_detail_text(failure, "field", param->name);
+            failure_set(failure, ERR_INVALID_REQUEST, "`%s` needs the parameter `%.*s`",
+                        method->name, SLICE_ARG(param->name));
+            failure_detail_str(failure, "field", param->name);
             failure_detail_text(failure, "expected", type_names[param->type]);
             failure_detail_text(failure, "received", "nothing");
             return -1;
@@ -135,9 +135,10 @@ static int missing(const struct rpc_request *request, struct failure *failure)
 static int find(const struct rpc_method *method, struct slice name)
 {
     for (unsigned i = 0; i < method->param_count; i++) {
-        /* The first byte tells nearly all of them apart. */
-        if (name.len && method->params[i].name[0] == name.ptr[0] &&
-            slice_is(name, method->params[i].name)) {
+        const struct slice *known = &method->params[i].name;
+        /* Length and first byte tell nearly all of them apart. */
+        if (known->len == name.len && name.len && known->ptr[0] == name.ptr[0] &&
+            memcmp(known->ptr, name.ptr, name.len) == 0) {
             return (int)i;
         }
     }
@@ -178,7 +179,7 @@ bool rpc_take_args(struct rpc_request *request)
         if (!request->params.len || (unsigned char)request->params.ptr[0] == 0x80) {
             return true;
         }
-    } else if (!method->params[0].name[0]) {
+    } else if (!method->params[0].name.len) {
         /* One parameter without a name: a method that takes any map as it is. */
         request->args[0] = (struct rpc_value){request->params.len != 0, request->params, 0};
         return true;

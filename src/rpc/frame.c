@@ -55,30 +55,20 @@ static void no_such_method(struct rpc_request *request, struct slice name)
     failure_done(&failure);
 }
 
-/* params: an array of at most one map; absent map and empty array are the same. */
+/* params: an array of at most one map; absent map and empty array are the same. They end the
+ * message, and the frame was measured: what is left of it is the map. */
 static bool take_params(struct pack *cursor, struct slice *ret)
 {
     struct pack_item item;
     *ret = (struct slice){NULL, 0};
-    if (cursor->at < cursor->end && *cursor->at == 0x90) {
-        cursor->at++;
-        return true;
-    }
     if (!pack_next(cursor, &item) || item.type != PACK_ARRAY || item.count > 1) {
         return false;
     }
-    if (item.count == 1) {
-        enum pack_type type = pack_peek(*cursor);
-        if (!pack_take(cursor, ret)) {
-            return false;
-        }
-        if (type == PACK_NIL) {
-            *ret = (struct slice){NULL, 0};
-            return true;
-        }
-        return type == PACK_MAP;
+    if (item.count == 0 || pack_peek(*cursor) == PACK_NIL) {
+        return true;
     }
-    return true;
+    *ret = (struct slice){(const char *)cursor->at, (size_t)(cursor->end - cursor->at)};
+    return pack_peek(*cursor) == PACK_MAP;
 }
 
 static void needs_admin(struct rpc_request *request)

@@ -42,7 +42,7 @@ struct rpc_limits {
 enum rpc_param_type { RPC_TEXT, RPC_INT, RPC_BOOL, RPC_MAP, RPC_ANY };
 
 struct rpc_param {
-    const char *name;
+    struct slice name;
     enum rpc_param_type type;
     bool required;
     const char *choices; /* TEXT: "a|b|c", or NULL for any */

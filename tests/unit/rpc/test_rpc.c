@@ -83,13 +83,20 @@ static void handle_large(void *arg, struct rpc_request *request)
     rpc_result_end(request);
 }
 
-static const struct rpc_param any_params[] = {{"", RPC_ANY, false, NULL, ""}};
+#define NAME(text)               \
+    {                            \
+        (text), sizeof(text) - 1 \
+    }
+
+static const struct rpc_param any_params[] = {{NAME(""), RPC_ANY, false, NULL, ""}};
 static const struct rpc_param typed_params[] = {
-    {"name", RPC_TEXT, true, NULL, ""},           {"count", RPC_INT, false, NULL, ""},
-    {"flag", RPC_BOOL, false, NULL, ""},          {"map", RPC_MAP, false, NULL, ""},
-    {"format", RPC_TEXT, false, "mcp|human", ""},
+    {NAME("name"), RPC_TEXT, true, NULL, ""},
+    {{"count", sizeof("count") - 1}, RPC_INT, false, NULL, ""},
+    {NAME("flag"), RPC_BOOL, false, NULL, ""},
+    {{"map", sizeof("map") - 1}, RPC_MAP, false, NULL, ""},
+    {NAME("format"), RPC_TEXT, false, "mcp|human", ""},
 };
-static const struct rpc_param size_params[] = {{"size", RPC_INT, true, NULL, ""}};
+static const struct rpc_param size_params[] = {{NAME("size"), RPC_INT, true, NULL, ""}};
 static const struct rpc_method methods[] = {
     {"echo", "", RPC_CLIENT, any_params, 1, handle_echo, "{}"},
     {"keep", "", RPC_CLIENT, NULL, 0, handle_keep, "{}"},
