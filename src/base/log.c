@@ -82,9 +82,19 @@ static bool put_plain(struct line *line, struct slice text)
         text.len > room) {
         return false;
     }
-    for (size_t i = 0; i < text.len; i += 8) {
+    size_t i = 0;
+    for (uint64_t word; i + 8 <= text.len; i += 8) {
+        memcpy(&word, text.ptr + i, 8);
+        if (!is_plain(word)) {
+            return false;
+        }
+        memcpy(to + i, &word, 8);
+    }
+    if (i < text.len) {
         uint64_t word = EACH_BYTE('.');
-        memcpy(&word, text.ptr + i, text.len - i < 8 ? text.len - i : 8);
+        for (size_t k = 0; k < text.len - i; k++) {
+            ((char *)&word)[k] = text.ptr[i + k];
+        }
         if (!is_plain(word)) {
             return false;
         }
@@ -127,6 +137,11 @@ static void put_number(struct line *line, int64_t number)
     char text[20];
     char *at = text + sizeof text;
     uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    if (number >= 0 && number < 10) {
+        text[0] = (char)('0' + number);
+        put(line, text, 1);
+        return;
+    }
     do {
         *--at = (char)('0' + left % 10);
         left /= 10;
@@ -135,6 +150,21 @@ static void put_number(struct line *line, int64_t number)
         *--at = '-';
     }
     put(line, at, (size_t)(text + sizeof text - at));
+}
+
+/* " key=", or nothing when the line is full. */
+static void put_key(struct line *line, struct slice key)
+{
+    char *to = line->bytes + line->len;
+    if (key.len + 3 > sizeof line->bytes - line->len) {
+        return;
+    }
+    to[0] = ' ';
+    for (size_t i = 0; i < key.len; i++) {
+        to[1 + i] = key.ptr[i];
+    }
+    to[key.len + 1] = '=';
+    line->len += key.len + 2;
 }
 
 /* The date is formatted once a second, the milliseconds by hand: most lines share the former. */
@@ -164,11 +194,9 @@ static void format_text(struct line *line, enum log_level level, const char *com
     put_text(line, component);
     put(line, ": ", 2);
     put_text(line, message);
-    for (const struct log_field *field = fields; field->key; field++) {
-        put(line, " ", 1);
-        put_text(line, field->key);
-        put(line, "=", 1);
-        if (field->kind == LOG_FIELD_INT) {
+    for (const struct log_field *field = fields; field->key.ptr; field++) {
+        put_key(line, field->key);
+        if (!field->text.ptr) {
             put_number(line, field->number);
         } else if (!put_plain(line, field->text)) {
             put_quoted(line, field->text);
@@ -187,16 +215,16 @@ static void format_json(struct line *line, enum log_level level, const char *com
     put_quoted(line, slice_of(component));
     put_text(line, ",\"message\":");
     put_quoted(line, slice_of(message));
-    for (const struct log_field *field = fields; field->key; field++) {
+    for (const struct log_field *field = fields; field->key.ptr; field++) {
         /* A line that is nearly full stays valid JSON: the remaining fields are left out. */
         if (sizeof line->bytes - line->len < VALUE_MAX_BYTES * 6 + 128) {
             put_text(line, ",\"cut\":true");
             break;
         }
         put(line, ",", 1);
-        put_quoted(line, slice_of(field->key));
+        put_quoted(line, field->key);
         put(line, ":", 1);
-        if (field->kind == LOG_FIELD_INT) {
+        if (!field->text.ptr) {
             put_number(line, field->number);
         } else {
             put_quoted(line, field->text);

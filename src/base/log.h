@@ -22,17 +22,25 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_LEVELS };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 struct log_field {
-    const char *key; /* NULL ends the list */
-    enum { LOG_FIELD_SLICE, LOG_FIELD_INT } kind;
-    struct slice text;
+    struct slice key;  /* a literal; ptr NULL ends the list */
+    struct slice text; /* ptr NULL: the number */
     int64_t number;
 };
 
-#define LOG_TEXT(key, text)   ((struct log_field){(key), LOG_FIELD_SLICE, slice_of(text), 0})
-#define LOG_SLICE(key, slice) ((struct log_field){(key), LOG_FIELD_SLICE, (slice), 0})
-#define LOG_INT(key, number) \
-    ((struct log_field){(key), LOG_FIELD_INT, {NULL, 0}, (int64_t)(number)})
-#define LOG_NOTHING ((struct log_field){NULL, LOG_FIELD_INT, {NULL, 0}, 0})
+#define LOG_KEY(key)           \
+    {                          \
+        (key), sizeof(key) - 1 \
+    }
+#define LOG_TEXT(key, text)   ((struct log_field){LOG_KEY(key), log_text(slice_of(text)), 0})
+#define LOG_SLICE(key, slice) ((struct log_field){LOG_KEY(key), log_text(slice), 0})
+#define LOG_INT(key, number)  ((struct log_field){LOG_KEY(key), {NULL, 0}, (int64_t)(number)})
+#define LOG_NOTHING           ((struct log_field){{NULL, 0}, {NULL, 0}, 0})
+
+/* An empty text is a text all the same. */
+static inline struct slice log_text(struct slice text)
+{
+    return text.ptr ? text : (struct slice){"", 0};
+}
 
 /* At least one field; LOG_NOTHING where there is none. */
 #define log_at(level, component, message, ...)        \
