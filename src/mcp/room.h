@@ -84,6 +84,7 @@ struct mcp_service {
     bool has_failed;         /* the last start or life ended badly */
     struct failure *last_error;
     uint64_t calls, failures, restarts;
+    uint64_t faults, dropped; /* of seats that are gone */
     bool by_user, by_agent, is_removed;
 };
 

@@ -255,6 +255,8 @@ void seat_retire(struct seat *seat)
 void seat_free(struct seat *seat)
 {
     loop_timer_cancel(loop_of(seat), &seat->idle_timer);
+    seat->service->faults += seat->session.faults;
+    seat->service->dropped += seat->session.dropped;
     session_done(&seat->session);
     list_remove(&seat->link);
     mem_free(seat->key);

@@ -7,8 +7,11 @@
  *
  * Owns:    struct mcp_services owns its services, they own their sessions, sessions own pending
  *          requests. Callers hold a struct mcp_request only until its `done`, or until they cancel it.
- * Life:    mcp_call .. progress/log .. done exactly once, never inside mcp_call; after
- *          mcp_cancel `done` never runs.
+ *          A service pointer is good until the next mcp_services_apply, or while a request of the
+ *          caller's is under way there.
+ * Life:    mcp_call .. waits_for (also inside mcp_call) .. progress/log .. done exactly once, never
+ *          inside mcp_call; after mcp_cancel `done` never runs. Tables of events are kept, not
+ *          copied. mcp_services_free ends requests without a word: close first.
  * Errors:  struct failure with details {service, tool, ...}; the codes of design section 3.1.
  * Thread:  the loop thread.
  */
@@ -81,7 +84,8 @@ const struct service_conf *mcp_service_conf(const struct mcp_service *service);
 enum mcp_state mcp_service_state(const struct mcp_service *service);
 /* Appends the map of services.status for one service: {name, title, transport, enabled, state,
  * since (RFC 3339), reason?, last_error? {code, message, suggestion}, pid?, sessions, protocol?, server? {name, version},
- * tools?, inflight, calls, failures, restarts}. */
+ * tools?, inflight, calls, failures, restarts, protocol_faults?, messages_dropped?}: the last two where
+ * there are any. */
 void mcp_service_put_status(const struct mcp_service *service, struct buf *out);
 
 /* ---- tools ------------------------------------------------------------------------------- */
@@ -89,8 +93,8 @@ void mcp_service_put_status(const struct mcp_service *service, struct buf *out);
 struct mcp_tool {
     struct slice name;
     struct slice definition; /* the server's own map, MessagePack, unchanged */
-    struct schema
-        *input; /* NULL: could not be compiled (said once in the log); not checked then */
+    struct schema *input;    /* compiled by the first call; NULL before, and for one that cannot
+                                be compiled: said once in the log, nothing is checked then */
 };
 
 /* Immutable, counted. */
@@ -137,7 +141,8 @@ struct mcp_call_events {
     void (*done)(void *arg, struct slice result, const struct failure *failure, bool sent);
     void (*progress)(void *arg, struct slice params); /* MessagePack, without the token */
     void (*log)(void *arg, struct slice params);
-    void (*waits_for)(void *arg, const char *what); /* static text: "start", "list", "answer" */
+    /* Static text: "queue", "start", "list", "answer". */
+    void (*waits_for)(void *arg, const char *what);
 };
 
 /* Starts the service if need be, finds the tool (NOT_FOUND with near names), checks the arguments

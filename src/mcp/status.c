@@ -62,6 +62,30 @@ static uint32_t put_session(const struct mcp_session *session, struct buf *out)
     return count;
 }
 
+static void add_oddities(const struct list *seats, uint64_t *faults, uint64_t *dropped)
+{
+    list_each (link, seats) {
+        const struct seat *seat = LIST_ITEM(link, struct seat, link);
+        *faults += seat->session.faults;
+        *dropped += seat->session.dropped;
+    }
+}
+
+static uint32_t put_oddities(const struct mcp_service *service, struct buf *out)
+{
+    uint64_t faults = service->faults;
+    uint64_t dropped = service->dropped;
+    add_oddities(&service->seats, &faults, &dropped);
+    add_oddities(&service->retired, &faults, &dropped);
+    if (faults) {
+        pack_put_key_int(out, "protocol_faults", (int64_t)faults);
+    }
+    if (dropped) {
+        pack_put_key_int(out, "messages_dropped", (int64_t)dropped);
+    }
+    return (faults ? 1u : 0u) + (dropped ? 1u : 0u);
+}
+
 static uint32_t put_counters(const struct mcp_service *service, struct buf *out)
 {
     pack_put_key_int(out, "inflight", service->inflight);
@@ -104,5 +128,6 @@ void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
         count++;
     }
     count += put_counters(service, out);
+    count += put_oddities(service, out);
     pack_close_map(out, opened, count);
 }

@@ -160,6 +160,9 @@ static void status_says_what_is_known(void **state)
                   "\"pid\":4711,\"protocol\":\"2025-11-25\",\"server\":{\"name\":\"fake\","
                   "\"version\":\"1.2\"},\"tools\":1,\"inflight\":1,\"calls\":1,"
                   "\"failures\":0,\"restarts\":0}");
+    say(fake_at(&bench, 0), "{rubbish");
+    say(fake_at(&bench, 0), "{'jsonrpc':'2.0','id':77,'result':{}}");
+    assert_status(&bench, "\"protocol_faults\":1,\"messages_dropped\":1}");
     fake_dies(fake_at(&bench, 0), "was killed by signal 9");
     told_done(&told);
     assert_status(&bench, "\"state\":\"error\"");
