@@ -20,7 +20,22 @@ static struct schema_number of_real(double value)
     return (struct schema_number){false, value < 0, 0, value};
 }
 
-/* Text that no double holds: near enough for a comparison with a limit, and infinite where it is
+/* Digits and nothing else, as far as a uint64_t goes. */
+static bool whole_of_text(struct slice text, uint64_t *ret)
+{
+    uint64_t value = 0;
+    for (size_t i = text.ptr[0] == '-'; i < text.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(value, 10u, &value) ||
+            __builtin_add_overflow(value, digit, &value)) {
+            return false;
+        }
+    }
+    *ret = value;
+    return true;
+}
+
+/* Other text that no double holds: near enough for a comparison with a limit, and infinite where it is
  * beyond all doubles. */
 static struct schema_number of_text(struct slice text)
 {
@@ -72,6 +87,10 @@ bool schema_number_of(const struct pack_item *item, struct schema_number *ret)
             return false;
         }
         *ret = of_text(item->text);
+        if (whole_of_text(item->text, &ret->magnitude)) {
+            ret->is_whole = true;
+            ret->is_negative = item->text.ptr[0] == '-' && ret->magnitude != 0;
+        }
         return true;
     default:
         return false;
