@@ -10,9 +10,9 @@
 
 #include <string.h>
 
-#define BODY_MAX      ((size_t)256 << 20) /* the caller's own limits are far below */
-#define BODY_KEPT     4096u
-#define RECEIVE_BYTES 16384L
+#define LARGE_BYTES 32768u /* an answer that lets its handle read in larger pieces */
+#define BODY_MAX    ((size_t)256 << 20) /* the caller's own limits are far below */
+#define BODY_KEPT   4096u
 
 /* ---- the pool ------------------------------------------------------------------------- */
 
@@ -50,6 +50,7 @@ struct http_exchange *http_take(struct http_target *target)
     } else {
         exchange = mem_new(sizeof *exchange);
         exchange->target = target;
+        exchange->receive_bytes = HTTP_RECEIVE_BYTES;
         buf_init(&exchange->body, BODY_MAX);
         loop_timer_init(&exchange->timer, http_on_exchange_timer, exchange);
         target->idle_low = 0;
@@ -69,6 +70,8 @@ void http_recycle(struct http_exchange *exchange)
         buf_trim(&exchange->body, BODY_KEPT);
         exchange->stage = HTTP_IDLE;
         exchange->refusal = HTTP_FINE;
+        exchange->receive_bytes =
+            exchange->body_bytes > LARGE_BYTES ? HTTP_RECEIVE_LARGE : HTTP_RECEIVE_BYTES;
         exchange->body_bytes = exchange->head_bytes = 0;
         exchange->tries = 0;
         exchange->is_cancelled = exchange->has_head = exchange->is_connecting = false;
@@ -100,6 +103,8 @@ void http_sweep(void *arg)
         loop_timer_set(http->loop, &http->sweep, loop_now(http->loop) + HTTP_SWEEP_US);
     }
 }
+
+#define SET(option, value) (curl_easy_setopt(easy, CURLOPT_##option, (value)) == CURLE_OK)
 
 /* Header lines that curl shall not write itself. */
 static struct curl_slist none_of_curls[] = {{(char[]){"Host:"}, &none_of_curls[1]},
@@ -137,19 +142,34 @@ static bool set_request(struct http_exchange *exchange)
     return is_set;
 }
 
+/*
+ * Whom to believe. The system's certificates are looked up one by one in their folder: to read all of
+ * them from one file, as curl does besides, holds the loop for tens of milliseconds at each
+ * handshake. Without such a folder curl reads the file and keeps what it read for a day.
+ */
+static bool set_trust(const struct http_exchange *exchange)
+{
+    const char *ca_file = exchange->target->ca_file;
+    const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+    CURL *easy = exchange->easy;
+    bool is_set = SET(SSL_VERIFYPEER, 1L) && SET(SSL_VERIFYHOST, 2L);
+    if (ca_file) {
+        return is_set && SET(CAINFO, ca_file) && SET(CAPATH, NULL);
+    }
+    return is_set && (!built->capath || (SET(CAINFO, NULL) && SET(CAPATH, built->capath)));
+}
+
 /* The options of every exchange of a target. */
 static bool set_options(struct http_exchange *exchange)
 {
     const struct http_target *target = exchange->target;
     CURL *easy = exchange->easy;
-#define SET(option, value) (curl_easy_setopt(easy, CURLOPT_##option, (value)) == CURLE_OK)
     return SET(CURLU, target->url) && SET(PROTOCOLS_STR, "http,https") &&
            SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1) && SET(FOLLOWLOCATION, 0L) &&
            SET(NOSIGNAL, 1L) && SET(QUICK_EXIT, 1L) && SET(TCP_NODELAY, 1L) &&
-           SET(TCP_KEEPALIVE, 1L) && SET(BUFFERSIZE, RECEIVE_BYTES) &&
-           SET(HTTPHEADER, none_of_curls) && SET(PROXY, target->proxy ? target->proxy : "") &&
-           SET(NOPROXY, target->proxy ? "" : "*") && SET(SSL_VERIFYPEER, 1L) &&
-           SET(SSL_VERIFYHOST, 2L) && (!target->ca_file || SET(CAINFO, target->ca_file)) &&
+           SET(TCP_KEEPALIVE, 1L) && SET(HTTPHEADER, none_of_curls) &&
+           SET(PROXY, target->proxy ? target->proxy : "") &&
+           SET(NOPROXY, target->proxy ? "" : "*") && set_trust(exchange) &&
            SET(ERRORBUFFER, exchange->words) && SET(PRIVATE, exchange) &&
            SET(HEADERFUNCTION, http_on_header) && SET(HEADERDATA, exchange) &&
            SET(WRITEFUNCTION, http_on_body) && SET(WRITEDATA, exchange) &&
@@ -190,6 +210,10 @@ static bool prepare(struct http_exchange *exchange)
     if ((is_new || exchange->set_headers != exchange->headers) && !set_request(exchange)) {
         return false;
     }
+    if (exchange->set_receive_bytes != exchange->receive_bytes) {
+        exchange->set_receive_bytes = exchange->receive_bytes;
+        (void)SET(BUFFERSIZE, exchange->receive_bytes);
+    }
     return exchange->method != HTTP_POST ||
            (SET(POSTFIELDS, exchange->body.data ? exchange->body.data : "") &&
             SET(POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.len));
@@ -203,6 +227,7 @@ bool http_prepare(struct http_exchange *exchange)
     }
     curl_easy_cleanup(exchange->easy); /* half prepared, it must not be used again */
     exchange->easy = NULL;
+    exchange->set_receive_bytes = 0;
     exchange->set_headers = http_headers_unref(exchange->set_headers);
     return false;
 }

@@ -20,6 +20,8 @@
 #define HTTP_WAITING_MAX     4096u /* exchanges of one target that wait for a place */
 #define HTTP_CONNECTIONS_MAX 1024u /* kept open, unless descriptors are few */
 #define HTTP_SWEEP_US        10000000
+#define HTTP_RECEIVE_BYTES   8192L /* curl's buffer, there only while an exchange runs */
+#define HTTP_RECEIVE_LARGE   65536L
 
 struct http {
     struct loop *loop;
@@ -77,6 +79,7 @@ struct http_exchange {
     size_t body_max, body_bytes, head_bytes;
     mono_us deadline;
     struct loop_timer timer; /* connecting, then the deadline */
+    long receive_bytes, set_receive_bytes;
     unsigned tries;
     enum http_stage stage;
     enum http_method method, set_method;

@@ -9,10 +9,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* From here on it is the receive buffer, new for each exchange: what a server answers is given away
- * anyway, and to wipe it costs as much as all the rest. */
-#define WIPED_BYTES 16384u
-
 struct block {
     size_t size;
     _Alignas(16) char bytes[];
@@ -36,11 +32,18 @@ static void *take(size_t size)
     return block->bytes;
 }
 
+/* Its receive buffer is new for each exchange, and to wipe it costs as much as all the rest; what
+ * it holds is given away anyway. Curl takes it with one byte more. */
+static bool is_receive_buffer(size_t size)
+{
+    return size == HTTP_RECEIVE_BYTES + 1 || size == HTTP_RECEIVE_LARGE + 1;
+}
+
 static void give_back(void *bytes)
 {
     if (bytes) {
         struct block *block = block_of(bytes);
-        mem_wipe(block->bytes, block->size < WIPED_BYTES ? block->size : 0);
+        mem_wipe(block->bytes, is_receive_buffer(block->size) ? 0 : block->size);
         mem_free(block);
     }
 }

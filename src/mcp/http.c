@@ -13,7 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define GOODBYE_US 2000000
+#define GOODBYE_US       2000000
+#define SESSION_ID_BYTES 1024u
 
 static struct mcp_http *self(struct mcp_transport *transport)
 {
@@ -21,6 +22,15 @@ static struct mcp_http *self(struct mcp_transport *transport)
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
+
+static void forget_session_id(struct mcp_http *mcp)
+{
+    if (mcp->session_id) {
+        mem_wipe(mcp->session_id, strlen(mcp->session_id));
+        mem_free(mcp->session_id);
+        mcp->session_id = NULL;
+    }
+}
 
 static void destroy(struct mcp_http *mcp)
 {
@@ -30,7 +40,8 @@ static void destroy(struct mcp_http *mcp)
     mem_wipe(mcp->text, mcp->text_size);
     mem_free(mcp->text);
     mem_free(mcp->fields);
-    mem_wipe(mcp->session_id, sizeof mcp->session_id);
+    forget_session_id(mcp);
+    mem_free(mcp->fault);
     mem_free(mcp);
 }
 
@@ -131,7 +142,7 @@ struct http_headers *mcp_http_make_headers(const struct mcp_http *mcp,
     } else if (accept == MCP_HTTP_ACCEPT_EVENTS) {
         list[count++] = (struct http_field){SLICE("Accept"), SLICE("text/event-stream")};
     }
-    if (mcp->session_id[0]) {
+    if (mcp->session_id) {
         list[count++] = (struct http_field){SLICE("Mcp-Session-Id"), slice_of(mcp->session_id)};
     }
     if (mcp->version[0]) {
@@ -156,11 +167,11 @@ bool mcp_http_take_session_id(struct mcp_http *mcp, struct slice id)
             return false;
         }
     }
-    if (!id.len || id.len >= sizeof mcp->session_id) {
+    if (!id.len || id.len > SESSION_ID_BYTES) {
         return false;
     }
-    memcpy(mcp->session_id, id.ptr, id.len);
-    mcp->session_id[id.len] = '\0';
+    forget_session_id(mcp);
+    mcp->session_id = mem_dup(id);
     mcp->post_headers = http_headers_unref(mcp->post_headers);
     return true;
 }
@@ -173,7 +184,7 @@ static void http_set_version(struct mcp_transport *transport, const char *versio
     if (!version) {
         mcp->epoch++;
         mcp->awaits_initialized = false;
-        mem_wipe(mcp->session_id, sizeof mcp->session_id);
+        forget_session_id(mcp);
         mcp_http_listen_stop(mcp);
         return;
     }
@@ -189,9 +200,9 @@ static void tell_opened(void *arg)
 {
     struct mcp_http *mcp = arg;
     mcp_http_enter(mcp);
-    if (mcp->fault.code) {
+    if (mcp->fault) {
         struct failure failure = {0};
-        failure_from_err(&failure, &mcp->fault);
+        failure_from_err(&failure, mcp->fault);
         failure_suggest(&failure, "Correct the service's url and headers.");
         mcp->is_closing = true;
         mcp->events->closed(mcp->arg, &failure);
@@ -276,7 +287,7 @@ static void http_close(struct mcp_transport *transport)
     loop_task_cancel(&mcp->open_task);
     drop_all(mcp);
     struct http_headers *headers =
-        mcp->session_id[0]
+        mcp->session_id
             ? mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANY, (struct slice){NULL, 0}, NULL)
             : NULL;
     struct http_request request = {.method = HTTP_DELETE,
@@ -317,6 +328,7 @@ struct mcp_transport *mcp_http_new(const struct mcp_http_options *options,
                                          .connect_timeout_ms = options->connect_timeout_ms,
                                          .concurrency = options->concurrency,
                                          .ca_file = options->ca_file};
+    struct err fault;
     mcp->base.ops = &http_ops;
     mcp->loop = options->loop;
     mcp->events = events;
@@ -328,9 +340,13 @@ struct mcp_transport *mcp_http_new(const struct mcp_http_options *options,
     loop_task_init(&mcp->closed_task, tell_closed, mcp);
     mcp_http_listen_init(mcp);
     copy_fields(mcp, options);
-    if (http_target_new(options->http, &target, &mcp->target, &mcp->fault) == 0) {
-        mcp->post_headers = mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANSWER,
-                                                  (struct slice){NULL, 0}, &mcp->fault);
+    if (http_target_new(options->http, &target, &mcp->target, &fault) == 0) {
+        mcp->post_headers =
+            mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANSWER, (struct slice){NULL, 0}, &fault);
+    }
+    if (!mcp->post_headers) {
+        mcp->fault = mem_new(sizeof fault);
+        *mcp->fault = fault;
     }
     return &mcp->base;
 }

@@ -41,7 +41,7 @@ struct mcp_http {
     size_t text_size;
     size_t message_bytes;
     struct http_headers *post_headers; /* NULL: to be made anew */
-    char session_id[1025];             /* empty: none */
+    char *session_id;                  /* NULL: none */
     char version[32];                  /* empty: not negotiated yet */
     unsigned epoch;                    /* counts sessions */
     struct list exchanges, gone;
@@ -49,7 +49,7 @@ struct mcp_http {
     struct mcp_http_stream stream;
     struct http_exchange *goodbye; /* DELETE */
     struct loop_task open_task, closed_task;
-    struct err fault; /* of the options */
+    struct err *fault; /* of the options; NULL: none */
     unsigned depth;
     bool awaits_initialized, is_closing, is_freed;
 };

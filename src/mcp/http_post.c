@@ -421,7 +421,7 @@ int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice
     exchange->kind = kind;
     exchange->token = token;
     exchange->epoch = mcp->epoch;
-    exchange->had_session = mcp->session_id[0] != '\0';
+    exchange->had_session = mcp->session_id != NULL;
     exchange->opens_session = kind == MCP_REQUEST && !mcp->version[0];
     buf_init(&exchange->body, mcp->message_bytes);
     sse_init(&exchange->sse, mcp->message_bytes);
