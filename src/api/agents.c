@@ -12,26 +12,45 @@ void api_agents_list(void *arg, struct rpc_request *request)
     rpc_result_end(request);
 }
 
+/* The agent's map into `ret`, or the request answered with why not. */
+static bool find_agent(struct api *api, struct rpc_request *request, struct slice name,
+                       struct buf *ret)
+{
+    struct slice near = {NULL, 0};
+    if (policy_put_agent(calls_policy(api->calls), name, ret, &near)) {
+        return true;
+    }
+    struct failure failure = {0};
+    failure_set(&failure, ERR_NOT_FOUND, "no agent `%.*s`", SLICE_ARG(name));
+    if (near.len) {
+        failure_suggest(&failure, "Did you mean `%.*s`?", SLICE_ARG(near));
+    } else {
+        failure_suggest(&failure, "`agents.list` names every agent.");
+    }
+    failure_detail_str(&failure, "agent", name);
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+    return false;
+}
+
+bool api_knows_agent(struct api *api, struct rpc_request *request, struct slice name)
+{
+    struct buf unused;
+    buf_init(&unused, 16u << 20);
+    bool is_known = policy_has_agent(calls_policy(api->calls), name) ||
+                    find_agent(api, request, name, &unused);
+    buf_done(&unused);
+    return is_known;
+}
+
 void api_agents_get(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
-    struct slice name = request->args[0].text;
-    struct slice near = {NULL, 0};
     struct buf agent;
     buf_init(&agent, 16u << 20);
-    if (policy_put_agent(calls_policy(api->calls), name, &agent, &near)) {
+    if (find_agent(api, request, request->args[0].text, &agent)) {
         buf_put_slice(rpc_result(request), buf_slice(&agent));
         rpc_result_end(request);
-    } else {
-        struct failure failure = {0};
-        failure_set(&failure, ERR_NOT_FOUND, "no agent `%.*s`", SLICE_ARG(name));
-        if (near.len) {
-            failure_suggest(&failure, "Did you mean `%.*s`?", SLICE_ARG(near));
-        } else {
-            failure_suggest(&failure, "`agents.list` names every agent.");
-        }
-        rpc_fail(request, &failure);
-        failure_done(&failure);
     }
     buf_done(&agent);
 }

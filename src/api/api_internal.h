@@ -35,6 +35,9 @@ struct slice api_or_default(const struct rpc_value *value, struct slice fallback
 void api_fail(struct rpc_request *request, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Whether policy knows the agent; if not, the request is answered. */
+bool api_knows_agent(struct api *api, struct rpc_request *request, struct slice name);
+
 /* Reads `folder` on a thread; `apply`: take it over when it has no fault. `request` NULL: SIGHUP. */
 void api_load(struct api *api, const char *folder, bool apply, struct rpc_request *request);
 void api_abandon_loads(struct api *api);

@@ -61,7 +61,7 @@ static const struct rpc_param any_params[] = {{NAME(""), RPC_ANY, false, NULL, "
 
 const struct rpc_method api_methods[] = {
 #define METHOD(name, function, role, params, summary, result) \
-    {name, summary, role, params, function, result},
+    {name, summary, params, role, function, result},
 #include "api/method.def"
 #undef METHOD
 };

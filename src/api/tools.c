@@ -23,19 +23,7 @@ void api_tools_list(void *arg, struct rpc_request *request)
                  "`tools.list` needs an agent: as parameter, or in `hello`");
         return;
     }
-    if (options.agent.len && !policy_has_agent(policy, options.agent)) {
-        struct buf unused;
-        struct slice near = {NULL, 0};
-        struct failure failure = {0};
-        buf_init(&unused, 1u << 20);
-        (void)policy_put_agent(policy, options.agent, &unused, &near);
-        buf_done(&unused);
-        failure_set(&failure, ERR_NOT_FOUND, "no agent `%.*s`", SLICE_ARG(options.agent));
-        if (near.len) {
-            failure_suggest(&failure, "Did you mean `%.*s`?", SLICE_ARG(near));
-        }
-        rpc_fail(request, &failure);
-        failure_done(&failure);
+    if (options.agent.len && !api_knows_agent(api, request, options.agent)) {
         return;
     }
     if (!policy_peer_may(policy, &peer, options.agent, options.user)) {

@@ -20,10 +20,12 @@ struct list {
 
 #define LIST_ITEM(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
-/* The body may remove the current link. */
+/* The body may remove the current link. `link` is the name of a declaration: no parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define list_each(link, list)                                                   \
     for (struct list_link *link = (list)->head.next, *link##_next = link->next; \
          link != &(list)->head; link = link##_next, link##_next = link->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void list_init(struct list *list)
 {

@@ -85,7 +85,7 @@ void text_put_base64(struct buf *out, struct slice bytes)
         unsigned second = left == 2 ? at[1] : 0u;
         *to++ = digits[at[0] >> 2];
         *to++ = digits[(at[0] & 3u) << 4 | second >> 4];
-        *to++ = left == 2 ? digits[(second & 15) << 2] : '=';
+        *to++ = (char)(left == 2 ? digits[(second & 15) << 2] : '=');
         *to++ = '=';
     }
     out->len = (size_t)(to - out->data);

@@ -8,7 +8,7 @@
 
 #define CALL_ARENA_BYTES    (64u << 20) /* copies of one request, bounded by limits.frame_bytes */
 #define CALLS_KEPT          64u         /* ended calls kept for the next ones */
-#define CALL_TIMEOUT_MAX_MS (24 * 3600 * 1000)
+#define CALL_TIMEOUT_MAX_MS INT64_C(86400000)
 
 enum call_stage { CALL_ADMIT, CALL_DECIDE, CALL_EXECUTE, CALL_AFTER, CALL_RECORD, CALL_REPLY };
 enum call_source { CALL_LIVE, CALL_DEMO, CALL_POLICY, CALL_FALLBACK };

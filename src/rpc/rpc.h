@@ -70,9 +70,9 @@ enum rpc_role { RPC_CLIENT, RPC_ADMIN };
 
 struct rpc_method {
     const char *name, *summary;
-    enum rpc_role role; /* who may call it */
     const struct rpc_param *params;
     unsigned param_count;
+    enum rpc_role role; /* who may call it */
     void (*handle)(void *arg, struct rpc_request *request);
     const char *result; /* JSON Schema of the result, as JSON */
 };

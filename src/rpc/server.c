@@ -173,7 +173,7 @@ struct rpc_server *rpc_server_new(const struct rpc_options *options)
         const struct rpc_method *method = &options->methods[i];
         must(method->param_count <= RPC_PARAMS_MAX);
         must(!map_get(&server->methods, slice_of(method->name)));
-        map_set(&server->methods, slice_of(method->name), (void *)(uintptr_t)method);
+        map_set(&server->methods, slice_of(method->name), (void *)method);
     }
     uint32_t boot = 0;
     must(getrandom(&boot, sizeof boot, 0) == sizeof boot);
@@ -210,7 +210,7 @@ void rpc_server_listen(struct rpc_server *server, int fd)
     struct stat info;
     must(!server->is_listening);
     server->socket_gid = getegid();
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     /* The group of the socket's file, which an operator may have changed, not that of the inode
      * behind the descriptor. */
@@ -243,17 +243,21 @@ void rpc_server_flush(struct rpc_server *server)
     flush_dirty(server);
 }
 
+/* Eight digits at once: spreads the nibbles over a word, then turns each into its digit. */
+static void put_hex(uint32_t number, char *to)
+{
+    uint64_t x = number;
+    x = (x | x << 16) & 0x0000ffff0000ffffu;
+    x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+    x = (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
+    uint64_t letters = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
+    x = htobe64(x + 0x3030303030303030u + letters * ('a' - '0' - 10));
+    memcpy(to, &x, 8);
+}
+
 void rpc_id_text(uint64_t id, char text[RPC_ID_TEXT])
 {
-    /* Sixteen digits at once: spread the nibbles over two words, then turn each into its digit. */
-    for (int half = 1; half >= 0; half--, id >>= 32) {
-        uint64_t x = id & 0xffffffffu;
-        x = (x | x << 16) & 0x0000ffff0000ffffu;
-        x = (x | x << 8) & 0x00ff00ff00ff00ffu;
-        x = (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
-        uint64_t letters = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
-        x = htobe64(x + 0x3030303030303030u + letters * ('a' - '0' - 10));
-        memcpy(text + half * 8, &x, 8);
-    }
+    put_hex((uint32_t)(id >> 32), text);
+    put_hex((uint32_t)id, text + 8);
     text[16] = '\0';
 }

@@ -98,10 +98,10 @@ static const struct rpc_param typed_params[] = {
 };
 static const struct rpc_param size_params[] = {{NAME("size"), RPC_INT, true, NULL, ""}};
 static const struct rpc_method methods[] = {
-    {"echo", "", RPC_CLIENT, any_params, 1, handle_echo, "{}"},
-    {"keep", "", RPC_CLIENT, NULL, 0, handle_keep, "{}"},
-    {"typed", "", RPC_CLIENT, typed_params, 5, handle_typed, "{}"},
-    {"large", "", RPC_CLIENT, size_params, 1, handle_large, "{}"},
+    {"echo", "", any_params, 1, RPC_CLIENT, handle_echo, "{}"},
+    {"keep", "", NULL, 0, RPC_CLIENT, handle_keep, "{}"},
+    {"typed", "", typed_params, 5, RPC_CLIENT, handle_typed, "{}"},
+    {"large", "", size_params, 1, RPC_CLIENT, handle_large, "{}"},
 };
 
 /* ---- fixture and client ------------------------------------------------------------------------ */
