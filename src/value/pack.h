@@ -63,7 +63,30 @@ static inline struct pack pack_over(struct slice bytes)
 
 /* Reads one item: a scalar whole, of an array or map only the header. PACK_END and false at the
  * end and at the first malformed byte. */
-bool pack_next(struct pack *cursor, struct pack_item *ret);
+bool pack_next_any(struct pack *cursor, struct pack_item *ret);
+
+static inline bool pack_next(struct pack *cursor, struct pack_item *ret)
+{
+    /* Small integers and short strings are most of what there is. */
+    if (cursor->at < cursor->end) {
+        unsigned char lead = *cursor->at;
+        if (lead < 0x80) {
+            ret->type = PACK_UINT;
+            ret->u = lead;
+            cursor->at++;
+            return true;
+        }
+        size_t len = lead & 31u;
+        if ((lead & 0xe0) == 0xa0 && (size_t)(cursor->end - cursor->at) > len) {
+            ret->type = PACK_STR;
+            ret->text.ptr = (const char *)cursor->at + 1;
+            ret->text.len = len;
+            cursor->at += 1 + len;
+            return true;
+        }
+    }
+    return pack_next_any(cursor, ret);
+}
 
 /* Passes over one whole value, children included, without recursion. */
 bool pack_skip(struct pack *cursor);
@@ -75,7 +98,15 @@ bool pack_take(struct pack *cursor, struct slice *ret);
 enum pack_type pack_peek(struct pack cursor);
 
 /* Reads a string that is text; false (cursor undefined) if the next item is none. */
-bool pack_next_text(struct pack *cursor, struct slice *ret);
+static inline bool pack_next_text(struct pack *cursor, struct slice *ret)
+{
+    struct pack_item item;
+    if (!pack_next(cursor, &item) || item.type != PACK_STR) {
+        return false;
+    }
+    *ret = item.text;
+    return true;
+}
 
 /* The bytes of the value under `key` of the map `value`; false if there is none or it is no map.
  * Linear; the last of duplicate keys wins nowhere, the first does. */

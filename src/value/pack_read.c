@@ -150,7 +150,7 @@ static bool next_long(struct pack *cursor, struct pack_item *ret)
     return true;
 }
 
-bool pack_next(struct pack *cursor, struct pack_item *ret)
+bool pack_next_any(struct pack *cursor, struct pack_item *ret)
 {
     if (cursor->at == cursor->end) {
         ret->type = PACK_END;
@@ -211,16 +211,6 @@ enum pack_type pack_peek(struct pack cursor)
     struct pack_item item;
     (void)pack_next(&cursor, &item);
     return item.type;
-}
-
-bool pack_next_text(struct pack *cursor, struct slice *ret)
-{
-    struct pack_item item;
-    if (!pack_next(cursor, &item) || item.type != PACK_STR) {
-        return false;
-    }
-    *ret = item.text;
-    return true;
 }
 
 bool pack_get(struct slice value, const char *key, struct slice *ret)

@@ -42,32 +42,43 @@ static bool is_whole_text(struct slice text)
     return lowest + (is_small ? -exponent : exponent) >= 0;
 }
 
-uint8_t schema_type(const struct pack_item *item)
+static uint8_t type_of_number(const struct pack_item *item)
+{
+    bool is_number = item->type == PACK_FLOAT ||
+                     (item->ext == PACK_EXT_NUMBER && json_number_is(item->text));
+    if (!is_number) {
+        return 0;
+    }
+    bool is_whole =
+        item->type == PACK_FLOAT ? item->f == floor(item->f) : is_whole_text(item->text);
+    return is_whole ? SCHEMA_INTEGER | SCHEMA_NUMBER : SCHEMA_NUMBER;
+}
+
+static inline uint8_t type_of(const struct pack_item *item)
 {
     static const uint8_t types[] = {[PACK_NIL] = SCHEMA_NULL,
                                     [PACK_BOOL] = SCHEMA_BOOLEAN,
                                     [PACK_INT] = SCHEMA_INTEGER | SCHEMA_NUMBER,
                                     [PACK_UINT] = SCHEMA_INTEGER | SCHEMA_NUMBER,
-                                    [PACK_FLOAT] = SCHEMA_NUMBER,
                                     [PACK_STR] = SCHEMA_STRING,
                                     [PACK_BIN] = SCHEMA_STRING, /* as base64 */
                                     [PACK_ARRAY] = SCHEMA_ARRAY,
                                     [PACK_MAP] = SCHEMA_OBJECT};
-    if (item->type == PACK_FLOAT && item->f == floor(item->f)) {
-        return SCHEMA_INTEGER | SCHEMA_NUMBER;
-    }
-    if (item->type == PACK_EXT) {
-        if (item->ext != PACK_EXT_NUMBER || !json_number_is(item->text)) {
-            return 0;
-        }
-        return is_whole_text(item->text) ? SCHEMA_INTEGER | SCHEMA_NUMBER : SCHEMA_NUMBER;
-    }
-    return types[item->type];
+    return item->type == PACK_FLOAT || item->type == PACK_EXT ? type_of_number(item)
+                                                              : types[item->type];
+}
+
+uint8_t schema_type(const struct pack_item *item)
+{
+    return type_of(item);
 }
 
 static bool check_number(const struct schema_numbers *numbers, const struct pack_item *item)
 {
     struct schema_number value;
+    if (item->type == PACK_INT || (item->type == PACK_UINT && item->u <= INT64_MAX)) {
+        return item->i >= numbers->low && item->i <= numbers->high;
+    }
     if (!schema_number_of(item, &value)) {
         return true; /* another extension type: no number, so no rule for it */
     }
@@ -210,31 +221,27 @@ static bool check_array(struct schema_run *run, const struct schema_arrays *arra
 
 #define FIELDS_FEW 8
 
-static uint64_t head_of(struct slice name)
+/* The first eight bytes of a name, with zeros behind a shorter one: up to there it is compared as
+ * a number. */
+static inline uint64_t head_of(struct slice name, const unsigned char *end)
 {
     uint64_t head = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (end - (const unsigned char *)name.ptr >= 8) {
+        memcpy(&head, name.ptr, 8);
+        unsigned unused = name.len < 8 ? 8 - (unsigned)name.len : 0;
+        return unused == 8 ? 0 : head << (8 * unused) >> (8 * unused);
+    }
+#else
+    (void)end;
+#endif
     memcpy(&head, name.ptr, name.len < 8 ? name.len : 8);
     return head;
 }
 
-static bool is_name(const struct schema_field *field, struct slice name)
+static const struct schema_field *find_among_many(const struct schema_objects *objects,
+                                                  struct slice name)
 {
-    return field->name.len == name.len && memcmp(field->name.ptr, name.ptr, name.len) == 0;
-}
-
-const struct schema_field *schema_find_field(const struct schema_objects *objects,
-                                             struct slice name)
-{
-    if (objects->count <= FIELDS_FEW) {
-        uint64_t head = head_of(name);
-        for (uint32_t i = 0; i < objects->count; i++) {
-            const struct schema_field *field = &objects->fields[i];
-            if (field->head == head && is_name(field, name)) {
-                return field;
-            }
-        }
-        return NULL;
-    }
     uint32_t low = 0;
     uint32_t high = objects->count;
     while (low < high) {
@@ -252,6 +259,29 @@ const struct schema_field *schema_find_field(const struct schema_objects *object
         }
     }
     return NULL;
+}
+
+static inline const struct schema_field *find_field(const struct schema_objects *objects,
+                                                    struct slice name, const unsigned char *end)
+{
+    if (objects->count > FIELDS_FEW) {
+        return find_among_many(objects, name);
+    }
+    uint64_t head = head_of(name, end);
+    const struct schema_field *field = objects->fields;
+    for (const struct schema_field *last = field + objects->count; field < last; field++) {
+        if (field->head == head && field->name.len == name.len &&
+            (name.len <= 8 || memcmp(field->name.ptr + 8, name.ptr + 8, name.len - 8) == 0)) {
+            return field;
+        }
+    }
+    return NULL;
+}
+
+const struct schema_field *schema_find_field(const struct schema_objects *objects,
+                                             struct slice name)
+{
+    return find_field(objects, name, (const unsigned char *)name.ptr + name.len);
 }
 
 static bool has_all(const uint64_t *seen, uint32_t required)
@@ -280,7 +310,7 @@ static bool check_object(struct schema_run *run, const struct schema_objects *ob
             return false;
         }
         const struct schema_node *node = objects->additional;
-        const struct schema_field *field = schema_find_field(objects, name);
+        const struct schema_field *field = find_field(objects, name, cursor->end);
         if (field && field->required != SCHEMA_OPTIONAL) {
             seen[field->required / 64] |= (uint64_t)1 << (field->required % 64);
         }
@@ -333,20 +363,9 @@ static bool check_logic(struct schema_run *run, const struct schema_logic *logic
     return !next || fits(run, next, start);
 }
 
-static bool check_parts(struct schema_run *run, const struct schema_node *node,
-                        const struct pack_item *item, struct pack start, struct pack *cursor)
+static bool check_scalar(const struct schema_node *node, const struct pack_item *item)
 {
     switch (item->type) {
-    case PACK_MAP:
-        if (node->objects) {
-            return check_object(run, node->objects, item->count, cursor);
-        }
-        break;
-    case PACK_ARRAY:
-        if (node->arrays) {
-            return check_array(run, node->arrays, item->count, cursor);
-        }
-        break;
     case PACK_STR:
     case PACK_BIN:
         return !node->strings || check_string(node->strings, item);
@@ -358,8 +377,37 @@ static bool check_parts(struct schema_run *run, const struct schema_node *node,
     default:
         return true;
     }
+}
+
+static bool check_members(struct schema_run *run, const struct schema_node *node,
+                          const struct pack_item *item, struct pack start, struct pack *cursor)
+{
+    if (item->type == PACK_MAP && node->objects) {
+        return check_object(run, node->objects, item->count, cursor);
+    }
+    if (item->type == PACK_ARRAY && node->arrays) {
+        return check_array(run, node->arrays, item->count, cursor);
+    }
     *cursor = start;
     return skip_charged(run, cursor);
+}
+
+/* All that may check other nodes. */
+static bool check_deeper(struct schema_run *run, const struct schema_node *node,
+                         const struct pack_item *item, struct pack start, struct pack *cursor)
+{
+    if (run->depth == SCHEMA_DEPTH_MAX) {
+        run->is_exhausted = true;
+        return false;
+    }
+    run->depth++;
+    bool is_fit = !node->logic || check_logic(run, node->logic, start);
+    if (is_fit) {
+        is_fit = item->type >= PACK_ARRAY ? check_members(run, node, item, start, cursor)
+                                          : check_scalar(node, item);
+    }
+    run->depth--;
+    return is_fit;
 }
 
 bool schema_check(struct schema_run *run, const struct schema_node *node, struct pack *cursor)
@@ -367,19 +415,14 @@ bool schema_check(struct schema_run *run, const struct schema_node *node, struct
     struct pack start = *cursor;
     struct pack_item item;
     if (!schema_spend(run, 1) || !pack_next(cursor, &item) ||
-        (node->types && !(node->types & schema_type(&item))) ||
+        (node->types && !(node->types & type_of(&item))) ||
         (node->values && !schema_has_value(run, node->values, &item, start))) {
         return false;
     }
-    if (run->depth == SCHEMA_DEPTH_MAX) {
-        run->is_exhausted = true;
-        return false;
+    if (item.type >= PACK_ARRAY || node->logic) {
+        return check_deeper(run, node, &item, start, cursor);
     }
-    run->depth++;
-    bool is_fit = (!node->logic || check_logic(run, node->logic, start)) &&
-                  check_parts(run, node, &item, start, cursor);
-    run->depth--;
-    return is_fit;
+    return check_scalar(node, &item);
 }
 
 bool schema_accepts(const struct schema *schema, struct slice value)

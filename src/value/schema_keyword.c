@@ -223,6 +223,61 @@ static void read_number_limit(struct schema_draft *d, const char *name, struct s
     }
 }
 
+static struct schema_number number_of(int64_t value)
+{
+    uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    return (struct schema_number){true, value < 0, size, (double)value};
+}
+
+static bool is_high_enough(const struct schema_numbers *numbers, int64_t value)
+{
+    struct schema_number number = number_of(value);
+    return (!numbers->has_least || schema_number_compare(&number, &numbers->least) >= 0) &&
+           (!numbers->has_above || schema_number_compare(&number, &numbers->above) > 0);
+}
+
+static bool is_too_high(const struct schema_numbers *numbers, int64_t value)
+{
+    struct schema_number number = number_of(value);
+    return (numbers->has_most && schema_number_compare(&number, &numbers->most) > 0) ||
+           (numbers->has_below && schema_number_compare(&number, &numbers->below) >= 0);
+}
+
+/* The first int64_t for which `holds`, which then holds for all above it; false if there is none. */
+static bool first_integer(const struct schema_numbers *numbers,
+                          bool (*holds)(const struct schema_numbers *numbers, int64_t value),
+                          int64_t *ret)
+{
+    int64_t low = INT64_MIN;
+    int64_t high = INT64_MAX;
+    while (low < high) {
+        int64_t middle = (int64_t)((uint64_t)low + ((uint64_t)high - (uint64_t)low) / 2);
+        if (holds(numbers, middle)) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    *ret = low;
+    return holds(numbers, low);
+}
+
+/* Integers are what is mostly checked: for them the limits become two. */
+static void bound_integers(struct schema_numbers *numbers)
+{
+    int64_t too_high;
+    bool has_low = first_integer(numbers, is_high_enough, &numbers->low);
+    numbers->high = INT64_MAX;
+    if (first_integer(numbers, is_too_high, &too_high)) {
+        has_low = has_low && too_high != INT64_MIN;
+        numbers->high = too_high == INT64_MIN ? INT64_MIN : too_high - 1;
+    }
+    if (!has_low) {
+        numbers->low = 1;
+        numbers->high = 0;
+    }
+}
+
 /* Draft-04 said "exclusiveMinimum": true beside "minimum". */
 static void finish_numbers(struct schema_draft *d)
 {
@@ -237,6 +292,7 @@ static void finish_numbers(struct schema_draft *d)
         numbers->has_below = true;
         numbers->has_most = false;
     }
+    bound_integers(numbers);
 }
 
 /* ---- schemas inside --------------------------------------------------------------------- */

@@ -65,6 +65,7 @@ struct schema_values {
 };
 
 struct schema_numbers {
+    int64_t low, high; /* what the limits mean for an int64_t */
     bool has_least, has_most, has_above, has_below;
     struct schema_number least, most, above, below;
 };
@@ -127,7 +128,7 @@ struct schema_run {
 
 static inline bool schema_spend(struct schema_run *run, uint64_t work)
 {
-    if (run->work < work) {
+    if (__builtin_expect(run->work < work, 0)) {
         run->is_exhausted = true;
         return false;
     }
