@@ -3,6 +3,8 @@
 #include "http_fixture.h"
 
 #include <netdb.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 
 /* ---- time ------------------------------------------------------------------------------- */
 
@@ -140,6 +142,26 @@ static void test_cancel_while_resolving_does_not_wait(void **state)
     print_message("cancelled in mid-look-up: at most %lld us\n", (long long)longest);
     assert_true(longest < 100000);
     run_for(fixture, 700000); /* the threads end in peace */
+}
+
+static void test_free_while_resolving(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_target_options options = {.url = SLICE("https://slow.test/")};
+    struct http_request request = post("{}");
+    struct outcome outcome;
+    outcome_init(&outcome);
+    assert_int_equal(http_target_new(fixture->http, &options, &fixture->target, NULL), 0);
+    start(fixture, &request, &outcome);
+    run_for(fixture, 50000);
+    mono_us begun = clock_mono();
+    http_target_free(fixture->target);
+    fixture->target = NULL;
+    http_free(fixture->http);
+    fixture->http = NULL;
+    assert_true(clock_mono() - begun < 100000);
+    outcome_clear(&outcome);
+    (void)usleep(700000); /* the thread comes back, and finds nothing to break */
 }
 
 /* ---- cancel, free, queue ---------------------------------------------------------------- */
@@ -321,6 +343,32 @@ static void test_many_at_once(void **state)
     assert_true(peer_connections(&fixture->peer) <= 16);
 }
 
+static unsigned registrations;
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    registrations++;
+    return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
+}
+
+static void test_a_kept_connection_stays_registered(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned before = 0;
+    aim(fixture, "/echo");
+    for (unsigned i = 0; i < 20; i++) {
+        struct outcome outcome;
+        struct http_request request = post("{}");
+        outcome_init(&outcome);
+        start(fixture, &request, &outcome);
+        run_until(fixture, &outcome.dones, 1);
+        outcome_clear(&outcome);
+        before = i ? before : registrations;
+    }
+    assert_true(before > 0);
+    assert_int_equal(registrations, before);
+}
+
 /* A kept connection that the server closes wakes the loop once, not for ever. */
 static void test_a_closed_idle_connection_is_quiet(void **state)
 {
@@ -376,6 +424,7 @@ int main(void)
         TEST(test_connect_timeout),
         TEST(test_names),
         TEST(test_cancel_while_resolving_does_not_wait),
+        TEST(test_free_while_resolving),
         TEST(test_cancel_at_every_stage),
         TEST(test_cancel_inside_events),
         TEST(test_cancel_in_the_head_of_an_empty_answer),
@@ -383,6 +432,7 @@ int main(void)
         TEST(test_places_are_limited),
         TEST(test_held_and_past_its_deadline),
         TEST(test_many_at_once),
+        TEST(test_a_kept_connection_stays_registered),
         TEST(test_a_closed_idle_connection_is_quiet),
         TEST(test_a_freed_target_closes_its_connections),
     };
