@@ -21,6 +21,10 @@ static struct buf *begin(struct rpc_peer *peer)
         *out = server->spares[--server->spare_count];
         buf_clear(out);
     }
+    out->max = limits->peer_buffer_bytes;
+    if (!out->data && !buf_reserve(out, RPC_OUT_BYTES)) {
+        out->overflow = false; /* no memory: the message's own parts will find out */
+    }
     size_t ceiling = limits->peer_buffer_bytes;
     if (out->len < ceiling && limits->reply_bytes < ceiling - out->len) {
         ceiling = out->len + limits->reply_bytes;

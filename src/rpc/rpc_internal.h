@@ -7,8 +7,9 @@
 #include "rpc/rpc.h"
 
 #define RPC_READ_BYTES  65536u
-#define RPC_SPARE_BYTES 65536u /* an output buffer up to this size is kept for the next peer */
-#define RPC_SPARES      8u
+#define RPC_OUT_BYTES   4096u  /* what an output buffer starts with */
+#define RPC_SPARE_BYTES 16384u /* one up to this size is kept for the next peer */
+#define RPC_SPARES      32u
 #define RPC_IO_TURNS    4u /* reads of one peer in one turn, so that none starves the others */
 
 /* The part of a frame that has come so far; exists only while one is incomplete. */
