@@ -265,28 +265,21 @@ local placeholders = { "title", "service", "tool", "agent", "field", "expected",
 -- Other things people read, besides one text for each error code.
 local phrases = { "connect", "the_service", "image", "audio", "resource", "nothing", "failed" }
 
-local function message_keys()
-    local keys = { table.unpack(phrases) }
-    for code in pairs(host.codes) do
-        keys[#keys + 1] = code:lower()
-    end
-    table.sort(keys)
-    return keys
+local is_message, is_placeholder = {}, {}
+for _, phrase in ipairs(phrases) do
+    is_message[phrase] = true
 end
-
-local function is_one_of(list, name)
-    for _, item in ipairs(list) do
-        if item == name then
-            return true
-        end
-    end
-    return false
+for code in pairs(host.codes) do
+    is_message[code:lower()] = true
+end
+for _, placeholder in ipairs(placeholders) do
+    is_placeholder[placeholder] = true
 end
 
 -- Pieces are text, placeholder, text, placeholder ...
 local function check_pieces(place, what, pieces)
     for i = 2, #pieces, 2 do
-        if not is_one_of(placeholders, pieces[i]) then
+        if not is_placeholder[pieces[i]] then
             local near = host.near(pieces[i], placeholders)
             host.fault(place, string.format("%s: unknown placeholder {%s}%s", what, pieces[i], near and
                 ", did you mean {" .. near .. "}?" or ", there is {" ..
@@ -302,8 +295,8 @@ function globals.message(language, key, text)
         return
     end
     local what = string.format("message %s, %s", language, key)
-    local keys = message_keys()
-    if not is_one_of(keys, key) then
+    if not is_message[key] then
+        local keys = shape.sorted_keys(is_message)
         local near = host.near(key, keys)
         host.fault(place, what .. ": unknown message" .. (near and ", did you mean `" .. near .. "`?" or
             ", there is " .. table.concat(keys, ", ")))

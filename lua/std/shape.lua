@@ -72,13 +72,37 @@ local function describe(value)
     return type(value) == "string" and string.format("the text %q", value) or "a " .. type(value)
 end
 
--- Fields are { key = "kind" } or { key = "kind!" } where it must be there. True if all is well.
-function shape.check(place, what, value, fields)
+-- "text!" is the kind `text` of a key that must be there.
+local needed = {}
+for kind, fits in pairs(kinds) do
+    needed[kind .. "!"] = fits
+end
+
+local function is_fine(value, fields)
     if type(value) ~= "table" then
-        host.fault(place, what .. " wants a table { ... }, not " .. describe(value))
         return false
     end
-    local fine = true
+    for key, item in pairs(value) do
+        local kind = fields[key]
+        local fits = kind and (kinds[kind] or needed[kind])
+        if not fits or not fits(item) then
+            return false
+        end
+    end
+    for key, kind in pairs(fields) do
+        if needed[kind] and value[key] == nil then
+            return false
+        end
+    end
+    return true
+end
+
+-- Says everything that is wrong, in the order of the keys.
+local function report(place, what, value, fields)
+    if type(value) ~= "table" then
+        host.fault(place, what .. " wants a table { ... }, not " .. describe(value))
+        return
+    end
     local known = sorted_keys(fields)
     for _, key in ipairs(sorted_keys(value)) do
         local kind = fields[key]
@@ -87,21 +111,26 @@ function shape.check(place, what, value, fields)
             host.fault(place, string.format("%s: unknown key `%s`%s", what, tostring(key),
                 near and ", did you mean `" .. near .. "`?" or
                 ", it has " .. table.concat(known, ", ")), type(key) == "string" and key or nil)
-            fine = false
         else
-            local fits, wanted = kinds[kind:ends("!") and kind:sub(1, -2) or kind](value[key])
+            local fits, wanted = (kinds[kind] or needed[kind])(value[key])
             if not fits then
                 host.fault(place, string.format("%s: `%s` must be %s, not %s", what, key, wanted,
                     describe(value[key])), key)
-                fine = false
             end
         end
     end
     for _, key in ipairs(known) do
-        if fields[key]:ends("!") and value[key] == nil then
+        if needed[fields[key]] and value[key] == nil then
             host.fault(place, string.format("%s: `%s` is missing", what, key))
-            fine = false
         end
+    end
+end
+
+-- Fields are { key = "kind" } or { key = "kind!" } where it must be there. True if all is well.
+function shape.check(place, what, value, fields)
+    local fine = is_fine(value, fields)
+    if not fine then
+        report(place, what, value, fields)
     end
     return fine
 end
