@@ -209,7 +209,7 @@ def http_post(port, path, body, headers=""):
             f"Content-Length: {len(body)}\r\n\r\n").encode() + body
 
 
-CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+CALL = json.dumps({"jsonrpc": "2.0", "id": 1000000000, "method": "tools/call",
                    "params": {"name": "echo", "arguments": {"message": TEXT}}}).encode()
 SERVICE = '  %s = { transport = "stdio", command = "%s" },\n'
 SERVICE_HTTP = '  %s = { transport = "http", url = "http://127.0.0.1:%d/mcp%s", limits = { concurrency = 2048 } },\n'
@@ -267,6 +267,7 @@ def row_2_policy(bench):
                                    must="demo"))
             row(f"{connections} connections, depth {depth}", a["per_second"], b["per_second"], "/s",
                 goal)
+            row("    CPU of the server", a["cpu_us"], b["cpu_us"], "us", "")
     bench.stop(daemon)
     bench.stop(redis)
 
@@ -375,7 +376,7 @@ def row_peers(bench, http, stdio):
     modules = HERE / "npm" / "node_modules"
     peers = (
         ("mcp-proxy", ["mcp-proxy/dist/bin/mcp-proxy.mjs", "--port", "{port}", "--host", "127.0.0.1",
-                       "--server", "stream", "--shell", "{echo}"], "/mcp"),
+                       "--server", "stream", "--", "{echo}"], "/mcp"),
         ("supergateway", ["supergateway/dist/index.js", "--stdio", "{echo}", "--outputTransport",
                           "streamableHttp", "--stateful", "--port", "{port}"], "/mcp"),
     )

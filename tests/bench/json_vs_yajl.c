@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <yajl_parse.h>
 
-#define ROUNDS      9
-#define ROUND_US    15000
-#define BYTES_LARGE ((size_t)64 << 20)
+#define ROUNDS         9
+#define ROUND_US       15000
+#define DOCUMENT_BYTES ((size_t)57 * 1024)
+#define BYTES_LARGE    ((size_t)64 << 20)
 
 /* ---- documents: the same in every run --------------------------------------------------- */
 
@@ -84,7 +85,7 @@ static void put_tool(struct buf *out, uint32_t number)
 static void tools_list(struct buf *out)
 {
     buf_put_text(out, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"tools\":[");
-    for (uint32_t i = 0; out->len < 57 * 1024; i++) {
+    for (uint32_t i = 0; out->len < DOCUMENT_BYTES; i++) {
         buf_put_text(out, i ? "," : "");
         put_tool(out, i);
     }
@@ -96,7 +97,7 @@ typedef void element_fn(struct buf *out, uint32_t number);
 static void array_of(struct buf *out, element_fn *element)
 {
     buf_put_text(out, "[");
-    for (uint32_t i = 0; out->len < 57 * 1024; i++) {
+    for (uint32_t i = 0; out->len < DOCUMENT_BYTES; i++) {
         buf_put_text(out, i ? "," : "");
         element(out, i);
     }
@@ -216,7 +217,7 @@ static void put_indented(struct buf *out, uint32_t number)
 static void many_keys(struct buf *out)
 {
     buf_put_text(out, "{");
-    for (uint32_t i = 0; out->len < 57 * 1024; i++) {
+    for (uint32_t i = 0; out->len < DOCUMENT_BYTES; i++) {
         buf_printf(out, "%s\"%s_%u\":%u", i ? "," : "", word(), i, i % 7);
     }
     buf_put_text(out, "}");
@@ -225,7 +226,7 @@ static void many_keys(struct buf *out)
 static void long_text(struct buf *out)
 {
     buf_put_text(out, "{\"text\":\"");
-    while (out->len < 57 * 1024) {
+    while (out->len < DOCUMENT_BYTES) {
         put_sentence(out, 30);
     }
     buf_put_text(out, "\"}");
@@ -348,7 +349,7 @@ static double measure(const struct buf *json, struct buf *pack, const yajl_callb
     mono_us passed = 0;
     double bytes = 0;
     do {
-        for (size_t done = 0; done < 57 * 1024; done += json->len) {
+        for (size_t done = 0; done < DOCUMENT_BYTES; done += json->len) {
             if (!(callbacks ? run_yajl(json, callbacks) : run_ours(json, pack))) {
                 exit(1);
             }

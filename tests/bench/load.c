@@ -50,11 +50,13 @@ static struct {
     int pids[PIDS_MAX];
     unsigned pid_count;
     int idle_connections;
+    size_t id_at; /* of the JSON-RPC id in an HTTP request; 0: none to number */
 } args = {.connections = 1, .depth = 1, .seconds = 2};
 
 static uint32_t *latencies;
 static size_t latency_count, latency_cap;
 static uint64_t total, wrong;
+static uint32_t numbers;
 
 static uint64_t now_ns(void)
 {
@@ -135,7 +137,21 @@ static void send_all(int fd, const char *bytes, size_t len)
     }
 }
 
-/* `count` requests in one write; an RPC request carries its number as a four-byte msgid. */
+/* An RPC request carries its number as a four-byte msgid, an HTTP one as its JSON-RPC id of ten
+ * digits, if it has such: servers that keep sessions mix up calls of one id. */
+static void number_request(char *request, uint32_t number)
+{
+    if (args.protocol == PROTO_RPC) {
+        number = htonl(number);
+        memcpy(request + 3, &number, 4);
+    } else if (args.id_at) {
+        char digits[11];
+        (void)snprintf(digits, sizeof digits, "%010u", 1000000000u + number % 1000000000u);
+        memcpy(request + args.id_at, digits, 10);
+    }
+}
+
+/* `count` requests in one write. */
 static void send_requests(struct client *client, unsigned count)
 {
     static char *batch;
@@ -152,10 +168,7 @@ static void send_requests(struct client *client, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         char *to = batch + i * args.request_len;
         memcpy(to, args.request, args.request_len);
-        if (args.protocol == PROTO_RPC) {
-            uint32_t msgid = htonl((uint32_t)client->sent);
-            memcpy(to + 3, &msgid, 4);
-        }
+        number_request(to, args.protocol == PROTO_RPC ? (uint32_t)client->sent : ++numbers);
         client->sent_ns[client->sent++ % args.depth] = now;
     }
     send_all(client->fd, batch, len);
@@ -394,6 +407,8 @@ static void parse(int argc, char **argv)
         exit(2);
     }
     parse_address(unix_path, port);
+    const char *id = memmem(args.request, args.request_len, "\"id\": 1000000000", 16);
+    args.id_at = args.protocol == PROTO_HTTP && id ? (size_t)(id - args.request) + 6 : 0;
 }
 
 /* One pass over ready sockets. */
