@@ -123,7 +123,7 @@ void *arena_take(struct arena *arena, size_t size)
     if (size > SIZE_MAX - 15) {
         return NULL;
     }
-    size_t room = (size + 15) & ~(size_t)15;
+    size_t room = ((size ? size : 1) + 15) & ~(size_t)15;
     if ((size_t)(arena->end - arena->at) < room && !arena_grow(arena, room)) {
         return NULL;
     }

@@ -212,7 +212,7 @@ enum rounding { ROUNDING_FITS, ROUNDING_DIFFERS, ROUNDING_UNSURE };
 
 static bool is_close(wide a, wide b)
 {
-    return (a > b ? a - b : b - a) <= 8 * UNITS;
+    return (a > b ? a - b : b - a) <= (wide)8 * UNITS;
 }
 
 /* Drops digits: whether what is left still gives the double back. */

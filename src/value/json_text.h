@@ -53,7 +53,7 @@ const unsigned char *json_text_fail_limit(struct json_text *text, const unsigned
 
 /* The rest of json_text_read: for strings that are not short and plain. The first `plain` bytes are
  * known to be so. */
-const unsigned char *json_text_read_long(struct json_text *text, const unsigned char *at,
+const unsigned char *json_text_read_long(struct json_text *text, const unsigned char *from,
                                          size_t plain);
 
 /* Length of a string's MessagePack header, by its first byte. */

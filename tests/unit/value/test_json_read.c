@@ -585,8 +585,7 @@ static void the_ceiling_holds_to_the_byte(void **state)
         "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]",
         "{\"a\":1.5,\"b\":123456789012345678901234567890,\"c\":[true,false,null]}",
         "\"\\u00e9\\n\\t\\\"escaped, and then some more text\\ud83d\\ude00\"",
-        "\"caf\xc3\xa9 "
-        "\xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad\"",
+        "\"caf\xc3\xa9 \xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad\xe4\xb8\xad\"",
         "-5",
         "\"x\""};
     (void)state;

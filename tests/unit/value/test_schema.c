@@ -134,9 +134,7 @@ static const struct {
      "\"const\":9},"
      "\"jj\":{\"const\":10},\"k\":{\"const\":11}},\"required\":[\"jj\",\"a\"],"
      "\"additionalProperties\":false}",
-     {"{\"jj\":10,\"a\":1}",
-      "{\"k\":11,\"jj\":10,\"ii\":9,\"h\":8,\"g\":7,\"f\":6,\"e\":5,\"d\":4,\"c\":3,\"b\":2,"
-      "\"a\":1}",
+     {"{\"jj\":10,\"a\":1}", "{\"k\":11,\"jj\":10,\"ii\":9,\"h\":8,\"g\":7,\"f\":6,\"a\":1}",
       NULL, "{\"jj\":10}", "{\"jj\":10,\"a\":2}", "{\"jj\":10,\"a\":1,\"kk\":11}",
       "{\"jj\":11,\"a\":1}", "{\"jj\":10,\"a\":1,\"c\":4}", "{\"jj\":10,\"a\":1,\"\":4}"}},
     /* schemas on the same value */
@@ -337,6 +335,19 @@ static void malformed_values_never_fit(void **state)
     }
 }
 
+static void put_names(struct buf *value, unsigned count, unsigned left_out)
+{
+    buf_clear(value);
+    pack_put_map(value, left_out < count ? count - 1 : count);
+    for (unsigned i = 0; i < count; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", i);
+        if (i != left_out) {
+            pack_put_key_int(value, name, 1);
+        }
+    }
+}
+
 static void hundreds_of_names_may_be_required(void **state)
 {
     struct buf definition;
@@ -353,15 +364,7 @@ static void hundreds_of_names_may_be_required(void **state)
         buf_put_text(&definition, "]}");
         struct schema *schema = compile(buf_text(&definition));
         for (unsigned left_out = count - 2; left_out <= count; left_out++) {
-            buf_clear(&value);
-            pack_put_map(&value, left_out < count ? count - 1 : count);
-            for (unsigned i = 0; i < count; i++) {
-                char name[16];
-                (void)snprintf(name, sizeof name, "n%u", i);
-                if (i != left_out) {
-                    pack_put_key_int(&value, name, 1);
-                }
-            }
+            put_names(&value, count, left_out);
             assert_int_equal(schema_accepts(schema, buf_slice(&value)), left_out == count);
         }
         schema_free(schema);
