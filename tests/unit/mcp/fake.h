@@ -214,6 +214,8 @@ static inline void fake_opened(struct fake *fake)
 
 /* `format` with every ' as ". */
 static inline void say_on(struct fake *fake, mcp_token token, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static inline void say_on(struct fake *fake, mcp_token token, const char *format, ...)
 {
     va_list args;
     va_start(args, format);

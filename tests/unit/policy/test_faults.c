@@ -109,13 +109,12 @@ static void all_faults_are_told(void **state)
         "policy.lua:7: operation o: target 1: `tool` is missing",
         "policy.lua:8: operation o: no agent `three`",
         "policy.lua:12: locale wants a language",
-        "policy.lua:13: demo: `when` must be one of never, no_credentials, unavailable, "
-        "always, "
-        "not the text \"somtimes\"",
+        ("policy.lua:13: demo: `when` must be one of never, no_credentials, unavailable, "
+         "always, not the text \"somtimes\""),
         "policy.lua:14: demo: no agent `twoo`, did you mean `two`?",
         "policy.lua:16: message es, conect: unknown message, did you mean `connect`?",
-        "policy.lua:17: message es, connect: unknown placeholder {titel}, did you mean "
-        "{title}?",
+        ("policy.lua:17: message es, connect: unknown placeholder {titel}, did you mean "
+         "{title}?"),
         "policy.lua:18: message es, connect: a `{` without its `}`",
         "policy.lua:19: fallback: `on` must be one of",
         "did you mean `UNAVAILABLE`?",
