@@ -269,28 +269,47 @@ int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int
 struct http *http_new(struct loop *loop)
 {
     struct http *http = mem_new(sizeof *http);
-    struct rlimit files = {.rlim_cur = 0};
-    long connections = HTTP_CONNECTIONS_MAX;
-    must(http_init_curl() == CURLE_OK);
     http->loop = loop;
-    http->multi = curl_multi_init();
-    must(http->multi != NULL);
     loop_timer_init(&http->timer, timer_fired, http);
     loop_timer_init(&http->sweep, http_sweep, http);
     loop_task_init(&http->kick, kick, http);
     list_init(&http->starting);
     list_init(&http->dead);
     list_init(&http->targets);
+    return http;
+}
+
+static bool set_multi_options(struct http *http)
+{
+    struct rlimit files = {.rlim_cur = 0};
+    long connections = HTTP_CONNECTIONS_MAX;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 4 < HTTP_CONNECTIONS_MAX) {
         connections = (long)(files.rlim_cur / 4);
     }
-    must(curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, http_on_socket) == CURLM_OK &&
-         curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
-         curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
-         curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
-         curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
-         curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, connections) == CURLM_OK);
-    return http;
+    return curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, http_on_socket) ==
+               CURLM_OK &&
+           curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
+           curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+           curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
+           curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
+           curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, connections) == CURLM_OK;
+}
+
+bool http_open_curl(struct http *http)
+{
+    if (http->multi) {
+        return true;
+    }
+    if (http_init_curl() != CURLE_OK) {
+        return false;
+    }
+    http->multi = curl_multi_init();
+    if (!http->multi) {
+        curl_global_cleanup();
+        return false;
+    }
+    must(set_multi_options(http));
+    return true;
 }
 
 void http_free(struct http *http)
@@ -299,13 +318,15 @@ void http_free(struct http *http)
         return;
     }
     must(!http->is_in_curl && list_is_empty(&http->targets));
-    (void)curl_multi_cleanup(http->multi); /* closes what is kept: callbacks still run */
+    if (http->multi) {
+        (void)curl_multi_cleanup(http->multi); /* closes what is kept: callbacks still run */
+        curl_global_cleanup();
+    }
     loop_timer_cancel(http->loop, &http->timer);
     loop_timer_cancel(http->loop, &http->sweep);
     loop_task_cancel(&http->kick);
     http_forget_sockets(http);
     mem_free(http);
-    curl_global_cleanup();
 }
 
 int http_start(struct http_target *target, const struct http_request *request,

@@ -25,7 +25,7 @@
 
 struct http {
     struct loop *loop;
-    CURLM *multi;
+    CURLM *multi;            /* NULL until there is a target */
     struct loop_timer timer; /* curl's */
     struct loop_task kick;   /* runs what is in `starting`, and curl if its timer is zero */
     struct list starting;    /* exchanges on their way to curl */
@@ -89,6 +89,9 @@ struct http_exchange {
 };
 
 /* http.c */
+/* Before anything else of curl; nothing the second time. False: no memory. Curl's libraries take a
+ * millisecond and two megabytes to get ready, which nobody pays who uses no HTTP service. */
+bool http_open_curl(struct http *http);
 size_t http_on_header(char *bytes, size_t size, size_t count, void *arg);
 size_t http_on_body(char *bytes, size_t size, size_t count, void *arg);
 int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int local_port);

@@ -108,6 +108,9 @@ static int check_url(const struct http_target *target, bool *ret_https, struct e
 int http_target_new(struct http *http, const struct http_target_options *options,
                     struct http_target **ret, struct err *reterr)
 {
+    if (!http_open_curl(http)) {
+        return err_set(reterr, ERR_OVERLOADED, "no memory to prepare for HTTP");
+    }
     struct http_target *target = mem_new(sizeof *target);
     struct buf name;
     bool is_https = false;

@@ -2,6 +2,7 @@
 /* test_http.c - exchanges: answers, faults told apart, limits, what is refused. */
 #include "http_fixture.h"
 
+#include "base/mem.h"
 #include "loop/http_internal.h"
 
 /* ---- answers ---------------------------------------------------------------------------- */
@@ -268,6 +269,28 @@ static void test_bad_urls_and_headers(void **state)
     }
 }
 
+/* Curl gets ready with the first target: without memory for that there is none yet, later there is. */
+static void test_curl_without_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_target_options options = {.url = SLICE("http://127.0.0.1/")};
+    struct outcome outcome;
+    struct err err;
+    unsigned long nth = 0;
+    int failed;
+    assert_null(fixture->http->multi);
+    do {
+        mem_fail_at(++nth);
+        failed = http_target_new(fixture->http, &options, &fixture->target, &err);
+        mem_fail_at(0);
+    } while (failed == -ERR_OVERLOADED);
+    assert_true(nth > 1);
+    outcome_init(&outcome);
+    exchange(fixture, "/echo", &outcome);
+    assert_false(outcome.has_failed);
+    outcome_clear(&outcome);
+}
+
 /* The peer stands for a proxy: it is given the whole URL. */
 static void test_a_proxy_of_the_environment(void **state)
 {
@@ -387,6 +410,7 @@ int main(void)
         TEST(test_limits_of_the_body),
         TEST(test_a_dead_connection_is_not_given_a_post_twice),
         TEST(test_bad_urls_and_headers),
+        TEST(test_curl_without_memory),
         TEST(test_a_proxy_of_the_environment),
         TEST(test_hosts_without_a_proxy),
         TEST(test_tls),
