@@ -35,6 +35,13 @@ void *mem_new(size_t size)
     return ptr;
 }
 
+void *mem_new_raw(size_t size)
+{
+    void *ptr = malloc(size ? size : 1);
+    must(ptr != NULL);
+    return ptr;
+}
+
 void *mem_try(size_t size)
 {
     return must_fail() ? NULL : malloc(size ? size : 1);

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 void *mem_new(size_t size);               /* zeroed; never NULL */
+void *mem_new_raw(size_t size);           /* not zeroed; never NULL */
 void *mem_try(size_t size);               /* not zeroed; NULL when there is no memory */
 void *mem_resize(void *ptr, size_t size); /* like realloc; NULL leaves ptr as it was */
 void mem_free(void *ptr);                 /* NULL is fine */

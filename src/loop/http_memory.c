@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define SMALL_BYTES 2048u
+
 struct block {
     size_t size;
     _Alignas(16) char bytes[];
@@ -19,12 +21,15 @@ static struct block *block_of(void *bytes)
     return (struct block *)(void *)((char *)bytes - offsetof(struct block, bytes));
 }
 
+/* Curl does not survive everywhere when a small allocation fails: as everywhere in the house, that
+ * ends the process, and a large one fails alone. */
 static void *take(size_t size)
 {
     if (size > SIZE_MAX - sizeof(struct block)) {
         return NULL;
     }
-    struct block *block = mem_try(sizeof *block + size);
+    size_t whole = sizeof(struct block) + size;
+    struct block *block = size <= SMALL_BYTES ? mem_new_raw(whole) : mem_try(whole);
     if (!block) {
         return NULL;
     }

@@ -52,13 +52,14 @@ static void remove_socket(struct http *http, struct http_socket *socket)
 
 static struct http_socket *add_socket(struct http *http, curl_socket_t fd)
 {
-    if ((size_t)fd >= http->socket_cap) {
+    if ((size_t)fd >=
+        http->socket_cap) { /* small, as there are few descriptors: it must not fail */
         size_t cap = ((size_t)fd + 64) & ~(size_t)63;
-        struct http_socket **sockets = mem_resize(http->sockets, cap * sizeof(void *));
-        if (!sockets) {
-            return NULL;
+        struct http_socket **sockets = mem_new(cap * sizeof(void *));
+        if (http->socket_cap) {
+            memcpy(sockets, http->sockets, http->socket_cap * sizeof(void *));
         }
-        memset(sockets + http->socket_cap, 0, (cap - http->socket_cap) * sizeof(void *));
+        mem_free(http->sockets);
         http->sockets = sockets;
         http->socket_cap = cap;
     }
@@ -87,9 +88,6 @@ int http_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *per_
     if (!socket) {
         socket = add_socket(http, fd);
     }
-    if (!socket) {
-        return -1;
-    }
     socket->is_parked = false;
     loop_io_want(&socket->io, (what & CURL_POLL_IN ? LOOP_READ : 0) |
                                   (what & CURL_POLL_OUT ? LOOP_WRITE : 0));
@@ -107,10 +105,6 @@ curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose,
         return CURL_SOCKET_BAD;
     }
     struct http_socket *socket = add_socket(exchange->target->http, fd);
-    if (!socket) {
-        (void)close(fd);
-        return CURL_SOCKET_BAD;
-    }
     socket->target = exchange->target;
     exchange->is_connecting = true;
     return fd;

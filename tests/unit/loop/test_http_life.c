@@ -2,6 +2,8 @@
 /* test_http_life.c - exchanges in time: deadlines, names, cancelling anywhere, places, kept connections. */
 #include "http_fixture.h"
 
+#include "base/mem.h"
+
 #include <netdb.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -343,6 +345,44 @@ static void test_many_at_once(void **state)
     assert_true(peer_connections(&fixture->peer) <= 16);
 }
 
+/* Each allocation of an exchange that may fail does, curl's larger ones too: it ends once, and the
+ * next works. */
+static void test_without_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned failures = 0;
+    for (unsigned long nth = 1; nth <= 12; nth++) {
+        struct outcome outcome;
+        struct http_request request = post("{\"a\":1}");
+        struct err err;
+        outcome_init(&outcome);
+        (void)buf_reserve(&outcome.body, 64);
+        aim(fixture, "/echo");
+        mem_fail_at(nth);
+        int failed =
+            http_start(fixture->target, &request, &events, &outcome, &outcome.exchange, &err);
+        if (failed) {
+            assert_int_equal(failed, -ERR_OVERLOADED);
+        } else {
+            run_until(fixture, &outcome.dones, 1);
+        }
+        mem_fail_at(0);
+        run_for(fixture, 500);
+        assert_int_equal(outcome.dones, failed ? 0 : 1);
+        failures += failed || outcome.has_failed;
+        outcome_clear(&outcome);
+        outcome_init(&outcome);
+        start(fixture, &request, &outcome);
+        run_until(fixture, &outcome.dones, 1);
+        if (outcome.has_failed) {
+            fail_msg("after %lu: %s", nth, buf_text(&outcome.failure.message));
+        }
+        assert_string_equal(buf_text(&outcome.body), "{\"a\":1}");
+        outcome_clear(&outcome);
+    }
+    assert_true(failures >= 4);
+}
+
 static unsigned registrations;
 
 int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
@@ -432,6 +472,7 @@ int main(void)
         TEST(test_places_are_limited),
         TEST(test_held_and_past_its_deadline),
         TEST(test_many_at_once),
+        TEST(test_without_memory),
         TEST(test_a_kept_connection_stays_registered),
         TEST(test_a_closed_idle_connection_is_quiet),
         TEST(test_a_freed_target_closes_its_connections),
