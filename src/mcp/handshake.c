@@ -26,6 +26,7 @@ void handshake_start(struct mcp_session *session)
 {
     struct mcp_transport *transport = session->wire->transport;
     session->epoch++;
+    session->calls_given_up = 0;
     session->revision = NULL;
     if (transport->ops->set_version) {
         transport->ops->set_version(transport, NULL);

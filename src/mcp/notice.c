@@ -51,7 +51,7 @@ static void take_log(struct mcp_session *session, struct slice params, mcp_token
     struct pending *pending = NULL;
     if (token) {
         pending = find_call(session, token);
-    } else if (session->calls_sent == 1) {
+    } else if (session->calls_sent == 1 && !session->calls_given_up) {
         list_each (link, &session->sent) {
             struct pending *one = LIST_ITEM(link, struct pending, link);
             if (one->is_call) {

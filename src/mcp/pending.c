@@ -77,6 +77,18 @@ int session_send(struct mcp_session *session, struct pending *pending, uint64_t 
     return 0;
 }
 
+/* A server that forgot the session forgot the request with it. */
+static void tell_cancelled(struct mcp_session *session, const struct pending *pending,
+                           const char *reason)
+{
+    if (pending == &session->hello || pending->epoch != session->epoch) {
+        return;
+    }
+    session->calls_given_up += pending->is_call;
+    message_put_cancelled(core_out(session->core), pending->id, reason);
+    session_say(session, MCP_NOTIFICATION);
+}
+
 void session_forget(struct pending *pending, const char *reason)
 {
     struct mcp_session *session = pending->session;
@@ -85,15 +97,11 @@ void session_forget(struct pending *pending, const char *reason)
         return;
     }
     pending_unregister(pending);
-    if (!session->wire) {
-        return;
+    if (session->wire) {
+        struct mcp_transport *transport = session->wire->transport;
+        tell_cancelled(session, pending, reason);
+        transport->ops->abandon(transport, pending->id);
     }
-    struct mcp_transport *transport = session->wire->transport;
-    if (pending != &session->hello) {
-        message_put_cancelled(core_out(session->core), pending->id, reason);
-        session_say(session, MCP_NOTIFICATION);
-    }
-    transport->ops->abandon(transport, pending->id);
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -122,6 +130,9 @@ static struct pending *match(struct mcp_session *session, const struct message *
     struct pending *pending = find(session, token ? token : message->number);
     if (!pending) {
         session->dropped++;
+        if (session->calls_given_up && message->number) {
+            session->calls_given_up--;
+        }
         return NULL;
     }
     bool is_for_exchange = token && message->kind == MESSAGE_ERROR && !message->id.ptr;
@@ -214,12 +225,12 @@ void session_exchange_ended(struct mcp_session *session, mcp_token token,
         fail_with_fault(pending, pending->fault ? pending->fault : "no answer to the request");
         return;
     }
+    bool sent = was_sent(failure);
     pending_unregister(pending);
-    if (failure->code == ERR_TIMEOUT && pending != &session->hello) {
-        message_put_cancelled(core_out(session->core), pending->id, "timeout");
-        session_say(session, MCP_NOTIFICATION);
+    if (failure->code == ERR_TIMEOUT && sent) {
+        tell_cancelled(session, pending, "timeout");
     }
-    pending->ops->failed(pending, failure, was_sent(failure));
+    pending->ops->failed(pending, failure, sent);
 }
 
 void session_resume(struct mcp_session *session)

@@ -159,23 +159,34 @@ static void move_all(struct list *from, struct list *to)
     }
 }
 
-/* Everybody who waits is told. They may begin new requests meanwhile, which must not be told
- * too: so the lists are emptied first. */
-static void fail_all(struct mcp_session *session, const struct failure *failure)
+static void tell_all(struct list *list, const struct failure *failure, bool sent)
 {
-    struct list all;
     struct list_link *link;
-    list_init(&all);
-    move_all(&session->sent, &all);
-    move_all(&session->listers, &all);
-    move_all(&session->waiting, &all);
-    while ((link = list_first(&all))) {
+    while ((link = list_first(list))) {
         struct pending *pending = LIST_ITEM(link, struct pending, link);
-        bool sent = pending->is_sent;
-        pending_unregister(pending);
-        list_remove(&pending->link);
+        list_remove(link);
         pending->ops->failed(pending, failure, sent);
     }
+}
+
+/* Everybody who waits is told. They may begin new requests meanwhile, which must not be told
+ * too, and give up others, of which a new wire must not hear: so the lists are emptied first. */
+static void fail_all(struct mcp_session *session, const struct failure *failure)
+{
+    struct list lost;
+    struct list unsent;
+    struct list_link *link;
+    list_init(&lost);
+    list_init(&unsent);
+    while ((link = list_first(&session->sent))) {
+        struct pending *pending = LIST_ITEM(link, struct pending, link);
+        pending_unregister(pending);
+        list_append(&lost, link);
+    }
+    move_all(&session->listers, &unsent);
+    move_all(&session->waiting, &unsent);
+    tell_all(&lost, failure, true);
+    tell_all(&unsent, failure, false);
 }
 
 static void end(struct mcp_session *session, const struct failure *failure, bool is_fault)

@@ -54,11 +54,12 @@ struct mcp_session {
     bool has_tools, tells_changes, has_exchanges;
     char *server_name, *server_version;
 
-    struct list sent;     /* on their way or at the server, oldest first */
-    struct list waiting;  /* until READY */
-    struct list listers;  /* until the catalogue is fresh */
-    unsigned calls_sent;  /* is_call in `sent` */
-    struct pending hello; /* `initialize` */
+    struct list sent;        /* on their way or at the server, oldest first */
+    struct list waiting;     /* until READY */
+    struct list listers;     /* until the catalogue is fresh */
+    unsigned calls_sent;     /* is_call in `sent` */
+    unsigned calls_given_up; /* since the handshake; the server may still be at them */
+    struct pending hello;    /* `initialize` */
     struct loop_timer start_timer;
     mono_us start_deadline;
     mono_us ready_at;

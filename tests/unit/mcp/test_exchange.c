@@ -87,6 +87,17 @@ static void failures_of_the_wire_are_handed_on(void **state)
     assert_told(told, ERR_UNAVAILABLE, "could not connect");
     assert_false(told.sent);
     told_done(&told);
+    size_t cancels = count_sent(fake, "cancelled");
+    call(&bench, &told);
+    failure_set(&failure, ERR_TIMEOUT, "waited for a connection");
+    failure_detail_pack(&failure, "request_sent", (struct slice){&no, 1});
+    fake->events->exchange_ended(fake->arg, last_id(fake), &failure, false);
+    failure_done(&failure);
+    assert_told(told, ERR_TIMEOUT, "waited for a connection");
+    assert_false(told.sent);
+    assert_int_equal(count_sent(fake, "cancelled"),
+                     cancels); /* the server has not heard of it */
+    told_done(&told);
     bench_done(&bench);
 }
 
@@ -236,6 +247,32 @@ static void deadline_and_cancel_during_a_renewal(void **state)
     bench_done(&bench);
 }
 
+static void what_the_old_session_was_sent_is_not_cancelled_in_the_new_one(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    struct told c = {0};
+    struct fake *fake = standing(&bench, true);
+    call(&bench, &a);
+    unsigned long long first = last_id(fake);
+    call(&bench, &b);
+    unsigned long long second = last_id(fake);
+    call(&bench, &c);
+    unsigned long long third = last_id(fake);
+    end(fake, first, ERR_UNAVAILABLE, true);
+    mcp_cancel(b.request, "test");
+    assert_int_equal(fake->last_abandoned, second);
+    answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
+    mcp_cancel(c.request, "test");
+    assert_int_equal(fake->last_abandoned, third);
+    assert_int_equal(count_sent(fake, "cancelled"), 0);
+    mcp_cancel(a.request, "test"); /* was sent again */
+    assert_int_equal(count_sent(fake, "cancelled"), 1);
+    bench_done(&bench);
+}
+
 static void a_listing_begins_again_in_the_new_session(void **state)
 {
     (void)state;
@@ -283,6 +320,7 @@ int main(void)
         cmocka_unit_test(one_renewal_serves_all_that_were_refused),
         cmocka_unit_test(a_renewal_that_fails_fails_all),
         cmocka_unit_test(deadline_and_cancel_during_a_renewal),
+        cmocka_unit_test(what_the_old_session_was_sent_is_not_cancelled_in_the_new_one),
         cmocka_unit_test(a_listing_begins_again_in_the_new_session),
         cmocka_unit_test(initialize_that_fails_on_the_wire),
     };

@@ -458,6 +458,27 @@ static void log_messages_reach_only_the_one_they_can_be_for(void **state)
     bench_done(&bench);
 }
 
+/* The server may still be at what was given up, and say things about it. */
+static void log_messages_wait_for_the_answer_of_a_call_given_up(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &a);
+    unsigned long long first = last_id(fake);
+    mcp_cancel(a.request, "test");
+    call(&bench, &b);
+    say(fake, LOG, 1);
+    assert_string_equal(b.log, "");
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{}}", first); /* late: it is over now */
+    say(fake, LOG, 2);
+    assert_string_equal(b.log, "{\"level\":\"info\",\"data\":2}");
+    mcp_cancel(b.request, "test");
+    bench_done(&bench);
+}
+
 /* ---- ends -------------------------------------------------------------------------------- */
 
 static void cancel_tells_the_server(void **state)
@@ -563,6 +584,37 @@ static void a_call_made_while_failing_is_not_failed_too(void **state)
     bench_done(&bench);
 }
 
+static void call_again_and_cancel_the_next_one(struct told *told)
+{
+    told->then = NULL;
+    call(told->then_arg, told + 2);
+    mcp_cancel(told[1].request, "test");
+}
+
+static void a_call_cancelled_while_failing_is_not_heard_of_by_the_new_server(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told[3] = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &told[0]);
+    call(&bench, &told[1]);
+    told[0].then = call_again_and_cancel_the_next_one;
+    told[0].then_arg = &bench;
+    fake_dies(fake, "gone");
+    assert_int_equal(told[1].done, 0);
+    fake = fake_at(&bench, 1);
+    assert_int_equal(fake->count, 0);
+    serve_echo(fake);
+    answer_last(fake, "{'n':5}");
+    assert_string_equal(told[2].text, "{\"n\":5}");
+    assert_int_equal(count_sent(fake, "cancelled"), 0);
+    told_done(&told[0]);
+    told_done(&told[1]);
+    told_done(&told[2]);
+    bench_done(&bench);
+}
+
 static void refused_send_is_told_later(void **state)
 {
     (void)state;
@@ -599,10 +651,12 @@ int main(void)
         cmocka_unit_test(ping_during_the_handshake_is_answered),
         cmocka_unit_test(progress_needs_the_wish_and_the_token),
         cmocka_unit_test(log_messages_reach_only_the_one_they_can_be_for),
+        cmocka_unit_test(log_messages_wait_for_the_answer_of_a_call_given_up),
         cmocka_unit_test(cancel_tells_the_server),
         cmocka_unit_test(deadline_tells_caller_and_server),
         cmocka_unit_test(exit_fails_all_and_the_next_call_starts_anew),
         cmocka_unit_test(a_call_made_while_failing_is_not_failed_too),
+        cmocka_unit_test(a_call_cancelled_while_failing_is_not_heard_of_by_the_new_server),
         cmocka_unit_test(refused_send_is_told_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
