@@ -28,7 +28,8 @@ static void describe_breach(const struct stdio_end *end, struct failure *failure
                     end->longest);
         break;
     case STDIO_NO_MEMORY:
-        failure_set(failure, ERR_OVERLOADED,
+        /* Not OVERLOADED, which says that nothing was done. */
+        failure_set(failure, ERR_UNAVAILABLE,
                     "no memory for a message of the server, which was ended");
         break;
     case STDIO_STDIN_CLOSED:

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mcp/stdio.h"
+#include "mcp/stdio_end.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -387,6 +388,19 @@ static void a_line_without_end_ends_the_process(void **state)
     end(&peer);
 }
 
+/* The request may have been carried out: no code that invites to send it again as it is. */
+static void an_answer_without_memory_is_a_lost_one(void **state)
+{
+    struct failure failure = {.retry_after_ms = -1};
+    struct tail tail;
+    (void)state;
+    tail_init(&tail);
+    stdio_end_describe(&(struct stdio_end){.breach = STDIO_NO_MEMORY, .tail = &tail}, &failure);
+    assert_int_equal(failure.code, ERR_UNAVAILABLE);
+    assert_non_null(memmem(failure.message.data, failure.message.len, "no memory", 9));
+    failure_done(&failure);
+}
+
 static void one_that_never_reads_is_not_sent_more_than_fits(void **state)
 {
     struct failure failure = {.retry_after_ms = -1};
@@ -742,6 +756,7 @@ int main(void)
         TEST(large_messages_pass_whole_both_ways),
         TEST(a_flood_of_one_does_not_starve_another),
         TEST(a_line_without_end_ends_the_process),
+        TEST(an_answer_without_memory_is_a_lost_one),
         TEST(one_that_never_reads_is_not_sent_more_than_fits),
         TEST(how_a_process_ended_is_said),
         TEST(all_it_wrote_comes_before_its_end),
