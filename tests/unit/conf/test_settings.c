@@ -185,15 +185,17 @@ static void only_what_needs_a_restart_is_named(void **state)
 {
     (void)state;
     struct settings *now = load("return {}");
-    struct settings *next = load("return { socket = '/x', drain_ms = 1 }");
+    struct settings *next =
+        load("return { socket = '/x', drain_ms = 1, limits = { message_bytes = 5000 } }");
     struct buf out;
     buf_init(&out, 4096);
-    assert_int_equal(settings_put_restart_needed(now, next, &out), 1);
+    assert_int_equal(settings_put_restart_needed(now, next, &out), 2);
     struct pack cursor = pack_over(buf_slice(&out));
     struct pack_item item;
     struct slice name;
-    assert_true(pack_next(&cursor, &item) && item.type == PACK_ARRAY && item.count == 1);
+    assert_true(pack_next(&cursor, &item) && item.type == PACK_ARRAY && item.count == 2);
     assert_true(pack_next_text(&cursor, &name) && slice_is(name, "socket"));
+    assert_true(pack_next_text(&cursor, &name) && slice_is(name, "limits.message_bytes"));
     buf_clear(&out);
     assert_int_equal(settings_put_restart_needed(next, next, &out), 0);
     buf_done(&out);
