@@ -11,8 +11,10 @@
  *   Notifications and responses never wait for requests.
  * - A failed notification or response is reported by exchange_ended with its token, also when that
  *   is 0, only if the session is gone or the server refused the credentials; else it is logged.
- * - A status that is an error and carries a JSON-RPC error gives that as a message first, then
- *   exchange_ended with the failure of the status.
+ * - An error status whose body is a JSON-RPC error gives that as a message first, then
+ *   exchange_ended with the failure of the status. Not so 401, 403, 429, 503 and the 404 of a lost
+ *   session: there the status says more, and the error goes into details.jsonrpc.
+ * - A stream that stays open after the answer is ended half a second later.
  * - details of failures: url, http_status, reason, request_sent (whether the request may have
  *   reached the server), content_type.
  */
