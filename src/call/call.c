@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+static void tell_drained(void *arg);
+
 struct calls *calls_new(const struct calls_options *options)
 {
     struct calls *calls = mem_new(sizeof *calls);
@@ -11,6 +13,7 @@ struct calls *calls_new(const struct calls_options *options)
     list_init(&calls->live);
     list_init(&calls->kept);
     list_init(&calls->listings);
+    loop_task_init(&calls->drained_task, tell_drained, calls);
     return calls;
 }
 
@@ -94,9 +97,8 @@ static void tell_drained(void *arg)
 
 void calls_maybe_drained(struct calls *calls)
 {
-    if (calls->is_draining && calls->count == 0 && list_is_empty(&calls->listings) &&
-        calls->drained) {
-        loop_task_init(&calls->drained_task, tell_drained, calls);
+    if (calls->is_draining && !calls->is_drained && !calls->count && !calls->listing_count) {
+        calls->is_drained = true; /* what is refused from now on ends here too */
         loop_later(calls->options.loop, &calls->drained_task);
     }
 }
@@ -139,27 +141,29 @@ void calls_cancel_all(struct calls *calls)
 
 /* ---- what a waiting call keeps ---------------------------------------------------------------- */
 
-static void keep_slice(struct call *call, struct slice *text)
+bool call_keep(struct call *call)
 {
-    if (text->len) {
-        *text = arena_copy(&call->arena, *text);
-    }
-}
-
-void call_keep(struct call *call)
-{
+    struct slice *const texts[] = {
+        &call->view.agent,  &call->view.user,    &call->view.service,  &call->view.tool,
+        &call->view.locale, &call->options.meta, &call->view.arguments};
     if (call->is_kept) {
-        return;
+        return true;
     }
-    keep_slice(call, &call->view.agent);
-    keep_slice(call, &call->view.user);
-    keep_slice(call, &call->view.service);
-    keep_slice(call, &call->view.tool);
-    keep_slice(call, &call->view.locale);
-    keep_slice(call, &call->view.arguments);
-    keep_slice(call, &call->options.meta);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct slice copy = texts[i]->len ? arena_copy(&call->arena, *texts[i]) : *texts[i];
+        if (texts[i]->len && !copy.ptr) {
+            return false;
+        }
+        *texts[i] = copy;
+    }
     rpc_keep(call->request, &call->pending, cancelled);
     call->is_kept = true;
+    return true;
+}
+
+void call_no_memory(struct failure *failure)
+{
+    failure_set(failure, ERR_OVERLOADED, "the daemon has no memory for this request");
 }
 
 /* ---- the stages --------------------------------------------------------------------------------- */
@@ -188,17 +192,14 @@ enum policy_service call_service_state(const struct mcp_services *services, stru
                                                    : POLICY_SERVICE_USABLE;
 }
 
-static bool admit(struct call *call)
+bool calls_admit(const struct calls *calls, unsigned others, struct failure *failure)
 {
-    struct calls *calls = call->calls;
-    call->stage = CALL_ADMIT;
-    metrics_add(calls->options.metrics, METRIC_CALLS, 1);
     if (calls->is_draining) {
-        failure_set(&call->failure, ERR_SHUTTING_DOWN, "the daemon is ending");
+        failure_set(failure, ERR_SHUTTING_DOWN, "the daemon is ending");
         return false;
     }
-    if (calls->count > *calls->options.calls_max) {
-        failure_set(&call->failure, ERR_OVERLOADED,
+    if (others >= *calls->options.calls_max) {
+        failure_set(failure, ERR_OVERLOADED,
                     "the daemon has %u calls under way, its limits.calls",
                     *calls->options.calls_max);
         return false;
@@ -256,7 +257,9 @@ void call_start(struct calls *calls, struct rpc_request *request,
     call->source = CALL_LIVE;
     call->is_kept = false;
     memset(&call->decision, 0, sizeof call->decision);
-    if (!admit(call)) {
+    call->stage = CALL_ADMIT;
+    metrics_add(calls->options.metrics, METRIC_CALLS, 1);
+    if (!calls_admit(calls, calls->count - 1 + calls->listing_count, &call->failure)) {
         call_finish(call, (struct slice){NULL, 0});
         return;
     }
@@ -270,10 +273,9 @@ void call_start(struct calls *calls, struct rpc_request *request,
 void call_executed(struct call *call, struct slice result)
 {
     if (call->failure.code != ERR_NONE) {
-        struct slice failed = call->decision.service;
+        struct slice failed = call->decision.service; /* kept when it was tried */
         policy_on_failure(call->policy, &call->view, &call->decision, &call->failure);
         if (call->decision.verdict != POLICY_FAIL) {
-            keep_slice(call, &failed);
             call->fallback_from = failed;
             call->source = CALL_FALLBACK;
             failure_clear(&call->failure);

@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "call/call.h"
 
-#define CALL_ARENA_BYTES    (64u << 20) /* copies of one request, bounded by limits.frame_bytes */
-#define CALLS_KEPT          64u         /* ended calls kept for the next ones */
+#define CALL_ARENA_BYTES    (512u << 20) /* copies of one request: more than limits.frame_bytes */
+#define CALLS_KEPT          64u          /* ended calls kept for the next ones */
 #define CALL_TIMEOUT_MAX_MS INT64_C(86400000)
 
 enum call_stage { CALL_ADMIT, CALL_DECIDE, CALL_EXECUTE, CALL_AFTER, CALL_RECORD, CALL_REPLY };
@@ -40,8 +40,8 @@ struct calls {
     struct policy *policy;
     struct list live, kept;
     struct list listings;
-    unsigned count, kept_count;
-    bool is_draining;
+    unsigned count, kept_count, listing_count;
+    bool is_draining, is_drained;
     void (*drained)(void *arg);
     void *drained_arg;
     struct loop_task drained_task;
@@ -52,7 +52,10 @@ void call_execute(struct call *call);
 
 /* call.c */
 void call_executed(struct call *call, struct slice result); /* call->failure set: failed */
-void call_keep(struct call *call); /* copies what lives in the request */
+bool call_keep(struct call *call); /* copies what lives in the request; false: no memory */
+void call_no_memory(struct failure *failure);
+/* Whether one more may begin, beside `others`; if not, *failure says why. */
+bool calls_admit(const struct calls *calls, unsigned others, struct failure *failure);
 void calls_maybe_drained(struct calls *calls);
 
 /* list.c */

@@ -81,6 +81,20 @@ static void no_such_service(struct call *call, struct slice name)
     call_finish(call, (struct slice){NULL, 0});
 }
 
+/* The decision points into the policy, which other calls ask while this one waits. */
+static bool keep_target(struct call *call)
+{
+    struct policy_decision *decision = &call->decision;
+    struct slice service = arena_copy(&call->arena, decision->service);
+    struct slice tool = arena_copy(&call->arena, decision->tool);
+    if (!service.ptr || !tool.ptr) {
+        return false;
+    }
+    decision->service = service;
+    decision->tool = tool;
+    return true;
+}
+
 void call_execute(struct call *call)
 {
     struct calls *calls = call->calls;
@@ -91,11 +105,11 @@ void call_execute(struct call *call)
         no_such_service(call, decision->service);
         return;
     }
-    call_keep(call);
-    /* The decision points into the policy, which other calls ask while this one waits. */
-    decision->service = mcp_service_conf(service)->name;
-    decision->service = arena_copy(&call->arena, decision->service);
-    decision->tool = arena_copy(&call->arena, decision->tool);
+    if (!call_keep(call) || !keep_target(call)) {
+        call_no_memory(&call->failure);
+        call_finish(call, (struct slice){NULL, 0});
+        return;
+    }
     if (!call->deadline) {
         int64_t ms = call->options.timeout_ms > 0 ? call->options.timeout_ms
                                                   : mcp_service_conf(service)->timeout_ms;

@@ -24,6 +24,7 @@ struct listing {
     struct slice locale;
     struct list_part *parts;
     size_t count, missing;
+    bool has_no_memory;
     struct loop_task finish;
 };
 
@@ -45,6 +46,7 @@ static void free_listing(struct listing *listing)
     mem_free(listing->parts);
     arena_done(&listing->arena);
     mem_free(listing);
+    calls->listing_count--;
     calls_maybe_drained(calls);
 }
 
@@ -207,13 +209,22 @@ static void part_done(void *arg, struct mcp_catalog *catalog, const struct failu
 
 static const struct mcp_list_events list_events = {part_done};
 
+static void end(struct listing *listing, struct failure *failure)
+{
+    if (listing->pending.peer) {
+        policy_message(listing->policy, listing->locale, listing->options.service,
+                       listing->options.service, failure);
+    }
+    rpc_pending_fail(&listing->pending, failure);
+    failure_done(failure);
+    free_listing(listing);
+}
+
 static void cancel(struct listing *listing, const char *reason)
 {
     struct failure failure = {0};
     failure_set(&failure, ERR_CANCELLED, "the request was cancelled: %s", reason);
-    rpc_pending_fail(&listing->pending, &failure);
-    failure_done(&failure);
-    free_listing(listing);
+    end(listing, &failure);
 }
 
 static void cancelled(struct rpc_pending *pending)
@@ -264,6 +275,13 @@ static bool must_ask(struct listing *listing, struct list_part *part)
     return true;
 }
 
+static struct slice keep(struct listing *listing, struct slice text)
+{
+    struct slice copy = arena_copy(&listing->arena, text);
+    listing->has_no_memory |= !copy.ptr;
+    return copy;
+}
+
 static void add_parts(struct listing *listing)
 {
     const struct mcp_services *services = listing->calls->options.services;
@@ -281,27 +299,32 @@ static void add_parts(struct listing *listing)
              policy_may_use_service(listing->policy, options->agent, name))) {
             struct list_part *part = &listing->parts[listing->count++];
             part->listing = listing;
-            part->service = arena_copy(&listing->arena, name);
+            part->service = keep(listing, name);
         }
     }
 }
 
-void call_list_tools(struct calls *calls, struct rpc_request *request,
-                     const struct list_options *options)
+static struct listing *new_listing(struct calls *calls, const struct rpc_request *request,
+                                   const struct list_options *options)
 {
     struct listing *listing = mem_new(sizeof *listing);
     listing->calls = calls;
     listing->policy = policy_ref(calls->policy);
     arena_init(&listing->arena, CALL_ARENA_BYTES);
     listing->options = *options;
-    listing->options.agent = arena_copy(&listing->arena, options->agent);
-    listing->options.user = arena_copy(&listing->arena, options->user);
-    listing->options.service = arena_copy(&listing->arena, options->service);
-    listing->locale = arena_copy(&listing->arena, rpc_defaults(request->peer).locale);
-    list_append(&calls->listings, &listing->link);
+    listing->options.agent = keep(listing, options->agent);
+    listing->options.user = keep(listing, options->user);
+    listing->options.service = keep(listing, options->service);
+    listing->locale = keep(listing, rpc_defaults(request->peer).locale);
     loop_task_init(&listing->finish, finish, listing);
-    rpc_keep(request, &listing->pending, cancelled);
-    add_parts(listing);
+    list_append(&calls->listings, &listing->link);
+    calls->listing_count++;
+    return listing;
+}
+
+static void ask_services(struct listing *listing)
+{
+    struct calls *calls = listing->calls;
     struct mcp_identity identity = {listing->options.agent, listing->options.user};
     mono_us deadline = loop_now(calls->options.loop) + LIST_TIMEOUT_US;
     for (size_t i = 0; i < listing->count; i++) {
@@ -316,4 +339,24 @@ void call_list_tools(struct calls *calls, struct rpc_request *request,
     if (listing->missing == 0) {
         loop_later(calls->options.loop, &listing->finish);
     }
+}
+
+void call_list_tools(struct calls *calls, struct rpc_request *request,
+                     const struct list_options *options)
+{
+    struct failure failure = {0};
+    unsigned others = calls->count + calls->listing_count;
+    struct listing *listing = new_listing(calls, request, options);
+    rpc_keep(request, &listing->pending, cancelled);
+    if (!calls_admit(calls, others, &failure)) {
+        end(listing, &failure);
+        return;
+    }
+    add_parts(listing);
+    if (listing->has_no_memory) {
+        call_no_memory(&failure);
+        end(listing, &failure);
+        return;
+    }
+    ask_services(listing);
 }

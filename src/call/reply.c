@@ -53,6 +53,9 @@ static struct slice service_of(const struct call *call)
 
 static void reply_failure(struct call *call)
 {
+    if (call->is_kept && !call->pending.peer) {
+        return; /* nobody reads it */
+    }
     struct slice name = service_of(call);
     const struct mcp_service *service = mcp_services_find(call->calls->options.services, name);
     policy_message(call->policy, call->view.locale, name,

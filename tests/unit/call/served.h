@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * served.h - the rooms of a call with a scripted server behind and a real socket in front: what a
+ * client sends goes all the way, what the server says is said by the test.
+ */
+#ifndef TESTS_UNIT_CALL_SERVED_H
+#define TESTS_UNIT_CALL_SERVED_H
+
+/* The scripted server has a struct of this name for its own calls. */
+#define call_options fake_call_options
+#include "../mcp/fake.h"
+#undef call_options
+
+#include "call/call.h"
+#include "rpc/rpc.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct served {
+    struct bench bench;
+    struct rpc_server *server;
+    struct rpc_limits limits;
+    struct metrics metrics;
+    struct calls *calls;
+    uint32_t calls_max;
+    struct sockaddr_un address;
+    char folder[64];
+    unsigned drained;
+} served;
+
+/* ---- methods: as the daemon has them, as far as needed ------------------------------------- */
+
+static void handle_call(void *arg, struct rpc_request *request)
+{
+    (void)arg;
+    const struct rpc_value *args = request->args;
+    call_start(served.calls, request,
+               &(struct call_options){.tool = args[0].text,
+                                      .agent = args[1].text,
+                                      .user = args[2].text,
+                                      .arguments = args[3].text,
+                                      .timeout_ms = args[4].number});
+}
+
+static void handle_list(void *arg, struct rpc_request *request)
+{
+    (void)arg;
+    const struct rpc_value *args = request->args;
+    call_list_tools(served.calls, request,
+                    &(struct list_options){.agent = args[0].text, .service = args[1].text});
+}
+
+static void handle_count(void *arg, struct rpc_request *request)
+{
+    (void)arg;
+    calls_put(served.calls, rpc_result(request));
+    rpc_result_end(request);
+}
+
+#define PARAM(text, type)                                       \
+    {                                                           \
+        {(text), sizeof(text) - 1}, RPC_##type, false, NULL, "" \
+    }
+static const struct rpc_param call_params[] = {PARAM("tool", TEXT), PARAM("agent", TEXT),
+                                               PARAM("user", TEXT), PARAM("arguments", MAP),
+                                               PARAM("timeout_ms", INT)};
+static const struct rpc_param list_params[] = {PARAM("agent", TEXT), PARAM("service", TEXT)};
+static const struct rpc_method served_methods[] = {
+    {"tools.call", "", call_params, 5, RPC_CLIENT, handle_call, "{}"},
+    {"tools.list", "", list_params, 2, RPC_CLIENT, handle_list, "{}"},
+    {"calls.list", "", NULL, 0, RPC_CLIENT, handle_count, "{}"},
+};
+
+/* ---- set up ------------------------------------------------------------------------------ */
+
+static inline struct policy *policy_of(const char *text)
+{
+    struct faults faults;
+    struct policy *policy = NULL;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/policy.lua", served.folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    faults_init(&faults);
+    int result = policy_load(&(struct policy_options){.folder = served.folder,
+                                                      .memory_bytes = 32u << 20,
+                                                      .budget_us = 1000000,
+                                                      .locale = "en"},
+                             &policy, &faults);
+    if (result != 0) {
+        fail_msg("%s", faults.list[0].text);
+    }
+    faults_done(&faults);
+    (void)unlink(path);
+    return policy;
+}
+
+/* Services "s" and "t", both with the tool `echo` once serve_echo has been run on their fakes. */
+static inline int serve(const char *policy_text)
+{
+    memset(&served, 0, sizeof served);
+    bench_init(&served.bench, false);
+    served.limits = (struct rpc_limits){
+        .frame = {.bytes = 1u << 24, .depth = 32, .items = 100000},
+        .reply_bytes = 1u << 24,
+        .peer_buffer_bytes = 1u << 24,
+        .connections = 100,
+        .connections_per_uid = 100,
+        .inflight = 256,
+    };
+    served.calls_max = 100;
+    (void)snprintf(served.folder, sizeof served.folder, "/tmp/test_call.XXXXXX");
+    assert_non_null(mkdtemp(served.folder));
+    served.calls = calls_new(&(struct calls_options){.loop = served.bench.loop,
+                                                     .services = served.bench.services,
+                                                     .metrics = &served.metrics,
+                                                     .calls_max = &served.calls_max});
+    calls_set_policy(served.calls, policy_of(policy_text));
+    served.server = rpc_server_new(
+        &(struct rpc_options){.loop = served.bench.loop,
+                              .limits = &served.limits,
+                              .methods = served_methods,
+                              .method_count = sizeof served_methods / sizeof *served_methods,
+                              .metrics = &served.metrics});
+    served.address.sun_family = AF_UNIX;
+    (void)snprintf(served.address.sun_path, sizeof served.address.sun_path, "%s/s",
+                   served.folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&served.address, sizeof served.address), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    rpc_server_listen(served.server, fd);
+    struct service_conf *list[] = {conf_new("s", "s"), conf_new("t", "t")};
+    apply(&served.bench, list, 2);
+    (void)alarm(60); /* a loop without an end is a failure too */
+    return 0;
+}
+
+static inline int serve_end(void **state)
+{
+    (void)state;
+    rpc_server_free(served.server);
+    calls_free(served.calls);
+    bench_done(&served.bench);
+    (void)unlink(served.address.sun_path);
+    (void)rmdir(served.folder);
+    (void)alarm(0);
+    return 0;
+}
+
+static inline void turns(unsigned count)
+{
+    while (count--) {
+        turn(&served.bench);
+    }
+}
+
+/* ---- the client -------------------------------------------------------------------------- */
+
+static inline int connect_client(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&served.address, sizeof served.address), 0);
+    turns(2);
+    return fd;
+}
+
+/* A request whose parameters are `json`; no turn is made. */
+static inline void ask(int fd, uint32_t msgid, const char *method, const char *json)
+{
+    struct buf frame;
+    struct buf params;
+    buf_init(&frame, (size_t)1 << 24);
+    pack_put_array(&frame, 4);
+    pack_put_uint(&frame, 0);
+    pack_put_uint(&frame, msgid);
+    pack_put_text(&frame, method);
+    pack_put_array(&frame, 1);
+    buf_put_slice(&frame, pack(&params, json));
+    assert_int_equal(send(fd, frame.data, frame.len, MSG_NOSIGNAL), (ssize_t)frame.len);
+    buf_done(&frame);
+    buf_done(&params);
+}
+
+static inline void cancel_call(int fd, uint32_t msgid)
+{
+    struct buf frame;
+    buf_init(&frame, 4096);
+    pack_put_array(&frame, 3);
+    pack_put_uint(&frame, 2);
+    pack_put_text(&frame, "cancel");
+    pack_put_array(&frame, 1);
+    pack_put_map(&frame, 1);
+    pack_put_key_int(&frame, "msgid", msgid);
+    assert_int_equal(send(fd, frame.data, frame.len, MSG_NOSIGNAL), (ssize_t)frame.len);
+    buf_done(&frame);
+    turns(3);
+}
+
+/* What the client was sent since it last looked, each message as JSON on a line; owned by the
+ * caller. */
+static inline char *heard(int fd)
+{
+    static char bytes[1 << 22];
+    struct buf text;
+    struct slice message;
+    size_t len = 0;
+    turns(3);
+    for (ssize_t n; (n = recv(fd, bytes + len, sizeof bytes - len, 0)) > 0; len += (size_t)n) {
+        turns(1);
+    }
+    struct pack cursor = pack_over((struct slice){bytes, len});
+    buf_init(&text, (size_t)1 << 24);
+    while (pack_take(&cursor, &message)) {
+        char *json = as_json(message);
+        buf_printf(&text, "%s\n", json);
+        mem_free(json);
+    }
+    assert_true(cursor.at == (unsigned char *)bytes + len || !len);
+    char *copy = mem_dup(buf_slice(&text));
+    buf_done(&text);
+    return copy;
+}
+
+static inline void expect_heard(int fd, const char *part)
+{
+    char *text = heard(fd);
+    if (!strstr(text, part)) {
+        fail_msg("no %s in %s", part, text);
+    }
+    mem_free(text);
+}
+
+static inline struct fake *fake_number(size_t i)
+{
+    assert_true(i < served.bench.fake_count);
+    return served.bench.fakes[i];
+}
+
+#endif
