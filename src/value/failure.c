@@ -78,12 +78,12 @@ static void put_mended(struct buf *out, struct slice text)
     }
 }
 
-/* Runs before each detail: where it would not fit, none of it is kept. */
+/* Runs before each detail: where it would not fit, none of it is kept, and `overflow` says so. */
 static bool detail_fits(struct failure *failure, const char *key, size_t value)
 {
     failure->details.max = FAILURE_DETAILS_BYTES;
-    return value <= FAILURE_DETAILS_BYTES &&
-           buf_reserve(&failure->details, strlen(key) + value + 10);
+    size_t more = value < FAILURE_DETAILS_BYTES ? strlen(key) + value + 10 : SIZE_MAX;
+    return buf_reserve(&failure->details, more);
 }
 
 /* Ends a detail: counted if it fitted, else the bytes before it stay as they were. */

@@ -131,6 +131,7 @@ static void details_beyond_the_ceiling_are_left_out_whole(void **state)
     failure_detail_int(&failure, "first", 1);
     failure_detail_str(&failure, "huge", (struct slice){large, 70000});
     failure_detail_pack(&failure, "huge too", (struct slice){large, FAILURE_DETAILS_BYTES});
+    failure_detail_pack(&failure, "beyond", (struct slice){large, FAILURE_DETAILS_BYTES + 1});
     assert_int_equal(failure.details_count, 1);
     failure_detail_str(&failure, "large", (struct slice){large, 60000});
     failure_detail_str(&failure, "too much", (struct slice){large, 10000});
