@@ -90,6 +90,55 @@ static void put_pairs(struct draft *draft, struct slice map, bool is_auth, struc
     }
 }
 
+/* One name=value of a query. */
+static void put_parameter(struct draft *draft, struct slice parameter, struct buf *out)
+{
+    struct template template;
+    struct err err;
+    const char *equals = memchr(parameter.ptr, '=', parameter.len);
+    size_t name = equals ? (size_t)(equals - parameter.ptr) : parameter.len;
+    struct slice value = {parameter.ptr + name, parameter.len - name};
+    if (equals && is_secret_name((struct slice){parameter.ptr, name})) {
+        value = (struct slice){equals + 1, value.len - 1};
+        bool is_template =
+            template_parse(value, TEMPLATE_IN_ENV, &draft->conf->arena, &template, &err) == 0 &&
+            !template_has_text(&template);
+        buf_put(out, parameter.ptr, name + 1);
+        buf_put_slice(out, is_template ? value : SLICE(HIDDEN));
+    } else {
+        buf_put_slice(out, parameter);
+    }
+}
+
+/* A key that stands in the query of a URL is hidden as one in a header is. */
+static void put_url(struct draft *draft, struct slice value, struct buf *out)
+{
+    struct pack cursor = pack_over(value);
+    struct slice text;
+    struct buf shown;
+    const char *query = pack_next_text(&cursor, &text) ? memchr(text.ptr, '?', text.len) : NULL;
+    if (!query) {
+        buf_put_slice(out, value);
+        return;
+    }
+    buf_init(&shown, out->max);
+    buf_put(&shown, text.ptr, (size_t)(query + 1 - text.ptr));
+    struct slice rest = {query + 1, text.len - (size_t)(query + 1 - text.ptr)};
+    while (rest.len) {
+        const char *end = memchr(rest.ptr, '&', rest.len);
+        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
+        put_parameter(draft, (struct slice){rest.ptr, len}, &shown);
+        if (end) {
+            buf_put_byte(&shown, '&');
+            len++;
+        }
+        rest = (struct slice){rest.ptr + len, rest.len - len};
+    }
+    pack_put_str(out, buf_slice(&shown));
+    out->overflow |= shown.overflow;
+    buf_done(&shown);
+}
+
 static void put_definition(struct draft *draft, bool with_secrets, struct buf *out)
 {
     uint32_t count = 0;
@@ -104,6 +153,8 @@ static void put_definition(struct draft *draft, bool with_secrets, struct buf *o
         pack_put_text(out, keys[i]);
         if (!with_secrets && (i == KEY_env || i == KEY_headers || i == KEY_auth)) {
             put_pairs(draft, draft->raw[i], i == KEY_auth, out);
+        } else if (!with_secrets && i == KEY_url) {
+            put_url(draft, draft->raw[i], out);
         } else {
             buf_put_slice(out, draft->raw[i]);
         }

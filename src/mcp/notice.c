@@ -19,19 +19,13 @@ static void note_fault(struct mcp_session *session, const char *what)
     }
 }
 
-static struct pending *find_call(const struct mcp_session *session, uint64_t id)
-{
-    struct pending *pending = id ? map_get_id(&session->core->by_id, id) : NULL;
-    return pending && pending->session == session ? pending : NULL;
-}
-
 /* ---- notifications ----------------------------------------------------------------------- */
 
 static void take_progress(struct mcp_session *session, struct slice params)
 {
     int64_t token = 0;
     struct pending *pending = pack_get_int(params, "progressToken", &token) && token > 0
-                                  ? find_call(session, (uint64_t)token)
+                                  ? pending_find(session, (uint64_t)token)
                                   : NULL;
     if (!pending || !pending->wants_progress) {
         session->dropped++;
@@ -50,7 +44,7 @@ static void take_log(struct mcp_session *session, struct slice params, mcp_token
 {
     struct pending *pending = NULL;
     if (token) {
-        pending = find_call(session, token);
+        pending = pending_find(session, token);
     } else if (session->calls_sent == 1 && !session->calls_given_up) {
         list_each (link, &session->sent) {
             struct pending *one = LIST_ITEM(link, struct pending, link);
@@ -102,7 +96,7 @@ static void take_request(struct mcp_session *session, const struct message *mess
  * nobody knows whose answer that was. */
 static void take_rubbish(struct mcp_session *session, const char *what, mcp_token token)
 {
-    struct pending *pending = find_call(session, token);
+    struct pending *pending = pending_find(session, token);
     if (pending) {
         pending->fault = what;
     }

@@ -106,7 +106,7 @@ void session_forget(struct pending *pending, const char *reason)
 
 /* ---- answers ----------------------------------------------------------------------------- */
 
-static struct pending *find(const struct mcp_session *session, uint64_t id)
+struct pending *pending_find(const struct mcp_session *session, uint64_t id)
 {
     struct pending *pending = id ? map_get_id(&session->core->by_id, id) : NULL;
     return pending && pending->session == session ? pending : NULL;
@@ -127,7 +127,7 @@ static void fail_with_fault(struct pending *pending, const char *fault)
 static struct pending *match(struct mcp_session *session, const struct message *message,
                              mcp_token token)
 {
-    struct pending *pending = find(session, token ? token : message->number);
+    struct pending *pending = pending_find(session, token ? token : message->number);
     if (!pending) {
         session->dropped++;
         if (session->calls_given_up && message->number) {
@@ -211,7 +211,7 @@ static bool was_sent(const struct failure *failure)
 void session_exchange_ended(struct mcp_session *session, mcp_token token,
                             const struct failure *failure, bool is_session_gone)
 {
-    struct pending *pending = find(session, token);
+    struct pending *pending = pending_find(session, token);
     if (!pending) {
         return; /* it has its answer, or nobody waits for it any more */
     }

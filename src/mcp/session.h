@@ -129,6 +129,8 @@ void handshake_start(struct mcp_session *session);
 /* pending.c */
 void pending_register(struct mcp_session *session, struct pending *pending, uint64_t id);
 void pending_unregister(struct pending *pending);
+/* The request of this very session that waits for an answer to `id`, or NULL. */
+struct pending *pending_find(const struct mcp_session *session, uint64_t id);
 void session_exchange_ended(struct mcp_session *session, mcp_token token,
                             const struct failure *failure, bool is_session_gone);
 void session_take_answer(struct mcp_session *session, const struct message *message,

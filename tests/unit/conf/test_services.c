@@ -273,7 +273,9 @@ static void the_definition_hides_literal_secrets(void **state)
         "return { a = { url = 'https://h/', headers = { ['X-Api-Key'] = 'S1', plain = 'P1',\n"
         "    ['x-token'] = '${env:T1}' },\n"
         "    auth = { type = 'basic', user = 'U1', password = 'S2' } },\n"
-        "  b = { command = 'x', env = { MY_TOKEN = 'S3', DEBUG = 'P2' } } }");
+        "  b = { command = 'x', env = { MY_TOKEN = 'S3', DEBUG = 'P2' } },\n"
+        "  c = { url = 'https://h/?api_key=S4&q=1&token=${env:T1}&flag&secret=${env:T1}S5' } "
+        "}");
     struct slice a = set.list[0]->definition;
     assert_false(holds(a, "S1") || holds(a, "S2"));
     assert_true(holds(a, "P1") && holds(a, "${env:T1}") && holds(a, "U1"));
@@ -285,6 +287,10 @@ static void the_definition_hides_literal_secrets(void **state)
     assert_true(pack_skip(&cursor) && cursor.at == cursor.end);
     struct slice url;
     assert_true(pack_get_text(a, "url", &url) && slice_is(url, "https://h/"));
+    assert_true(pack_get_text(set.list[2]->definition, "url", &url));
+    assert_true(
+        slice_is(url, "https://h/?api_key=(hidden)&q=1&token=${env:T1}&flag&secret=(hidden)"));
+    assert_true(holds(set.list[2]->written, "S4"));
     service_set_done(&set);
 }
 

@@ -305,6 +305,13 @@ static void initialize_that_fails_on_the_wire(void **state)
     assert_told(told, ERR_UNAVAILABLE, "went wrong");
     assert_false(told.sent);
     told_done(&told);
+    call(&bench, &told);
+    fake = fake_at(&bench, 1);
+    fake_opened(fake);
+    end(fake, last_id(fake), ERR_TIMEOUT, false);
+    assert_told(told, ERR_TIMEOUT, "went wrong");
+    assert_int_equal(fake->count, 1); /* `initialize` is never cancelled */
+    told_done(&told);
     bench_done(&bench);
 }
 

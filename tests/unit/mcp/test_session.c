@@ -458,6 +458,40 @@ static void log_messages_reach_only_the_one_they_can_be_for(void **state)
     bench_done(&bench);
 }
 
+static void one_server_cannot_speak_for_another(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    bench_init(&bench, false);
+    struct service_conf *both[] = {conf_new("s", "1"), conf_new("t", "1")};
+    apply(&bench, both, 2);
+    call(&bench, &a);
+    struct fake *fake = fake_at(&bench, 0);
+    serve_echo(fake);
+    unsigned long long id = last_id(fake);
+    call_with(&bench, &b, .service = "t");
+    struct fake *other = fake_at(&bench, 1);
+    serve_echo(other);
+    say(other,
+        "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progressToken':%llu,"
+        "'progress':1}}",
+        id);
+    say_on(other, id, LOG, 1);
+    say_on(other, id, "{broken");
+    say(other, "{'jsonrpc':'2.0','id':%llu,'result':{'n':1}}", id);
+    say(other, "{'jsonrpc':'2.0','id':%llu}", id);
+    assert_string_equal(a.progress, "");
+    assert_string_equal(a.log, "");
+    assert_int_equal(a.done, 0);
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{'n':2}}", id);
+    assert_string_equal(a.text, "{\"n\":2}");
+    mcp_cancel(b.request, "test");
+    told_done(&a);
+    bench_done(&bench);
+}
+
 /* The server may still be at what was given up, and say things about it. */
 static void log_messages_wait_for_the_answer_of_a_call_given_up(void **state)
 {
@@ -651,6 +685,7 @@ int main(void)
         cmocka_unit_test(ping_during_the_handshake_is_answered),
         cmocka_unit_test(progress_needs_the_wish_and_the_token),
         cmocka_unit_test(log_messages_reach_only_the_one_they_can_be_for),
+        cmocka_unit_test(one_server_cannot_speak_for_another),
         cmocka_unit_test(log_messages_wait_for_the_answer_of_a_call_given_up),
         cmocka_unit_test(cancel_tells_the_server),
         cmocka_unit_test(deadline_tells_caller_and_server),
