@@ -52,6 +52,11 @@ local function is_agent_fine(place, what, told)
     return told.tools == nil or shape.check(place, what .. ": tools", told.tools, tool_fields)
 end
 
+-- Rules are kept in lists of our own: what the operator's functions do to theirs changes no rule.
+local function copy(list)
+    return list and table.move(list, 1, #list, 1, {})
+end
+
 local function rules_of(told)
     local tools = told.tools or {}
     local rules = { services = shape.list(told.services),
@@ -61,7 +66,8 @@ local function rules_of(told)
     if not id then
         return nil, why
     end
-    shared_rules[id] = shared_rules[id] or rules
+    shared_rules[id] = shared_rules[id] or
+        { services = copy(rules.services), allow = copy(rules.allow), deny = copy(rules.deny) }
     return shared_rules[id]
 end
 

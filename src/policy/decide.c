@@ -8,13 +8,15 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#define ROUNDS_MAX 8u
+#define ROUNDS_MAX   8u
+#define DEMO_WARNING "This is a demo answer: nothing was sent to the service."
 
 /* What a question about a call has at hand besides the call. */
 struct call_question {
     struct question question;
     struct policy_decision *decision;
     struct failure *failure;
+    int demo;             /* the number of the demo answer that was chosen, or -1 */
     struct slice value;   /* the result that after_call looks at */
     struct failure ruled; /* what policy says where `failure` must stay as it was */
 };
@@ -28,6 +30,7 @@ static void start(struct policy *policy, struct call_question *asked,
                   const struct policy_call *call)
 {
     struct question *question = &asked->question;
+    asked->demo = -1;
     question->arg = asked;
     question->call = call;
     question->service = call->service;
@@ -138,24 +141,33 @@ static void invalid(const struct policy *policy, lua_Integer schema,
 }
 
 /* A demo answer that was made at load is ready as bytes; only the arguments are still checked. */
+static void give_demo(const struct policy *policy, const struct question *question, int number,
+                      struct policy_decision *decision, struct failure *failure)
+{
+    must(number >= 0 && (unsigned)number < policy->demo_count);
+    const struct demo *demo = &policy->demos[number];
+    if (!schema_accepts(policy->schemas[demo->schema], question->arguments)) {
+        invalid(policy, demo->schema, question, decision, failure);
+        return;
+    }
+    const struct constant *constant = &policy->constants[demo->result];
+    decision->result = (struct slice){constant->bytes, constant->len};
+    decision->verdict = POLICY_DEMO_ANSWER;
+    decision->warning = SLICE(DEMO_WARNING);
+}
+
 static void take_demo(lua_State *lua, struct policy *policy, struct question *question,
                       struct policy_decision *decision, struct failure *failure)
 {
     take_target(lua, policy, question, decision);
-    decision->result = question->result;
     if (lua_isinteger(lua, 4)) {
-        lua_Integer number = lua_tointeger(lua, 4);
-        must(number >= 0 && (lua_Unsigned)number < policy->demo_count);
-        const struct demo *demo = &policy->demos[number];
-        if (!schema_accepts(policy->schemas[demo->schema], question->arguments)) {
-            invalid(policy, demo->schema, question, decision, failure);
-            return;
-        }
-        const struct constant *constant = &policy->constants[demo->result];
-        decision->result = (struct slice){constant->bytes, constant->len};
+        asker(question)->demo = (int)lua_tointeger(lua, 4);
+        give_demo(policy, question, asker(question)->demo, decision, failure);
+        return;
     }
+    decision->result = question->result;
     decision->verdict = POLICY_DEMO_ANSWER;
-    decision->warning = SLICE("This is a demo answer: nothing was sent to the service.");
+    decision->warning = SLICE(DEMO_WARNING);
 }
 
 static void take_decision(lua_State *lua, struct policy *policy, struct question *question)
@@ -231,6 +243,54 @@ static bool has_long_name(const struct policy_call *call, struct failure *failur
     return false;
 }
 
+/* Whether what is decided may be remembered: see memo.h. */
+static bool make_key(const struct policy *policy, const struct question *question,
+                     struct memo_key *ret)
+{
+    const struct policy_call *call = question->call;
+    ret->role = memo_role(&policy->memo, call->agent);
+    if (!ret->role || !call->peer->is_trusted || !question->service.len) {
+        return false;
+    }
+    ret->service = question->service;
+    ret->tool = question->tool;
+    ret->mode = call->demo;
+    ret->state = host_state(call, question->service);
+    return true;
+}
+
+/* Decides as before, without Lua. */
+static bool recall(struct policy *policy, const struct question *question, struct memo_key *key,
+                   struct policy_decision *ret, struct failure *failure)
+{
+    const struct memo_entry *entry = memo_find(&policy->memo, key);
+    if (!entry) {
+        return false;
+    }
+    policy->questions++;
+    policy->remembered++;
+    ret->service = memo_service(entry);
+    ret->tool = memo_tool(entry);
+    if (entry->demo < 0) {
+        ret->verdict = POLICY_CALL;
+    } else {
+        give_demo(policy, question, entry->demo, ret, failure);
+    }
+    return true;
+}
+
+static void remember(struct policy *policy, const struct call_question *asked,
+                     const struct memo_key *key)
+{
+    const struct policy_decision *decision = asked->decision;
+    bool is_plain = decision->verdict == POLICY_CALL ||
+                    (decision->verdict == POLICY_DEMO_ANSWER && asked->demo >= 0);
+    if (is_plain && slice_equal(decision->service, key->service) &&
+        slice_equal(decision->tool, key->tool)) {
+        memo_keep(&policy->memo, key, asked->demo);
+    }
+}
+
 void policy_decide(struct policy *policy, const struct policy_call *call,
                    struct policy_decision *ret, struct failure *failure)
 {
@@ -238,14 +298,21 @@ void policy_decide(struct policy *policy, const struct policy_call *call,
         .question = {.entry = ENTRY_DECIDE, .push = push_decide, .take = take_decision},
         .decision = ret,
         .failure = failure};
+    struct memo_key key;
     *ret = (struct policy_decision){.verdict = POLICY_FAIL};
     if (has_long_name(call, failure)) {
         return;
     }
     start(policy, &asked, call);
+    bool has_key = make_key(policy, &asked.question, &key);
+    if (has_key && recall(policy, &asked.question, &key, ret, failure)) {
+        return;
+    }
     if (policy_ask_leniently(policy, &asked.question)) {
         *ret = (struct policy_decision){.verdict = POLICY_FAIL};
         deny_for_fault(&asked.question, failure);
+    } else if (has_key) {
+        remember(policy, &asked, &key);
     }
 }
 

@@ -16,17 +16,18 @@ static struct question *question_of(lua_State *lua)
     return question;
 }
 
+enum policy_service host_state(const struct policy_call *call, struct slice service)
+{
+    return call && call->service_state ? call->service_state(call->arg, service)
+                                       : POLICY_SERVICE_USABLE;
+}
+
 /* state(service): enum policy_service as a number. */
 static int state(lua_State *lua)
 {
-    const struct policy_call *call = question_of(lua)->call;
     struct slice service;
     service.ptr = luaL_checklstring(lua, 1, &service.len);
-    enum policy_service found = POLICY_SERVICE_USABLE;
-    if (call && call->service_state) {
-        found = call->service_state(call->arg, service);
-    }
-    lua_pushinteger(lua, found);
+    lua_pushinteger(lua, host_state(question_of(lua)->call, service));
     return 1;
 }
 

@@ -315,6 +315,21 @@ static int intern(lua_State *lua)
     return 1;
 }
 
+/* remember(agent, role): what is decided for this agent holds for all of this role (memo.h). */
+static int remember(lua_State *lua)
+{
+    struct policy *policy = host_policy(lua);
+    struct slice agent;
+    agent.ptr = luaL_checklstring(lua, 1, &agent.len);
+    lua_Integer role = luaL_checkinteger(lua, 2);
+    must(loading_of(lua) && role > 0 && role <= UINT32_MAX);
+    size_t count = policy->memo.agents.count;
+    if (may_keep(policy, (unsigned)count, agent.len + MEMO_AGENT_BYTES)) {
+        memo_add_agent(&policy->memo, agent, (unsigned)role);
+    }
+    return 0;
+}
+
 /* split(text): { text, placeholder, text, ... } of "text {placeholder} text"; nil and why not. */
 static int split(lua_State *lua)
 {
@@ -359,6 +374,7 @@ void host_add_loading(lua_State *lua, struct policy *policy)
                                          {"demo", demo},
                                          {"schema", schema},
                                          {"intern", intern},
+                                         {"remember", remember},
                                          {"split", split}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         host_add(lua, policy, functions[i].name, functions[i].func);

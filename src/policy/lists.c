@@ -189,7 +189,7 @@ uint32_t policy_put_demo_tools(struct policy *policy, struct slice service, stru
 
 void policy_put_info(const struct policy *policy, struct buf *out)
 {
-    pack_put_map(out, 7);
+    pack_put_map(out, 8);
     pack_put_text(out, "file");
     if (policy->file) {
         pack_put_text(out, policy->file);
@@ -198,9 +198,11 @@ void policy_put_info(const struct policy *policy, struct buf *out)
     }
     pack_put_key_int(out, "agents", (int64_t)policy->agents);
     pack_put_key_int(out, "operations", (int64_t)policy->operations);
-    pack_put_key_int(out, "memory_bytes",
-                     (int64_t)(sandbox_memory(policy->sandbox) + policy->kept_bytes));
+    pack_put_key_int(
+        out, "memory_bytes",
+        (int64_t)(sandbox_memory(policy->sandbox) + policy->kept_bytes + policy->memo.bytes));
     pack_put_key_int(out, "questions", (int64_t)policy->questions);
+    pack_put_key_int(out, "remembered", (int64_t)policy->remembered);
     pack_put_key_int(out, "errors", (int64_t)policy->errors);
     pack_put_key_int(out, "over_budget", (int64_t)policy->over_budget);
 }

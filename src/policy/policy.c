@@ -80,6 +80,7 @@ static struct policy *new_policy(const struct policy_options *options)
     policy->references = 1;
     policy->budget_us = options->budget_us;
     policy->locale = mem_dup(slice_of(options->locale ? options->locale : "en"));
+    memo_init(&policy->memo);
     map_init(&policy->interned);
     buf_init(&policy->arguments, ARGUMENTS_BYTES);
     buf_init(&policy->mapped, ARGUMENTS_BYTES);
@@ -147,6 +148,7 @@ struct policy *policy_unref(struct policy *policy)
     mem_free(policy->constants);
     mem_free(policy->schemas);
     mem_free(policy->demos);
+    memo_done(&policy->memo);
     map_done(&policy->interned);
     buf_done(&policy->arguments);
     buf_done(&policy->mapped);

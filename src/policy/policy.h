@@ -137,7 +137,8 @@ bool policy_put_agent(struct policy *policy, struct slice name, struct buf *out,
 uint32_t policy_put_operations(struct policy *policy, struct slice agent, struct buf *out);
 uint32_t policy_put_demo_tools(struct policy *policy, struct slice service, struct buf *out);
 
-/* For daemon.info: {file, agents, operations, memory_bytes, questions, errors, over_budget}. */
+/* For daemon.info: {file, agents, operations, memory_bytes, questions, remembered, errors,
+ * over_budget}; `remembered` of the questions needed no Lua. */
 void policy_put_info(const struct policy *policy, struct buf *out);
 
 /* Once a loop turn: a step of the collector, which rests while questions are answered. */

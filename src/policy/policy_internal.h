@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "policy/memo.h"
 #include "policy/policy.h"
 #include "script/sandbox.h"
 #include "script/source.h"
@@ -105,6 +106,7 @@ struct policy {
     unsigned schema_count;
     struct demo *demos;
     unsigned demo_count;
+    struct memo memo;
     struct map interned; /* packed rules -> their number */
     unsigned interned_count;
     size_t kept_bytes;       /* by the above */
@@ -114,7 +116,7 @@ struct policy {
     struct buf arguments, mapped, result;
     struct arena name_arenas[2], *names;
     size_t settled_bytes; /* of Lua memory after the last collection */
-    uint64_t questions, errors, over_budget;
+    uint64_t questions, remembered, errors, over_budget;
 };
 
 /* ---- load.c --------------------------------------------------------------------------------- */
@@ -143,6 +145,8 @@ void host_open(lua_State *lua, struct policy *policy); /* pushes the table `host
 void host_add_loading(lua_State *lua, struct policy *policy);
 void host_add_asking(lua_State *lua, struct policy *policy);
 void host_add(lua_State *lua, struct policy *policy, const char *name, lua_CFunction function);
+
+enum policy_service host_state(const struct policy_call *call, struct slice service);
 
 /* ---- view.c: what hooks see of a call ---------------------------------------------------------- */
 
