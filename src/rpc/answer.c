@@ -10,9 +10,16 @@ static void mark_dirty(struct rpc_peer *peer)
     }
 }
 
-/* Where the next message starts. Its own ceiling keeps one message within limits.reply_bytes and
- * all that wait within limits.peer_buffer_bytes. */
-static struct buf *begin(struct rpc_peer *peer)
+/* A peer that reads gets everything up to this length; a longer message is an error of its call. */
+static size_t longest(const struct rpc_limits *limits)
+{
+    size_t half = limits->peer_buffer_bytes / 2;
+    return limits->reply_bytes < half ? limits->reply_bytes : half;
+}
+
+/* Where the next message starts. Its own ceiling keeps one message within `most` bytes and all
+ * that wait within limits.peer_buffer_bytes. */
+static struct buf *begin(struct rpc_peer *peer, size_t most)
 {
     struct rpc_server *server = peer->server;
     const struct rpc_limits *limits = server->options.limits;
@@ -25,9 +32,9 @@ static struct buf *begin(struct rpc_peer *peer)
     if (!out->data && !buf_reserve(out, RPC_OUT_BYTES)) {
         out->overflow = false; /* no memory: the message's own parts will find out */
     }
-    size_t ceiling = limits->peer_buffer_bytes;
-    if (out->len < ceiling && limits->reply_bytes < ceiling - out->len) {
-        ceiling = out->len + limits->reply_bytes;
+    size_t ceiling = peer->out_at + limits->peer_buffer_bytes;
+    if (out->len < ceiling && most < ceiling - out->len) {
+        ceiling = out->len + most;
     }
     out->max = ceiling;
     peer->begun = out->len;
@@ -40,14 +47,17 @@ static bool end(struct rpc_peer *peer)
 {
     const struct rpc_limits *limits = peer->server->options.limits;
     struct buf *out = &peer->out;
-    bool fits = !out->overflow;
+    bool fits =
+        !out->overflow && out->len <= out->max; /* there may be room beyond the ceiling */
     if (!fits) {
         out->overflow = false;
         out->len = peer->begun;
-        if (out->max >= limits->peer_buffer_bytes && !peer->is_closing) {
+        size_t waiting = out->len - peer->out_at;
+        if (waiting > limits->peer_buffer_bytes / 2 && !peer->is_closing &&
+            out->max == peer->out_at + limits->peer_buffer_bytes) {
             metrics_add(peer->server->options.metrics, METRIC_PEERS_DROPPED, 1);
             log_at(LOG_WARN, "rpc", "client does not read its answers, connection closed",
-                   LOG_INT("pid", peer->identity.pid), LOG_INT("waiting_bytes", out->len),
+                   LOG_INT("pid", peer->identity.pid), LOG_INT("waiting_bytes", waiting),
                    LOG_TEXT("limit", "limits.peer_buffer_bytes"));
             rpc_peer_close(peer);
         }
@@ -73,14 +83,21 @@ void rpc_put_error(struct rpc_peer *peer, uint32_t msgid, uint64_t id,
                    const struct failure *failure)
 {
     metrics_add(peer->server->options.metrics, METRIC_REQUESTS_FAILED, 1);
-    (void)begin(peer);
+    size_t most = peer->server->options.limits->peer_buffer_bytes;
+    (void)begin(peer, most);
     put_error(peer, msgid, id, failure);
-    (void)end(peer);
+    if (!end(peer) && !peer->is_closing) { /* a small buffer: what happened matters most */
+        struct failure brief = *failure;
+        brief.details_count = 0;
+        (void)begin(peer, most);
+        put_error(peer, msgid, id, &brief);
+        (void)end(peer);
+    }
 }
 
 struct buf *rpc_out_begin(struct rpc_peer *peer, uint32_t msgid, uint64_t id)
 {
-    struct buf *out = begin(peer);
+    struct buf *out = begin(peer, longest(peer->server->options.limits));
     peer->begun_id = id;
     peer->begun_msgid = msgid;
     pack_put_array(out, 4);
@@ -96,10 +113,14 @@ void rpc_out_end(struct rpc_peer *peer)
         return;
     }
     struct failure failure = {0};
-    failure_set(&failure, ERR_OVERLOADED, "the result is longer than limits.reply_bytes (%zu)",
-                peer->server->options.limits->reply_bytes);
+    const struct rpc_limits *limits = peer->server->options.limits;
+    size_t most = longest(limits);
+    const char *limit =
+        most < limits->reply_bytes ? "half of limits.peer_buffer_bytes" : "limits.reply_bytes";
+    failure_set(&failure, ERR_OVERLOADED, "the result is longer than %s (%zu)", limit, most);
     failure.is_retryable = false;
-    failure_suggest(&failure, "Ask for less, or let the operator raise limits.reply_bytes.");
+    failure_suggest(&failure, "Ask for less, or let the operator raise %s.",
+                    most < limits->reply_bytes ? "limits.peer_buffer_bytes" : limit);
     rpc_put_error(peer, peer->begun_msgid, peer->begun_id, &failure);
     failure_done(&failure);
 }
@@ -167,7 +188,7 @@ struct buf *rpc_notify(struct rpc_pending *pending, const char *method)
     if (!pending->peer) {
         return NULL;
     }
-    struct buf *out = begin(pending->peer);
+    struct buf *out = begin(pending->peer, longest(pending->peer->server->options.limits));
     pack_put_array(out, 3);
     pack_put_uint(out, 2);
     pack_put_text(out, method);

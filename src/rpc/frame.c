@@ -71,13 +71,27 @@ static bool take_params(struct pack *cursor, struct slice *ret)
     return pack_peek(*cursor) == PACK_MAP;
 }
 
-static void needs_admin(struct rpc_request *request)
+static bool has_role(const struct rpc_identity *identity, enum rpc_role role)
+{
+    return role == RPC_ANYBODY || identity->is_admin ||
+           (role == RPC_CLIENT && identity->is_trusted);
+}
+
+static void needs_role(struct rpc_request *request)
 {
     struct failure failure = {0};
-    failure_set(&failure, ERR_POLICY_DENIED, "`%s` needs the admin role",
-                request->method->name);
-    failure_suggest(&failure, "Call it as root or as the daemon's own user.");
-    failure_detail_text(&failure, "rule", "role: admin");
+    if (request->method->role == RPC_ADMIN) {
+        failure_set(&failure, ERR_POLICY_DENIED, "`%s` needs the admin role",
+                    request->method->name);
+        failure_suggest(&failure, "Call it as root or as the daemon's own user.");
+        failure_detail_text(&failure, "rule", "role: admin");
+    } else {
+        failure_set(&failure, ERR_POLICY_DENIED, "`%s` is for trusted peers",
+                    request->method->name);
+        failure_suggest(&failure,
+                        "Call it as the daemon's user or as a member of the socket's group.");
+        failure_detail_text(&failure, "rule", "role: client");
+    }
     rpc_fail(request, &failure);
     failure_done(&failure);
 }
@@ -102,8 +116,8 @@ static void dispatch(struct rpc_request *request, struct slice name)
     request->method = find_method(server, name);
     if (!request->method) {
         no_such_method(request, name);
-    } else if (request->method->role == RPC_ADMIN && !peer->identity.is_admin) {
-        needs_admin(request);
+    } else if (!has_role(&peer->identity, request->method->role)) {
+        needs_role(request);
     } else if (peer->inflight >= server->options.limits->inflight) {
         fail(request, ERR_OVERLOADED,
              "this connection has as many requests under way as limits.inflight allows");
@@ -181,6 +195,7 @@ bool rpc_frame(struct rpc_peer *peer, struct slice frame)
     struct pack cursor = pack_over(frame);
     struct pack_item item;
     uint64_t kind;
+    uint64_t msgid;
     uint32_t count;
     if (frame.len > 2 && memcmp(frame.ptr, "\x94\x00", 2) == 0) {
         cursor.at += 2; /* the shortest and usual encoding of a request's beginning */
@@ -205,5 +220,8 @@ bool rpc_frame(struct rpc_peer *peer, struct slice frame)
                LOG_INT("pid", peer->identity.pid));
         return true;
     }
-    return refuse_envelope(peer, NULL, "the message's kind and length do not fit");
+    bool has_msgid = kind == KIND_REQUEST && count > 1 && pack_next(&cursor, &item) &&
+                     pack_as_uint(&item, &msgid) && msgid <= UINT32_MAX;
+    return refuse_envelope(peer, has_msgid ? &msgid : NULL,
+                           "the message's kind and length do not fit");
 }

@@ -89,14 +89,27 @@ void rpc_peer_close(struct rpc_peer *peer)
 
 /* ---- out ---------------------------------------------------------------------------------- */
 
+/* So much waits for the peer to read it that no more of its requests are handled. */
+static bool is_full(const struct rpc_peer *peer)
+{
+    return peer->out.len - peer->out_at > peer->server->options.limits->peer_buffer_bytes / 4;
+}
+
 static void pause_or_resume(struct rpc_peer *peer)
 {
-    size_t waiting = peer->out.len - peer->out_at;
-    unsigned want = waiting ? LOOP_WRITE : 0;
-    if (!peer->is_closing && waiting <= peer->out.max / 4) {
-        want |= LOOP_READ;
+    bool must_write = peer->out.len > peer->out_at || peer->is_behind;
+    bool may_read = !peer->is_closing && !peer->is_behind && !is_full(peer);
+    loop_io_want(&peer->io, (must_write ? LOOP_WRITE : 0) | (may_read ? LOOP_READ : 0));
+}
+
+/* Bytes that are written make room for others, also when there are always some that are not. */
+static void forget_written(struct rpc_peer *peer)
+{
+    if (peer->out_at >=
+        peer->out.len - peer->out_at) { /* else moving costs more than it gives */
+        buf_consume(&peer->out, peer->out_at);
+        peer->out_at = 0;
     }
-    loop_io_want(&peer->io, want);
 }
 
 /* Frees the peer when it was closing and nothing is left to write, or writing fails. */
@@ -109,6 +122,7 @@ void rpc_peer_flush(struct rpc_peer *peer)
             continue;
         }
         if (n < 0 && errno == EAGAIN && !peer->is_closing) {
+            forget_written(peer);
             pause_or_resume(peer);
             return;
         }
@@ -172,27 +186,42 @@ static void answer_refused(struct rpc_peer *peer, struct slice bytes,
     failure_done(&failure);
 }
 
+/* Room for `more` bytes behind those that wait; false: the connection is closed. */
+static bool reserve_partial(struct rpc_peer *peer, size_t more)
+{
+    struct buf *bytes = &peer->partial->bytes;
+    size_t max = peer->server->options.limits->frame.bytes + RPC_READ_BYTES;
+    bytes->max = bytes->max > max ? bytes->max : max; /* a reload may have raised the limit */
+    if (buf_reserve(bytes, more)) {
+        return true;
+    }
+    log_at(LOG_ERROR, "rpc", "no memory for a frame, connection closed",
+           LOG_INT("pid", peer->identity.pid), LOG_INT("bytes", bytes->len));
+    rpc_peer_close(peer);
+    return false;
+}
+
 static void keep_partial(struct rpc_peer *peer, struct slice rest, const struct pack_scan *scan)
 {
-    struct rpc_partial *partial = peer->partial;
-    if (!partial) {
-        partial = peer->partial = mem_new(sizeof *partial);
-        buf_init(&partial->bytes, peer->server->options.limits->frame.bytes + RPC_READ_BYTES);
-    }
-    partial->scan = *scan;
-    buf_put_slice(&partial->bytes, rest);
-    if (partial->bytes.overflow) {
-        log_at(LOG_ERROR, "rpc", "no memory for a frame", LOG_INT("pid", peer->identity.pid));
-        rpc_peer_close(peer);
+    peer->partial = mem_new(sizeof *peer->partial);
+    peer->partial->scan = *scan;
+    if (reserve_partial(peer, rest.len)) {
+        buf_put_slice(&peer->partial->bytes, rest);
     }
 }
 
-/* Handles every complete frame in `bytes`; gives the length of what was handled. `scan` is where
- * the measurement of the first frame stands, and on return of the last, incomplete one. */
+/* Handles the complete frames in `bytes`, until too many answers wait; gives the length of what
+ * was handled. `scan` is where the measurement of the first frame stands, and on return of the one
+ * that is left. */
 static size_t cut(struct rpc_peer *peer, struct slice bytes, struct pack_scan *scan)
 {
     size_t done = 0;
+    peer->is_behind = false;
     while (done < bytes.len && !peer->is_closing) {
+        if (is_full(peer)) {
+            peer->is_behind = true;
+            break;
+        }
         struct slice rest = {bytes.ptr + done, bytes.len - done};
         enum pack_scan_result result =
             pack_scan(scan, rest, &peer->server->options.limits->frame);
@@ -227,7 +256,6 @@ static void received(struct rpc_peer *peer, struct slice bytes)
 
 static void received_more(struct rpc_peer *peer)
 {
-    /* Handlers may not free the peer, but the partial is taken out for the time of cutting. */
     struct rpc_partial *partial = peer->partial;
     size_t done = cut(peer, buf_slice(&partial->bytes), &partial->scan);
     if (peer->is_closing || done == partial->bytes.len) {
@@ -243,8 +271,7 @@ static bool read_once(struct rpc_peer *peer)
     struct rpc_partial *partial = peer->partial;
     char *to = peer->server->read_buffer;
     if (partial) {
-        if (!buf_reserve(&partial->bytes, RPC_READ_BYTES / 4)) {
-            rpc_peer_close(peer);
+        if (!reserve_partial(peer, RPC_READ_BYTES / 4)) {
             return false;
         }
         to = partial->bytes.data + partial->bytes.len;
@@ -264,13 +291,16 @@ static bool read_once(struct rpc_peer *peer)
     } else {
         received(peer, (struct slice){to, (size_t)n});
     }
-    return !peer->is_closing && (size_t)n == room;
+    return !peer->is_closing && !peer->is_behind && (size_t)n == room;
 }
 
 static void ready(void *arg, unsigned events)
 {
     struct rpc_peer *peer = arg;
-    if (events & LOOP_READ) {
+    if (peer->is_behind && !is_full(peer)) {
+        received_more(peer);
+    }
+    if (events & LOOP_READ && !peer->is_behind && !peer->is_closing) {
         for (unsigned i = 0; i < RPC_IO_TURNS && read_once(peer); i++) {
         }
     }
@@ -278,6 +308,8 @@ static void ready(void *arg, unsigned events)
     if (peer->out.len || peer->is_closing) {
         list_remove(&peer->dirty);
         rpc_peer_flush(peer);
+    } else {
+        pause_or_resume(peer);
     }
 }
 

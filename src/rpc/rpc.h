@@ -66,7 +66,9 @@ struct rpc_request {
     struct rpc_value args[RPC_PARAMS_MAX]; /* in the order of the method's params */
 };
 
-enum rpc_role { RPC_CLIENT, RPC_ADMIN };
+/* Who may call a method: everybody who can connect, where the handler asks policy itself or tells
+ * nothing; peers that are trusted; administrators. */
+enum rpc_role { RPC_ANYBODY, RPC_CLIENT, RPC_ADMIN };
 
 struct rpc_method {
     const char *name, *summary;

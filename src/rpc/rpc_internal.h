@@ -33,6 +33,7 @@ struct rpc_peer {
     uint32_t begun_msgid;
     uint32_t inflight;
     struct rpc_identity identity;
+    bool is_behind;  /* requests wait in `partial` until enough of `out` is read */
     bool is_closing; /* no more reading; freed at the turn's end, after one try to write */
 };
 

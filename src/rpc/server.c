@@ -20,7 +20,8 @@
 static void flush_dirty(void *arg)
 {
     struct rpc_server *server = arg;
-    list_each (link, &server->dirty) {
+    struct list_link *link;
+    while ((link = list_first(&server->dirty))) {
         struct rpc_peer *peer = LIST_ITEM(link, struct rpc_peer, dirty);
         list_remove(&peer->dirty);
         rpc_peer_flush(peer);

@@ -115,8 +115,8 @@ static void a_note_may_end_its_own_call(void **state)
     int fd = connect_client();
     struct fake *fake = call_s(fd, 1);
     call_s(fd, 2);
-    char *word = mem_new(60001);
-    memset(word, 'x', 60000);
+    char *word = mem_new(30001);
+    memset(word, 'x', 30000);
     for (int i = 0; i < 100 && calls_count(served.calls); i++) {
         say(fake,
             "{'jsonrpc':'2.0','method':'notifications/progress','params':{'progressToken':%llu,"
