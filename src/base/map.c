@@ -37,20 +37,44 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+static uint64_t load(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* One to seven bytes; texts of the same length never give the same word. */
+static uint64_t load_few(const char *at, size_t len)
+{
+    if (len < 4) {
+        return (uint64_t)(unsigned char)at[0] | (uint64_t)(unsigned char)at[len / 2] << 8 |
+               (uint64_t)(unsigned char)at[len - 1] << 16;
+    }
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, at, sizeof first);
+    memcpy(&last, at + len - 4, sizeof last);
+    return (uint64_t)last << 32 | first;
+}
+
+/* The last word of a longer text overlaps the one before. */
 uint64_t map_hash(const void *bytes, size_t len)
 {
     const char *at = bytes;
-    uint64_t hash = seed() ^ len;
-    uint64_t word;
-    for (; len >= 8; len -= 8, at += 8) {
-        memcpy(&word, at, 8);
-        hash = mix(hash ^ word, 0x9e3779b97f4a7c15u ^ seed());
+    const uint64_t secret = seed();
+    uint64_t hash = secret ^ len;
+    uint64_t word = 0;
+    if (len >= 8) {
+        const char *end = at + len;
+        for (; end - at >= 8; at += 8) {
+            hash = mix(hash ^ load(at), 0x9e3779b97f4a7c15u ^ secret);
+        }
+        word = at < end ? load(end - 8) : 0;
+    } else if (len) {
+        word = load_few(at, len);
     }
-    word = 0;
-    if (len) {
-        memcpy(&word, at, len);
-    }
-    return mix(hash ^ word, 0xd6e8feb86659fd93u ^ seed());
+    return mix(hash ^ word, 0xd6e8feb86659fd93u ^ secret);
 }
 
 void map_init(struct map *map)

@@ -12,7 +12,7 @@ void memo_init(struct memo *memo)
 
 void memo_done(struct memo *memo)
 {
-    for (size_t i = 0; memo->entries && i < (size_t)MEMO_SETS * MEMO_WAYS; i++) {
+    for (size_t i = 0; memo->entries && i < (size_t)MEMO_ENTRIES; i++) {
         mem_free(memo->entries[i].names);
     }
     mem_free(memo->entries);
@@ -29,17 +29,18 @@ unsigned memo_role(const struct memo *memo, struct slice agent)
     return (unsigned)(uintptr_t)map_get(&memo->agents, agent);
 }
 
+/* Of sums and products of hashes the highest bits are the ones to which all others lend. */
 static uint64_t hash_of(const struct memo_key *key)
 {
-    uint64_t parts[] = {
-        map_hash(key->service.ptr, key->service.len), map_hash(key->tool.ptr, key->tool.len),
-        (uint64_t)key->role << 32 | (unsigned)key->mode << 8 | (unsigned)key->state};
-    return map_hash(parts, sizeof parts);
+    uint64_t rest = (uint64_t)key->role << 8 | (unsigned)key->mode << 4 | (unsigned)key->state;
+    return map_hash(key->tool.ptr, key->tool.len) +
+           map_hash(key->service.ptr, key->service.len) * 0x9e3779b97f4a7c15u +
+           rest * 0xd6e8feb86659fd93u;
 }
 
 static struct memo_entry *set_of(const struct memo *memo, uint64_t hash)
 {
-    return &memo->entries[(hash & (MEMO_SETS - 1)) * MEMO_WAYS];
+    return &memo->entries[(hash >> (64 - MEMO_SET_BITS)) * MEMO_WAYS];
 }
 
 static bool is_same(const struct memo_entry *entry, const struct memo_key *key)
@@ -67,7 +68,7 @@ const struct memo_entry *memo_find(const struct memo *memo, struct memo_key *key
 
 static bool has_entries(struct memo *memo)
 {
-    const size_t size = sizeof *memo->entries * MEMO_SETS * MEMO_WAYS;
+    const size_t size = sizeof *memo->entries * MEMO_ENTRIES;
     if (!memo->entries) {
         memo->entries = mem_try(size);
         if (memo->entries) {

@@ -8,8 +8,8 @@
  * service. Remembered is that the tool is called, or which demo answer stands in; never a failure,
  * and nothing about arguments, which are checked in every call.
  *
- * Owns:    copies of names. Names come from callers: at most MEMO_SETS * MEMO_WAYS decisions
- *          are kept, the oldest of a set gives way, and no name is longer than MEMO_NAME_BYTES.
+ * Owns:    copies of names. Names come from callers: at most MEMO_ENTRIES decisions are kept, of
+ *          which the oldest of a set gives way, and no name is longer than MEMO_NAME_BYTES.
  * Life:    embedded in a policy, and nothing in it outlasts that: a reload makes a new one. Agents
  *          are added while the policy is loaded; a policy with such hooks adds none.
  *          What memo_find returns is valid until memo_keep.
@@ -22,8 +22,9 @@
 #include "base/slice.h"
 #include "policy/policy.h"
 
-#define MEMO_SETS        256u /* a power of two */
-#define MEMO_WAYS        4u
+#define MEMO_SET_BITS    8
+#define MEMO_WAYS        4
+#define MEMO_ENTRIES     ((size_t)MEMO_WAYS << MEMO_SET_BITS)
 #define MEMO_NAME_BYTES  128u
 #define MEMO_AGENT_BYTES 96u /* what an agent costs here besides its name, about */
 

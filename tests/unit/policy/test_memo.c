@@ -5,8 +5,6 @@
 #include "base/mem.h"
 #include "policy/memo.h"
 
-#define ENTRY_COUNT ((size_t)MEMO_SETS * MEMO_WAYS)
-
 static int set_up(void **state)
 {
     (void)make_folder(state);
@@ -65,7 +63,7 @@ static void only_the_very_same_is_found(void **state)
     struct memo_entry found = *entry;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct memo_entry *place =
-            &memo.entries[(others[i].hash & (MEMO_SETS - 1)) * MEMO_WAYS + 1];
+            &memo.entries[(others[i].hash >> (64 - MEMO_SET_BITS)) * MEMO_WAYS + 1];
         *place = found;
         place->hash = others[i].hash;
         assert_null(memo_find(&memo, &others[i]));
@@ -90,8 +88,8 @@ static void agents_have_roles(void **state)
 
 static size_t bytes_in(const struct memo *memo)
 {
-    size_t bytes = memo->entries ? ENTRY_COUNT * sizeof *memo->entries : 0;
-    for (size_t i = 0; memo->entries && i < ENTRY_COUNT; i++) {
+    size_t bytes = memo->entries ? MEMO_ENTRIES * sizeof *memo->entries : 0;
+    for (size_t i = 0; memo->entries && i < MEMO_ENTRIES; i++) {
         bytes += (size_t)memo->entries[i].service_len + memo->entries[i].tool_len;
     }
     return bytes;
@@ -138,10 +136,10 @@ static void a_flood_of_names_is_bounded(void **state)
             assert_int_equal(memo.bytes, bytes_in(&memo));
         }
     }
-    assert_true(kept > 10 * ENTRY_COUNT && refused > 1000);
+    assert_true(kept > 10 * MEMO_ENTRIES && refused > 1000);
     assert_int_equal(memo.bytes, bytes_in(&memo));
     assert_true(memo.bytes <=
-                ENTRY_COUNT * (sizeof *memo.entries + (size_t)2 * MEMO_NAME_BYTES));
+                MEMO_ENTRIES * (sizeof *memo.entries + (size_t)2 * MEMO_NAME_BYTES));
     memo_done(&memo);
 }
 
