@@ -32,27 +32,20 @@ function(embed target symbol file)
   target_sources(${target} PRIVATE ${out})
 endfunction()
 
-# embed_table(TARGET SYMBOL FOLDER): every .lua file below FOLDER, and the table of them that
-# policy/embedded.h declares as SYMBOL.
-function(embed_table target symbol folder)
+# embed_lua(TARGET FOLDER): every .lua file below FOLDER, as policy/embedded.h has them. They are
+# compiled by a program of the build: cross builds need CMAKE_CROSSCOMPILING_EMULATOR.
+function(embed_lua target folder)
   file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${folder} ${folder}/*.lua)
   list(SORT files)
-  set(declarations "")
-  set(rows "")
-  foreach(file IN LISTS files)
-    string(REGEX REPLACE "\\.lua$" "" name "${file}")
-    string(MAKE_C_IDENTIFIER "${symbol}_${name}" one)
-    embed(${target} ${one} ${folder}/${file})
-    string(APPEND declarations "extern const char ${one}[];\nextern const size_t ${one}_size;\n")
-    string(APPEND rows "    {\"${name}\", ${one}, &${one}_size},\n")
-  endforeach()
-  set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded/${symbol}.c)
-  file(CONFIGURE OUTPUT ${out} @ONLY CONTENT "/* Made by embed.cmake. */
-#include \"policy/embedded.h\"
-
-${declarations}
-const struct embedded ${symbol}[] = {
-${rows}    {NULL, NULL, NULL}};
-")
+  list(TRANSFORM files PREPEND ${folder}/ OUTPUT_VARIABLE paths)
+  list(TRANSFORM files REPLACE "\\.lua$" "" OUTPUT_VARIABLE names)
+  set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded/lua.c)
+  add_executable(embed_lua policy/embed/embed.c)
+  target_link_libraries(embed_lua PRIVATE PkgConfig::LUA)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/embedded)
+  add_custom_command(OUTPUT ${out}
+    COMMAND embed_lua ${out} ${folder} ${names}
+    DEPENDS embed_lua ${paths}
+    VERBATIM)
   target_sources(${target} PRIVATE ${out})
 endfunction()

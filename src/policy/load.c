@@ -36,24 +36,44 @@ static const struct embedded *find_embedded(const char *name)
     return file->name ? file : NULL;
 }
 
-static void load_chunk(lua_State *lua, struct slice text, const char *name)
+static void load_chunk(lua_State *lua, struct slice bytes, const char *name, const char *mode)
 {
     char chunk[NAME_BYTES + 16];
     (void)snprintf(chunk, sizeof chunk, "=%s", name);
-    if (luaL_loadbufferx(lua, text.ptr, text.len, chunk, "t") != LUA_OK) {
+    if (luaL_loadbufferx(lua, bytes.ptr, bytes.len, chunk, mode) != LUA_OK) {
         (void)lua_error(lua);
     }
 }
 
-/* Runs the source on top of the list and leaves its value, true if it has none, in `loaded`. */
-static void run_source(lua_State *lua, struct loading *loading)
+static struct slice text_of(const struct embedded *file)
+{
+    return (struct slice){(const char *)file->text, file->text_len};
+}
+
+static void load_embedded(lua_State *lua, const struct embedded *file)
+{
+    if (strcmp(lua_ident, (const char *)embedded_ident) == 0) {
+        load_chunk(lua, (struct slice){(const char *)file->code, file->code_len}, file->chunk,
+                   "b");
+    } else {
+        load_chunk(lua, text_of(file), file->chunk, "t");
+    }
+}
+
+/* Runs the source on top of the list, `file` if it is that, and leaves its value, true if it has
+ * none, in `loaded`. */
+static void run_source(lua_State *lua, struct loading *loading, const struct embedded *file)
 {
     const struct policy_source *source = &loading->sources[loading->source_count - 1];
     const char *name = source->name;
     lua_rawgeti(lua, LUA_REGISTRYINDEX, loading->loaded);
     lua_pushboolean(lua, false);
     lua_setfield(lua, -2, name);
-    load_chunk(lua, buf_slice(&source->source.text), name);
+    if (file) {
+        load_embedded(lua, file);
+    } else {
+        load_chunk(lua, buf_slice(&source->source.text), name, "t");
+    }
     lua_call(lua, 0, 1);
     if (lua_isnil(lua, -1)) {
         lua_pop(lua, 1);
@@ -123,7 +143,7 @@ static int require(lua_State *lua)
                                                    : "`%s` cannot be used",
                           file);
     }
-    run_source(lua, loading);
+    run_source(lua, loading, NULL);
     return 1;
 }
 
@@ -158,22 +178,20 @@ static int include(lua_State *lua)
     struct loading *loading = loading_of(lua);
     const char *name = luaL_checkstring(lua, 1);
     const struct embedded *file = find_embedded(strcmp(name, "default") == 0 ? "policy" : name);
-    char shown[NAME_BYTES];
     if (!file || slice_starts(slice_of(name), "std/")) {
         return luaL_error(lua,
                           "the program has no file `%s` to include; it has `default`, and "
                           "`messages` and `demo/SERVICE`, of which that consists",
                           name);
     }
-    (void)snprintf(shown, sizeof shown, "builtin/%s.lua", file->name);
-    if (push_loaded(lua, loading, shown)) {
+    if (push_loaded(lua, loading, file->chunk)) {
         return 1;
     }
-    struct policy_source *source = add_source(loading, shown);
-    source_of_text(shown, (struct slice){file->bytes, *file->len}, &source->source);
+    struct policy_source *source = add_source(loading, file->chunk);
+    source_of_text(file->chunk, text_of(file), &source->source);
     source->is_embedded = true;
     keep_demo_answer(lua, loading);
-    run_source(lua, loading);
+    run_source(lua, loading, file);
     lua_insert(lua, -3); /* value, globals, the demo_answer of before */
     lua_setfield(lua, -2, "demo_answer");
     lua_pop(lua, 1);
@@ -280,7 +298,7 @@ int load_open(lua_State *lua)
     host_open(lua, policy);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         const struct embedded *file = find_embedded(files[i]);
-        load_chunk(lua, (struct slice){file->bytes, *file->len}, file->name);
+        load_embedded(lua, file);
         lua_pushvalue(lua, OWN_GLOBALS);
         (void)lua_setupvalue(lua, -2, 1);
         lua_pushvalue(lua, -2);
@@ -297,7 +315,7 @@ int load_run(lua_State *lua)
     struct policy *policy = lua_touserdata(lua, 1);
     lua_settop(lua, 0);
     if (policy->loading->source_count) {
-        run_source(lua, policy->loading);
+        run_source(lua, policy->loading, NULL);
     } else {
         lua_rawgeti(lua, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
         lua_getfield(lua, -1, "include");
