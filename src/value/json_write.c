@@ -76,7 +76,7 @@ static bool fail(struct writer *w, const char *what)
 /* The longest beginning that is UTF-8 and needs no escape. */
 static size_t plain_run(struct slice text)
 {
-    const unsigned char *from = (const unsigned char *)text.ptr;
+    const unsigned char *from = (const unsigned char *)(text.len ? text.ptr : "");
     const unsigned char *at = from;
     const unsigned char *end = from + text.len;
     while (at < end) {

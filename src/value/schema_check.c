@@ -264,7 +264,7 @@ static const struct schema_field *find_among_many(const struct schema_objects *o
 static inline const struct schema_field *find_field(const struct schema_objects *objects,
                                                     struct slice name, const unsigned char *end)
 {
-    if (objects->count > FIELDS_FEW) {
+    if (objects->count > FIELDS_FEW || !objects->count) {
         return find_among_many(objects, name);
     }
     uint64_t head = head_of(name, end);

@@ -433,12 +433,16 @@ void schema_explain(const struct schema *schema, struct slice value, const char 
     }
     schema_run_start(&e.run, value);
     e.run.work *= EXPLAIN_WORK;
-    if (!fits(&e, schema->root, at)) {
-        explain(&e, schema->root, at);
+    if (schema_accepts(schema, value)) {
+        return;
     }
-    if (!ret->count && e.run.is_exhausted) {
+    explain(&e, schema->root, at);
+    if (!ret->count) {
+        struct pack cursor = at;
         e.path[0] = '\0';
         words_put(e.path, sizeof e.path, "%s", place);
-        expect(add_fault(&e, &at), "a value that can be checked with bounded work");
+        expect(add_fault(&e, &at), pack_skip(&cursor)
+                                       ? "a value that can be checked with bounded work"
+                                       : "a whole value of MessagePack");
     }
 }
