@@ -63,7 +63,7 @@ uint64_t map_hash(const void *bytes, size_t len)
 {
     const char *at = bytes;
     const uint64_t secret = seed();
-    uint64_t hash = secret ^ len;
+    uint64_t hash = secret;
     uint64_t word = 0;
     if (len >= 8) {
         const char *end = at + len;
@@ -74,7 +74,8 @@ uint64_t map_hash(const void *bytes, size_t len)
     } else if (len) {
         word = load_few(at, len);
     }
-    return mix(hash ^ word, 0xd6e8feb86659fd93u ^ secret);
+    /* The length is no part of what is multiplied: there it could undo a difference of the text. */
+    return mix(hash ^ word, (0xd6e8feb86659fd93u ^ secret) + len);
 }
 
 void map_init(struct map *map)

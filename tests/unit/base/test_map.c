@@ -136,6 +136,25 @@ struct node {
     struct list_link link;
 };
 
+/* Nor may one undo the other: whoever sees the same hash again believes it is the same text. */
+static void short_texts_of_different_lengths_have_different_hashes(void **state)
+{
+    enum { COUNT = 11111 };
+    (void)state;
+    struct map seen;
+    map_init(&seen);
+    for (int i = 0; i < COUNT; i++) {
+        char text[16];
+        int len = snprintf(text, sizeof text, "%d", i);
+        uint64_t hash = map_hash(text, (size_t)len);
+        assert_null(map_get_id(&seen, hash));
+        map_set_id(&seen, hash, &seen);
+    }
+    map_done(&seen);
+    assert_true(map_hash("7", 1) != map_hash("47", 2));
+    assert_true(map_hash("bbbb", 4) != map_hash("cbbbb", 5));
+}
+
 static void lists_keep_order_and_let_go(void **state)
 {
     struct list list;
@@ -176,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_walk_sees_each_entry_once_and_may_remove_it),
         cmocka_unit_test(setting_replaces_and_empty_keys_are_keys),
         cmocka_unit_test(the_hash_depends_on_every_byte_and_the_length),
+        cmocka_unit_test(short_texts_of_different_lengths_have_different_hashes),
         cmocka_unit_test(lists_keep_order_and_let_go),
     };
     return cmocka_run_group_tests_name("map", tests, NULL, NULL);
