@@ -78,7 +78,7 @@ static void reset(struct mcp_request *request)
     request->list_events = NULL;
     request->tool = request->arguments = request->meta = (struct slice){NULL, 0};
     request->user = request->agent = (struct slice){NULL, 0};
-    request->is_beginning = request->has_place = request->has_relisted = false;
+    request->is_beginning = request->has_place = false;
 }
 
 void request_free(struct mcp_request *request)
@@ -277,10 +277,9 @@ static void call_tool(struct mcp_request *request)
         send_call(request, tool);
         return;
     }
-    /* A server may have got new tools and said nothing. */
+    /* A server may have got new tools and said nothing. A list that was just made is not old. */
     bool is_old = loop_now(session->core->loop) - session->catalog_at > RELIST_AFTER;
-    if (session->has_tools && is_old && !request->has_relisted) {
-        request->has_relisted = true;
+    if (session->has_tools && is_old) {
         session->is_catalog_stale = true;
         wait_for_catalog(request);
         return;

@@ -49,7 +49,6 @@ struct mcp_request {
     enum request_step step;
     bool is_beginning; /* still inside mcp_call: nothing may be told */
     bool has_place;
-    bool has_relisted;
 };
 
 struct seat {

@@ -81,8 +81,10 @@ static void idle_passed(void *arg)
     if (seat->users) {
         return; /* the last user's leaving sets it again */
     }
-    if (due < seat->session.not_before) {
-        due = seat->session.not_before;
+    /* With the seat the count of failures would be forgotten that makes restarts rarer. */
+    if (seat->session.failures > 1 && due < seat->session.not_before + SEAT_KEPT &&
+        seat->session.state == SESSION_STOPPED) {
+        due = seat->session.not_before + SEAT_KEPT;
     }
     if (loop_now(loop_of(seat)) < due) {
         loop_timer_set(loop_of(seat), &seat->idle_timer, due);

@@ -62,7 +62,7 @@ struct bench {
 struct told {
     struct mcp_request *request;
     unsigned done;
-    bool sent;
+    bool sent, is_retryable;
     enum err_code code;
     int64_t retry_after_ms;
     char *text;                    /* the result, or the message, or the names of the tools */
@@ -395,6 +395,7 @@ static inline void told_failure(struct told *told, const struct failure *failure
     struct buf map;
     told->code = failure->code;
     told->retry_after_ms = failure->retry_after_ms;
+    told->is_retryable = failure->is_retryable;
     keep(&told->text, mem_dup(buf_slice(&failure->message)));
     keep(&told->suggestion, mem_dup(buf_slice(&failure->suggestion)));
     buf_init(&map, (size_t)1 << 20);

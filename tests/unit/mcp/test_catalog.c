@@ -113,6 +113,52 @@ static void broken_pages_fail_the_listing(void **state)
     bench_done(&bench);
 }
 
+/* `count` values, none of them a tool. */
+static void answer_with_many(struct fake *fake, size_t count, const char *rest)
+{
+    char *page = mem_new(2 * count + 64);
+    char *at = page + sprintf(page, "{'tools':[0");
+    for (size_t i = 1; i < count; i++, at += 2) {
+        memcpy(at, ",0", 2);
+    }
+    (void)sprintf(at, "]%s}", rest);
+    answer_last(fake, page);
+    mem_free(page);
+}
+
+static void a_catalogue_has_a_largest_size(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = before_listing(&bench, &told);
+    answer_with_many(fake, CATALOG_TOOLS_MAX, "");
+    assert_int_equal(told.code, ERR_NONE);
+    assert_int_equal(told.done, 1);
+    told_done(&told);
+    say(fake, "{'jsonrpc':'2.0','method':'notifications/tools/list_changed'}");
+    list_tools(&bench, &told, "s");
+    answer_with_many(fake, CATALOG_TOOLS_MAX, ",'nextCursor':'a'");
+    assert_int_equal(told.done, 0);
+    answer_last(fake, "{'tools':[0]}");
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "more than 20000 of them");
+    told_done(&told);
+    const size_t text = (size_t)8 << 20;
+    char *page = mem_new(text + 64);
+    list_tools(&bench, &told, "s");
+    for (int i = 0; i < 4; i++) {
+        char *at = page + sprintf(page, "{'tools':['");
+        memset(at, 'x', text);
+        (void)sprintf(at + text, "'],'nextCursor':'%d'}", i);
+        assert_int_equal(told.done, 0);
+        answer_last(fake, page);
+    }
+    mem_free(page);
+    assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "longer than 32 MiB");
+    told_done(&told);
+    bench_done(&bench);
+}
+
 static void silent_listing_times_out(void **state)
 {
     (void)state;
@@ -327,6 +373,7 @@ int main(void)
         cmocka_unit_test(the_list_is_kept),
         cmocka_unit_test(endless_cursors_end),
         cmocka_unit_test(broken_pages_fail_the_listing),
+        cmocka_unit_test(a_catalogue_has_a_largest_size),
         cmocka_unit_test(silent_listing_times_out),
         cmocka_unit_test(odd_tools_are_left_out),
         cmocka_unit_test(index_finds_every_tool),

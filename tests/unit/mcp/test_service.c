@@ -292,6 +292,33 @@ static void crash_loops_back_off(void **state)
     bench_done(&bench);
 }
 
+/* To be forgotten as an idle user would begin the count anew. */
+static void a_user_who_waits_does_not_shorten_the_back_off(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->sharing = SERVICE_PER_USER;
+    conf->idle_stop_s = 1;
+    apply_one(&bench, conf);
+    for (size_t i = 0; i < 6; i++) {
+        call_with(&bench, &told, .user = "ana");
+        fake_dies(fake_at(&bench, i), "exited with status 1");
+        told_done(&told);
+        if (i < 5) {
+            loop_advance(bench.loop, i < 1 ? MS : ((mono_us)250 << (i - 1)) * MS);
+        }
+    }
+    loop_advance(bench.loop, 3000 * MS);
+    call_with(&bench, &told, .user = "ana");
+    assert_told(told, ERR_UNAVAILABLE, "failed 6 times in a row");
+    assert_in_range(told.retry_after_ms, 900, 1001);
+    told_done(&told);
+    bench_done(&bench);
+}
+
 static void what_cannot_connect_says_why(void **state)
 {
     (void)state;
@@ -668,6 +695,7 @@ int main(void)
         cmocka_unit_test(disabled_services_refuse),
         cmocka_unit_test(idle_sessions_stop),
         cmocka_unit_test(crash_loops_back_off),
+        cmocka_unit_test(a_user_who_waits_does_not_shorten_the_back_off),
         cmocka_unit_test(what_cannot_connect_says_why),
         cmocka_unit_test(calls_beyond_the_limit_wait_their_turn),
         cmocka_unit_test(the_queue_has_an_end),

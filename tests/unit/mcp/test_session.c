@@ -659,6 +659,28 @@ static void refused_send_is_told_later(void **state)
     call(&bench, &told);
     assert_told(told, ERR_OVERLOADED, "does not read");
     assert_false(told.sent);
+    assert_true(told.is_retryable);
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void a_call_that_is_too_long_will_not_get_shorter(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    size_t sent = fake->count;
+    const size_t text = (size_t)17 << 20;
+    char *arguments = mem_new(text + 32);
+    char *at = arguments + sprintf(arguments, "{\"text\":\"");
+    memset(at, 'x', text);
+    memcpy(at + text, "\"}", 3);
+    call_with(&bench, &told, .arguments = arguments);
+    mem_free(arguments);
+    assert_told(told, ERR_OVERLOADED, "longer than 16777216 bytes");
+    assert_false(told.is_retryable || told.sent);
+    assert_int_equal(fake->count, sent);
     told_done(&told);
     bench_done(&bench);
 }
@@ -693,6 +715,7 @@ int main(void)
         cmocka_unit_test(a_call_made_while_failing_is_not_failed_too),
         cmocka_unit_test(a_call_cancelled_while_failing_is_not_heard_of_by_the_new_server),
         cmocka_unit_test(refused_send_is_told_later),
+        cmocka_unit_test(a_call_that_is_too_long_will_not_get_shorter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
