@@ -273,7 +273,9 @@ static void the_definition_hides_literal_secrets(void **state)
         "return { a = { url = 'https://h/', headers = { ['X-Api-Key'] = 'S1', plain = 'P1',\n"
         "    ['x-token'] = '${env:T1}' },\n"
         "    auth = { type = 'basic', user = 'U1', password = 'S2' } },\n"
-        "  b = { command = 'x', env = { MY_TOKEN = 'S3', DEBUG = 'P2' } },\n"
+        "  b = { command = 'x', env = { MY_TOKEN = 'S3', DEBUG = 'P2', ACCESSKEY = 'S3',\n"
+        "    MY_SECRET = 'S3', PASSWD = 'S3', BASIC_AUTH = 'S3', DB_CREDS = 'S3',\n"
+        "    Cookie = 'S3', PRIVATE = 'S3', SESSION = 'S3', SIGNATURE = 'S3' } },\n"
         "  c = { url = 'https://h/?api_key=S4&q=1&token=${env:T1}&flag&secret=${env:T1}S5' } "
         "}");
     struct slice a = set.list[0]->definition;

@@ -119,7 +119,8 @@ static void answer_with_many(struct fake *fake, size_t count, const char *rest)
     char *page = mem_new(2 * count + 64);
     char *at = page + sprintf(page, "{'tools':[0");
     for (size_t i = 1; i < count; i++, at += 2) {
-        memcpy(at, ",0", 2);
+        at[0] = ',';
+        at[1] = '0';
     }
     (void)sprintf(at, "]%s}", rest);
     answer_last(fake, page);

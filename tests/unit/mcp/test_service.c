@@ -292,6 +292,26 @@ static void crash_loops_back_off(void **state)
     bench_done(&bench);
 }
 
+static void a_server_that_stood_long_did_not_fail_to_start(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    for (size_t i = 0; i < 4; i++) {
+        list_tools(&bench, &told, "s"); /* also of a server that has been stopped: it crashed */
+        assert_int_equal(told.done, 0);
+        assert_int_equal(bench.fake_count, i + 1);
+        serve_echo(fake_at(&bench, i));
+        assert_string_equal(told.text, "echo ");
+        told_done(&told);
+        loop_advance(bench.loop, 60000 * MS);
+        fake_dies(fake_at(&bench, i), "crashed");
+    }
+    bench_done(&bench);
+}
+
 /* To be forgotten as an idle user would begin the count anew. */
 static void a_user_who_waits_does_not_shorten_the_back_off(void **state)
 {
@@ -695,6 +715,7 @@ int main(void)
         cmocka_unit_test(disabled_services_refuse),
         cmocka_unit_test(idle_sessions_stop),
         cmocka_unit_test(crash_loops_back_off),
+        cmocka_unit_test(a_server_that_stood_long_did_not_fail_to_start),
         cmocka_unit_test(a_user_who_waits_does_not_shorten_the_back_off),
         cmocka_unit_test(what_cannot_connect_says_why),
         cmocka_unit_test(calls_beyond_the_limit_wait_their_turn),
