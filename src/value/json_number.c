@@ -26,18 +26,23 @@ static bool is_digit(const unsigned char *at, const unsigned char *end)
     return at < end && *at >= '0' && *at <= '9';
 }
 
-/* Digits past those that are kept. */
+/* Digits past those that are kept; there is one at least. */
 static const unsigned char *drop_digits(struct parts *parts, const unsigned char *at,
                                         const unsigned char *end, int step)
 {
-    for (; is_digit(at, end); at++) {
-        unsigned digit = *at - (unsigned)'0';
-        if (!parts->dropped++) {
-            parts->next = digit;
-        }
-        parts->has_dropped_nonzero |= digit != 0;
-        parts->exponent += step + 1;
+    const unsigned char *from = at;
+    if (!parts->dropped) {
+        parts->next = *at - (unsigned)'0';
     }
+    while (end - at >= 8 && digits_count(digits_load(at)) == 8) {
+        parts->has_dropped_nonzero |= digits_value(digits_load(at), 8) != 0;
+        at += 8;
+    }
+    for (; is_digit(at, end); at++) {
+        parts->has_dropped_nonzero |= *at != '0';
+    }
+    parts->dropped += (uint32_t)(at - from);
+    parts->exponent += (step + 1) * (at - from);
     return at;
 }
 

@@ -89,7 +89,7 @@ static const unsigned char *put_number_text(struct reader *r, const unsigned cha
                                             const unsigned char *end)
 {
     size_t len = (size_t)(end - at);
-    if (!json_text_grow(&r->text, len)) {
+    if (r->text.limit - r->text.to < (ptrdiff_t)len && !json_text_grow(&r->text, len)) {
         return NULL;
     }
     unsigned char *to = r->text.to;

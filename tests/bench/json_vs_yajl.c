@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "value/json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <yajl_parse.h>
@@ -124,6 +125,36 @@ static void put_coordinate(struct buf *out, uint32_t number)
 {
     buf_printf(out, "[%s%u.%015u,%.17g]", number % 2 ? "-" : "", pick(180), pick(1000000000),
                (double)pick(1000000) / 7919);
+}
+
+/* As JavaScript and Python write a double: the fewest digits that give it back. */
+static void put_shortest(struct buf *out, double value)
+{
+    char text[40];
+    for (int precision = 15; precision <= 17; precision++) {
+        (void)snprintf(text, sizeof text, "%.*g", precision, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    buf_put_text(out, text);
+}
+
+static void put_fraction(struct buf *out, uint32_t number)
+{
+    put_shortest(out, ((double)pick(1 << 30) * 3.7 + number) / 4e9);
+}
+
+static void put_any_double(struct buf *out, uint32_t number)
+{
+    put_shortest(
+        out, ldexp(1 + (double)pick(1 << 30) / 1073741825.0, (int)(number * 37 % 1900) - 950));
+}
+
+static void put_uuid(struct buf *out, uint32_t number)
+{
+    buf_printf(out, "\"%08x-%04x-4%03x-a%03x-%012x\"", pick(1 << 30), pick(1 << 16),
+               pick(1 << 12), pick(1 << 12), number);
 }
 
 static void put_scientific(struct buf *out, uint32_t number)
@@ -248,6 +279,7 @@ static const struct document {
     {"answer of one call", NULL, small_answer},
     {"long plain text", NULL, long_text},
     {"short strings", put_short_string, NULL},
+    {"UUIDs", put_uuid, NULL},
     {"small objects", put_small_object, NULL},
     {"object, thousands of keys", NULL, many_keys},
     {"indented", put_indented, NULL},
@@ -256,6 +288,8 @@ static const struct document {
     {"integers of 28 digits", put_huge_integer, NULL},
     {"prices", put_price, NULL},
     {"coordinates, 15-17 digits", put_coordinate, NULL},
+    {"doubles from 0 to 1", put_fraction, NULL},
+    {"doubles of any size", put_any_double, NULL},
     {"numbers with exponents", put_scientific, NULL},
     {"strings with escapes", put_escapes, NULL},
     {"\\u escapes only", put_unicode_escapes, NULL},
