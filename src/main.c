@@ -19,6 +19,10 @@
 /* Sessions get this long to end in order once the last call is answered. */
 #define CLOSE_GRACE_US 5000000
 
+/* And clients as long to read their last answers, looked at so often. */
+#define READ_GRACE_US 5000000
+#define READ_CHECK_US 10000
+
 struct daemon {
     struct options options;
     struct loop *loop;
@@ -26,18 +30,29 @@ struct daemon {
     struct http *http;
     struct api *api;
     struct listening listening;
-    struct loop_timer drain_limit, watchdog;
-    mono_us watchdog_interval;
-    bool is_ending;
+    struct loop_timer drain_limit, watchdog, last_answers;
+    mono_us watchdog_interval, read_limit;
+    bool is_ending, was_signalled;
 };
 
 /* ---- the end ---------------------------------------------------------------------------------- */
 
+static void stop_when_read(void *arg)
+{
+    struct daemon *daemon = arg;
+    mono_us now = loop_now(daemon->loop);
+    if (rpc_server_flush(api_server(daemon->api)) && now < daemon->read_limit) {
+        loop_timer_set(daemon->loop, &daemon->last_answers, now + READ_CHECK_US);
+        return;
+    }
+    loop_stop(daemon->loop);
+}
+
 static void all_closed(void *arg)
 {
     struct daemon *daemon = arg;
-    rpc_server_flush(api_server(daemon->api));
-    loop_stop(daemon->loop);
+    daemon->read_limit = loop_now(daemon->loop) + READ_GRACE_US;
+    stop_when_read(daemon);
 }
 
 static void drained(void *arg)
@@ -75,19 +90,20 @@ static void caught_end(void *arg, int number)
 {
     struct daemon *daemon = arg;
     (void)number;
-    if (daemon->is_ending) {
+    if (daemon->was_signalled) {
         log_at(LOG_WARN, "daemon", "ended at once by a second signal", LOG_NOTHING);
         loop_stop(daemon->loop);
         return;
     }
-    end(daemon);
+    daemon->was_signalled = true;
+    end(daemon); /* which daemon.shutdown may have begun */
 }
 
 static void caught_hup(void *arg, int number)
 {
     struct daemon *daemon = arg;
     (void)number;
-    notify_send("RELOADING=1");
+    notify_reloading();
     api_reload(daemon->api);
 }
 
@@ -192,6 +208,7 @@ static int start(struct daemon *daemon, struct config *config, int helper)
     rpc_server_listen(api_server(daemon->api), daemon->listening.fd);
     loop_timer_init(&daemon->drain_limit, drain_limit_passed, daemon);
     loop_timer_init(&daemon->watchdog, feed_watchdog, daemon);
+    loop_timer_init(&daemon->last_answers, stop_when_read, daemon);
     loop_signal(daemon->loop, SIGTERM, caught_end, daemon);
     loop_signal(daemon->loop, SIGINT, caught_end, daemon);
     loop_signal(daemon->loop, SIGHUP, caught_hup, daemon);

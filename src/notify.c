@@ -2,7 +2,9 @@
 /* notify.c - tells the service manager how we are. */
 #include "notify.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +30,13 @@ void notify_send(const char *state)
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
     (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size);
     (void)close(fd);
+}
+
+void notify_reloading(void)
+{
+    char state[64];
+    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono());
+    notify_send(state);
 }
 
 mono_us notify_watchdog_interval(void)

@@ -28,8 +28,7 @@ static bool find_agent(struct api *api, struct rpc_request *request, struct slic
         failure_suggest(&failure, "`agents.list` names every agent.");
     }
     failure_detail_str(&failure, "agent", name);
-    rpc_fail(request, &failure);
-    failure_done(&failure);
+    api_refuse(api, request, (struct slice){NULL, 0}, &failure);
     return false;
 }
 

@@ -199,6 +199,10 @@ static void loaded(void *arg)
         api->options.reloaded(api->options.arg);
     }
     free_job(job);
+    if (api->is_reload_due) {
+        api->is_reload_due = false;
+        api_reload(api);
+    }
 }
 
 static void *load(void *arg)
@@ -228,6 +232,8 @@ void api_load(struct api *api, const char *folder, bool apply, struct rpc_reques
     if (!list_is_empty(&api->loads)) {
         if (request) {
             api_fail(request, ERR_OVERLOADED, "the configuration is being read already");
+        } else {
+            api->is_reload_due = true; /* what is being read may be older than this */
         }
         return;
     }
@@ -244,10 +250,15 @@ void api_load(struct api *api, const char *folder, bool apply, struct rpc_reques
     list_append(&api->loads, &job->link);
     if (pthread_create(&job->thread, NULL, load, job) != 0) {
         struct failure failure = {0};
-        failure_set(&failure, ERR_INTERNAL, "no thread to read the configuration with");
+        failure_set(&failure, ERR_OVERLOADED, "no thread to read the configuration with");
+        log_at(LOG_ERROR, "config", "cannot start a thread to read the configuration",
+               LOG_NOTHING);
         rpc_pending_fail(&job->pending, &failure);
         failure_done(&failure);
         free_job(job);
+        if (apply) {
+            api->options.reloaded(api->options.arg);
+        }
     }
 }
 

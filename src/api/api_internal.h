@@ -16,7 +16,8 @@ struct api {
     struct mcp_services *services;
     struct loop_turn_end collect;
     mono_us started;
-    struct list loads; /* struct config_job under way */
+    struct list loads;  /* struct config_job under way: one at most */
+    bool is_reload_due; /* SIGHUP came while files were being read: read them once more */
 };
 
 /* Every method: api_METHOD(arg = struct api *, request). */
@@ -34,6 +35,14 @@ struct slice api_or_default(const struct rpc_value *value, struct slice fallback
 /* Where method tables name their parameters, handlers count them: request->args[i]. */
 void api_fail(struct rpc_request *request, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Answers with a failure that a person may see: policy says it in the locale of `hello`. */
+void api_refuse(struct api *api, struct rpc_request *request, struct slice service,
+                struct failure *failure);
+
+/* NULL: there is none, and the request is answered with near names. */
+const struct mcp_service *api_find_service(struct api *api, struct rpc_request *request,
+                                           struct slice name);
 
 /* Whether policy knows the agent; if not, the request is answered. */
 bool api_knows_agent(struct api *api, struct rpc_request *request, struct slice name);

@@ -86,6 +86,16 @@ void api_fail(struct rpc_request *request, enum err_code code, const char *forma
     failure_done(&failure);
 }
 
+void api_refuse(struct api *api, struct rpc_request *request, struct slice service,
+                struct failure *failure)
+{
+    const struct mcp_service *found = mcp_services_find(api->services, service);
+    policy_message(calls_policy(api->calls), rpc_defaults(request->peer).locale, service,
+                   found ? mcp_service_conf(found)->title : service, failure);
+    rpc_fail(request, failure);
+    failure_done(failure);
+}
+
 /* ---- describe ------------------------------------------------------------------------------ */
 
 static void put_param_type(const struct rpc_param *param, struct buf *out)
@@ -160,12 +170,14 @@ void api_describe(void *arg, struct rpc_request *request)
         put_method(&api_methods[i], out);
     }
     pack_put_text(out, "notifications");
-    pack_put_array(out, 3);
+    pack_put_array(out, 4);
     put_notification(out, "cancel", "client", "{msgid}: ends that request");
     put_notification(out, "progress", "daemon",
                      "{msgid, progress, total?, message?}: how far a call has come");
     put_notification(out, "log", "daemon",
                      "{msgid, level, data, ...}: a server's note on a call");
+    put_notification(out, "error", "daemon",
+                     "an error: why a connection is not served, before it is closed");
     pack_put_text(out, "errors");
     put_errors(out);
     rpc_result_end(request);

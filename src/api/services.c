@@ -2,8 +2,8 @@
 /* services.c - the methods services.list, services.get and services.status. */
 #include "api/api_internal.h"
 
-static const struct mcp_service *find(struct api *api, struct rpc_request *request,
-                                      struct slice name)
+const struct mcp_service *api_find_service(struct api *api, struct rpc_request *request,
+                                           struct slice name)
 {
     const struct mcp_service *service = mcp_services_find(api->services, name);
     if (service) {
@@ -18,8 +18,7 @@ static const struct mcp_service *find(struct api *api, struct rpc_request *reque
         failure_suggest(&failure, "`services.list` names every service.");
     }
     failure_detail_str(&failure, "service", name);
-    rpc_fail(request, &failure);
-    failure_done(&failure);
+    api_refuse(api, request, name, &failure);
     return NULL;
 }
 
@@ -64,7 +63,7 @@ void api_services_list(void *arg, struct rpc_request *request)
 void api_services_get(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
-    const struct mcp_service *service = find(api, request, request->args[0].text);
+    const struct mcp_service *service = api_find_service(api, request, request->args[0].text);
     if (!service) {
         return;
     }
@@ -88,7 +87,7 @@ void api_services_status(void *arg, struct rpc_request *request)
     struct api *api = arg;
     const struct rpc_value *name = &request->args[0];
     const struct mcp_service *service = NULL;
-    if (name->given && !(service = find(api, request, name->text))) {
+    if (name->given && !(service = api_find_service(api, request, name->text))) {
         return;
     }
     struct buf *out = rpc_result(request);

@@ -4,35 +4,48 @@
 
 enum { LIST_AGENT, LIST_USER, LIST_SERVICE, LIST_DETAIL };
 
+/* The same rule as for calls, and before anything is said of what there is. */
+static bool may_speak(struct api *api, struct rpc_request *request,
+                      const struct list_options *options)
+{
+    const struct rpc_identity *identity = rpc_identity(request->peer);
+    struct policy_peer peer = {identity->uid, identity->gid, identity->pid,
+                               identity->is_trusted, identity->is_admin};
+    if (policy_peer_may(calls_policy(api->calls), &peer, options->agent, options->user)) {
+        return true;
+    }
+    struct failure failure = {0};
+    failure_set(&failure, ERR_POLICY_DENIED, "this peer may not speak as agent `%.*s`",
+                SLICE_ARG(options->agent));
+    failure_suggest(&failure,
+                    "Run the caller as the daemon's user or in the socket's group, or "
+                    "let `peer_may` allow it.");
+    failure_detail_text(&failure, "rule", "peer_may");
+    failure_detail_str(&failure, "agent", options->agent);
+    api_refuse(api, request, (struct slice){NULL, 0}, &failure);
+    return false;
+}
+
 void api_tools_list(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
     struct rpc_defaults defaults = rpc_defaults(request->peer);
-    const struct rpc_identity *identity = rpc_identity(request->peer);
-    struct policy *policy = calls_policy(api->calls);
     struct list_options options = {
         .agent = api_or_default(&request->args[LIST_AGENT], defaults.agent),
         .user = api_or_default(&request->args[LIST_USER], defaults.user),
         .service = request->args[LIST_SERVICE].text,
         .is_brief = slice_is(request->args[LIST_DETAIL].text, "brief"),
     };
-    struct policy_peer peer = {identity->uid, identity->gid, identity->pid,
-                               identity->is_trusted, identity->is_admin};
-    if (!options.agent.len && !identity->is_admin) {
+    if (!options.agent.len && !rpc_identity(request->peer)->is_admin) {
         api_fail(request, ERR_INVALID_REQUEST,
                  "`tools.list` needs an agent: as parameter, or in `hello`");
         return;
     }
-    if (options.agent.len && !api_knows_agent(api, request, options.agent)) {
+    if (options.agent.len &&
+        (!may_speak(api, request, &options) || !api_knows_agent(api, request, options.agent))) {
         return;
     }
-    if (!policy_peer_may(policy, &peer, options.agent, options.user)) {
-        api_fail(request, ERR_POLICY_DENIED, "this peer may not speak as agent `%.*s`",
-                 SLICE_ARG(options.agent));
-        return;
-    }
-    if (options.service.len && !mcp_services_find(api->services, options.service)) {
-        api_fail(request, ERR_NOT_FOUND, "no service `%.*s`", SLICE_ARG(options.service));
+    if (options.service.len && !api_find_service(api, request, options.service)) {
         return;
     }
     call_list_tools(api->calls, request, &options);
@@ -71,7 +84,13 @@ void api_tools_call(void *arg, struct rpc_request *request)
                                                          : POLICY_DEMO_BY_POLICY,
     };
     if (args[CALL_TIMEOUT].given && options.timeout_ms <= 0) {
-        api_fail(request, ERR_INVALID_REQUEST, "parameter `timeout_ms` must be at least 1");
+        struct failure failure = {0};
+        failure_set(&failure, ERR_INVALID_REQUEST, "parameter `timeout_ms` must be at least 1");
+        failure_detail_text(&failure, "field", "timeout_ms");
+        failure_detail_text(&failure, "expected", "at least 1");
+        failure_detail_int(&failure, "received", options.timeout_ms);
+        rpc_fail(request, &failure);
+        failure_done(&failure);
         return;
     }
     call_start(api->calls, request, &options);

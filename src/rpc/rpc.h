@@ -114,8 +114,8 @@ void rpc_server_listen(struct rpc_server *server, int fd);
 void rpc_server_stop_listening(struct rpc_server *server);
 unsigned rpc_server_connections(const struct rpc_server *server);
 
-/* Writes what is waiting, as far as sockets take it: before the end. */
-void rpc_server_flush(struct rpc_server *server);
+/* Writes what is waiting, as far as sockets take it: before the end. True: not all of it. */
+bool rpc_server_flush(struct rpc_server *server);
 
 /* ---- answering ---------------------------------------------------------------------------- */
 

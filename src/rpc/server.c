@@ -239,9 +239,16 @@ unsigned rpc_server_connections(const struct rpc_server *server)
     return server->connections;
 }
 
-void rpc_server_flush(struct rpc_server *server)
+bool rpc_server_flush(struct rpc_server *server)
 {
     flush_dirty(server);
+    list_each (link, &server->peers) {
+        const struct rpc_peer *peer = LIST_ITEM(link, struct rpc_peer, link);
+        if (peer->out.len > peer->out_at) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Eight digits at once: spreads the nibbles over a word, then turns each into its digit. */

@@ -204,3 +204,25 @@ def test_human_format_has_text(daemon):
     daemon.start()
     answer = daemon.client().tool("echo/echo", {"message": "for people"}, format="human")
     assert "for people" in answer["text"]
+
+
+def test_who_may_not_speak_learns_nothing_from_lists(daemon):
+    daemon.services({"echo": echo_stdio()})
+    daemon.start(
+        policy=f"""
+agent "tester" {{ title = "T", services = {{ "*" }} }}
+locale "es"
+function peer_may(peer, agent, user)
+  if user == "mallory" then return deny("not mallory") end
+  if agent == "" then return deny("an agent is needed") end
+end
+"""
+    )
+    client = daemon.client()
+    assert client.call("tools.list")["tools"]
+    for agent in ("tester", "testr"):
+        error = client.fails("tools.list", agent=agent, user="mallory")
+        assert error.code == "POLICY_DENIED" and error.details["rule"] == "peer_may", error.error
+    assert client.fails("tools.list", agent="testr", user="u").code == "NOT_FOUND"
+    everything = daemon.client(agent=None, user=None).call("tools.list")  # the administrator's view
+    assert everything["tools"]

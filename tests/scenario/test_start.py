@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from daemon import echo_stdio, eventually, stdio
-from rpc import RpcError
+from daemon import TESTER, echo_stdio, eventually, stdio
+from rpc import Closed, RpcError
 
 METHODS = """hello ping describe tools.list tools.call services.list services.get services.status
 agents.list agents.get policy.check policy.reload calls.list daemon.info daemon.shutdown""".split()
@@ -310,3 +310,76 @@ def test_ready_is_told_to_systemd(daemon, tmp_path):
         assert "READY=1" in notify.recv(4096).decode()
         daemon.stop()
         assert "STOPPING=1" in notify.recv(4096).decode()
+
+
+def test_a_folder_that_went_away_is_a_fault(daemon):
+    daemon.services({"echo": echo_stdio()})
+    daemon.start()
+    client = daemon.client()
+    answer = client.call("policy.check", folder=str(daemon.folder / "nothing"))
+    assert answer["ok"] is False and "no such folder" in answer["faults"][0]["text"]
+    aside = daemon.config.rename(daemon.folder / "aside")
+    answer = client.call("policy.reload")
+    assert answer["ok"] is False and "no such folder" in answer["faults"][0]["text"]
+    assert client.text("echo/echo", {"message": "still"}) == "still"
+    aside.rename(daemon.config)
+
+
+def test_hup_while_files_are_read_is_not_lost(daemon):
+    slow = "local n = 0 for i = 1, 3000000 do n = n + i end\n" + TESTER
+    daemon.services({"one": echo_stdio()})
+    daemon.start(policy=slow)
+    client = daemon.client()
+    for count in range(2, 6):
+        reading = client.start("policy.check")
+        daemon.services({f"s{n}": echo_stdio() for n in range(count)})
+        daemon.signal(signal.SIGHUP)
+        client.wait(reading)
+        eventually(lambda: len(client.call("services.list")["services"]) == count, 10, count)
+
+
+def test_a_signal_after_shutdown_by_rpc_still_drains(daemon):
+    daemon.services({"bad": stdio()})
+    daemon.start()
+    client = daemon.client()
+    slow = client.start("tools.call", {"tool": "bad/slow", "arguments": {"ms": 1500}})
+    eventually(lambda: client_calls(daemon) == 1, 10, "the call")
+    assert client.call("daemon.shutdown")["ok"] is True
+    daemon.signal(signal.SIGTERM)
+    assert client.wait(slow)["result"]["content"][0]["text"] == "slow"
+    assert daemon.process.wait(20) == 0
+    daemon.stop()
+
+
+def test_the_last_answer_is_given_whole(daemon):
+    """To a client that begins to read when all others are gone."""
+    daemon.services({"bad": stdio()})
+    daemon.start()
+    client = daemon.client()
+    big = client.start("tools.call", {"tool": "bad/big", "arguments": {"bytes": 4_000_000}})
+    eventually(lambda: client_calls(daemon) == 1, 10, "the call")
+    eventually(lambda: client_calls(daemon) == 0, 10, "its end")
+    daemon.signal(signal.SIGTERM)
+    time.sleep(1)
+    assert len(client.wait(big)["result"]["content"][0]["text"]) == 4_000_000
+    assert daemon.process.wait(20) == 0
+    daemon.stop()
+
+
+def test_the_end_comes_while_calls_are_refused(daemon):
+    """A refused call is no second end of the last one."""
+    daemon.services({"bad": stdio("stubborn")})
+    daemon.start()
+    clients = [daemon.client() for _ in range(8)]
+    clients[0].text("bad/echo", {"message": "warm"})
+    daemon.remember_family()
+    daemon.signal(signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while daemon.process.poll() is None and time.monotonic() < deadline:
+        for client in clients:
+            try:
+                client.tool("bad/echo", {"message": "too late"})
+            except (RpcError, Closed, ConnectionError):
+                pass
+    assert daemon.process.wait(1) == 0
+    daemon.stop()
