@@ -5,6 +5,10 @@
 #include "value/json.h"
 #include "value/pack.h"
 
+#include <string.h>
+
+#define GUESS_BYTES       1024u
+
 #define PUT(out, literal) buf_put((out), (literal), sizeof(literal) - 1)
 
 /* The most of an error's `data` that is handed on in details. */
@@ -260,6 +264,26 @@ void message_read(struct slice value, struct message *ret)
     if (!ret->fault) {
         classify(ret);
     }
+}
+
+uint64_t message_guess_answer(struct slice text)
+{
+    static const char key[] = "\"id\":";
+    size_t len = text.len < GUESS_BYTES ? text.len : GUESS_BYTES;
+    const char *at =
+        len && text.ptr[0] == '{' ? memmem(text.ptr, len, key, sizeof key - 1) : NULL;
+    uint64_t id = 0;
+    /* With a method it is a message of ours that the server prints, or one of its own. */
+    if (!at || memmem(text.ptr, len, "\"method\"", 8) ||
+        (!memmem(text.ptr, len, "\"result\"", 8) && !memmem(text.ptr, len, "\"error\"", 7))) {
+        return 0;
+    }
+    for (at += sizeof key - 1; at < text.ptr + len && *at == ' '; at++) {
+    }
+    for (; at < text.ptr + len && *at >= '0' && *at <= '9' && id < UINT64_MAX / 16; at++) {
+        id = id * 10 + (uint64_t)(*at - '0');
+    }
+    return id;
 }
 
 void message_put_progress_params(struct slice params, struct buf *out)

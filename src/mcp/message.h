@@ -41,6 +41,10 @@ struct message {
 /* Classifies one value that json_to_pack made. Never fails: what is no message is INVALID. */
 void message_read(struct slice value, struct message *ret);
 
+/* Of a text that is no JSON: the id that it seems to answer, or 0. A guess from its beginning,
+ * so that a caller learns of a broken answer at once and not at its deadline. */
+uint64_t message_guess_answer(struct slice text);
+
 /* ---- building ---------------------------------------------------------------------------- */
 
 void message_put_initialize(struct buf *out, uint64_t id, const char *version);

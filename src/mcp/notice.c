@@ -155,11 +155,13 @@ void session_take_message(struct mcp_session *session, struct slice json, mcp_to
     if (json_to_pack(json, JSON_DEPTH_MAX, &core->in, &err) < 0) {
         log_at(LOG_DEBUG, "mcp", "a message that could not be read",
                LOG_SLICE("service", session->conf->name), LOG_TEXT("why", err.text));
-        take_rubbish(session,
-                     err.code == ERR_OVERLOADED
-                         ? "a message that is too long or nested too deep"
-                         : "a message that is no JSON",
-                     token);
+        message =
+            (struct message){.kind = MESSAGE_INVALID,
+                             .number = token ? 0 : message_guess_answer(json),
+                             .fault = err.code == ERR_OVERLOADED
+                                          ? "a message that is too long or nested too deep"
+                                          : "a message that is no JSON"};
+        take_one(session, &message, token);
     } else {
         message_read(buf_slice(&core->in), &message);
         bool is_batch = message.kind == MESSAGE_BATCH && session->revision &&

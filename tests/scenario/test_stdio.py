@@ -34,9 +34,9 @@ CALLS = [
     ("hang", {}, ("TIMEOUT",), 3),
     ("wrong_id", {}, ("TIMEOUT",), 3),
     ("refuses", {}, BROKEN, 3),
-    ("bad_utf8", {}, ("TIMEOUT",) + BROKEN, 3),
-    ("twice_a_key", {}, ("TIMEOUT",) + BROKEN, 3),
-    ("deep", {"depth": 100_000}, ("TIMEOUT",) + BROKEN, 3),
+    ("bad_utf8", {}, BROKEN, 3),
+    ("twice_a_key", {}, BROKEN, 3),
+    ("deep", {"depth": 100_000}, BROKEN, 3),
     ("huge_line", {"bytes": 100 * MB}, BROKEN, 20),
 ]
 
@@ -139,13 +139,13 @@ def test_a_server_that_does_not_read_is_refused_in_time(start, daemon):
     client.text("bad/stop_reading", {"ms": 4000})
     client.start("tools.call", {"tool": "bad/echo", "arguments": {"message": "stops it"}})
     with Pinger(daemon):
-        large = "x" * 4_000_000
+        large = "x" * 1_000_000
         sent = [
             client.start(
                 "tools.call",
                 {"tool": "bad/echo", "arguments": {"message": large}, "timeout_ms": 1000},
             )
-            for _ in range(6)
+            for _ in range(24)
         ]
         for msgid in sent:
             try:

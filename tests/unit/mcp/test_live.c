@@ -204,7 +204,7 @@ static void killed_in_mid_call(void **state)
     told_done(&next);
 }
 
-static void rubbish_and_silence_end_at_the_deadline(void **state)
+static void a_broken_answer_ends_at_once_and_silence_at_the_deadline(void **state)
 {
     struct live *live = *state;
     struct told rubbish = {0};
@@ -223,7 +223,7 @@ static void rubbish_and_silence_end_at_the_deadline(void **state)
     turn_until(live, &rubbish.done, 1);
     turn_until(live, &hanging.done, 1);
     assert_in_range(clock_mono() - began, 290 * MS, 2000 * MS);
-    assert_told(rubbish, ERR_TIMEOUT, "did not answer");
+    assert_told(rubbish, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "a message that is no JSON");
     assert_told(hanging, ERR_TIMEOUT, "did not answer");
     told_done(&rubbish);
     told_done(&hanging);
@@ -421,7 +421,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(a_thousand_calls_at_once),
         TEST(killed_in_mid_call),
-        TEST(rubbish_and_silence_end_at_the_deadline),
+        TEST(a_broken_answer_ends_at_once_and_silence_at_the_deadline),
         TEST(one_that_exits_at_once),
         TEST(one_that_never_answers_initialize),
         TEST(a_program_that_is_not_there),
