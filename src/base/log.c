@@ -124,6 +124,8 @@ static void put_quoted(struct line *line, struct slice text)
         if (step == 0 || c < 0x20 || c == '"' || c == '\\' || c == 0x7f) {
             put_escape(line, c);
             step = 1;
+        } else if (c == 0xc2 && at[i + 1] < 0xa0) { /* controls too: 0x9b begins a sequence */
+            put_escape(line, at[i + 1]);
         } else {
             put(line, text.ptr + i, step);
         }

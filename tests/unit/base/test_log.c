@@ -54,12 +54,15 @@ static void text_lines_quote_what_needs_it(void **state)
            LOG_TEXT("spaced", "two words"), LOG_TEXT("quoted", "say \"a\\b\""),
            LOG_TEXT("empty", ""), LOG_INT("number", -42), LOG_INT("low", INT64_MIN),
            LOG_TEXT("sign", "a=b"), LOG_TEXT("line", "1\n2\x01"),
-           LOG_TEXT("accent", "\xc3\xb1"), LOG_TEXT("broken", "\xff!"));
+           LOG_TEXT("accent", "\xc3\xb1"), LOG_TEXT("broken", "\xff!"),
+           LOG_TEXT("escape", "\xc2\x9b"
+                              "31m"));
     char *text = close_log();
     assert_line(text,
                 "info test: a message plain=word spaced=\"two words\" quoted=\"say "
                 "\\\"a\\\\b\\\"\" empty=\"\" number=-42 low=-9223372036854775808 sign=\"a=b\" "
-                "line=\"1\\n2\\u0001\" accent=\"\xc3\xb1\" broken=\"\\u00ff!\"\n");
+                "line=\"1\\n2\\u0001\" accent=\"\xc3\xb1\" broken=\"\\u00ff!\" "
+                "escape=\"\\u009b31m\"\n");
     free(text);
 }
 

@@ -170,9 +170,9 @@ static void an_error_is_told_also_where_it_is_too_long(void **state)
     fixture.limits.reply_bytes = 4096;
     for (size_t i = 0; i < 2; i++) {
         static char bytes[100000];
-        struct slice message;
-        struct slice error;
-        struct slice code;
+        struct slice message = {NULL, 0};
+        struct slice error = {NULL, 0};
+        struct slice code = {NULL, 0};
         struct buf frames;
         fixture.limits.peer_buffer_bytes = buffers[i];
         int fd = connect_client();
