@@ -273,9 +273,15 @@ uint64_t message_guess_answer(struct slice text)
     const char *at =
         len && text.ptr[0] == '{' ? memmem(text.ptr, len, key, sizeof key - 1) : NULL;
     uint64_t id = 0;
-    /* With a method it is a message of ours that the server prints, or one of its own. */
-    if (!at || memmem(text.ptr, len, "\"method\"", 8) ||
-        (!memmem(text.ptr, len, "\"result\"", 8) && !memmem(text.ptr, len, "\"error\"", 7))) {
+    /* With a method it is a message of ours that the server prints, or one of its own. Inside a
+     * result, an id is part of what some tool said, and may be the number of another's call. */
+    if (!at || memmem(text.ptr, len, "\"method\"", 8)) {
+        return 0;
+    }
+    size_t before = (size_t)(at - text.ptr);
+    if (memmem(text.ptr, before, "\"result\"", 8) || memmem(text.ptr, before, "\"error\"", 7) ||
+        (!memmem(at, len - before, "\"result\"", 8) &&
+         !memmem(at, len - before, "\"error\"", 7))) {
         return 0;
     }
     for (at += sizeof key - 1; at < text.ptr + len && *at == ' '; at++) {

@@ -293,6 +293,32 @@ static void rubbish_and_strange_ids_are_dropped(void **state)
     bench_done(&bench);
 }
 
+static void a_broken_answer_fails_its_own_call_only(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told a = {0};
+    struct told b = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &a);
+    unsigned long long first = last_id(fake);
+    call(&bench, &b);
+    unsigned long long second = last_id(fake);
+    say(fake, "{'jsonrpc':'2.0','result':{'rows':[{'id':%llu},\xff", first);
+    say(fake, "{'jsonrpc':'2.0','error':{'code':1,'data':{'id':%llu},,", first);
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'method':'x','params':{'result':1,,", first);
+    say(fake, "{'jsonrpc':'2.0','id':%llu,", first);
+    say(fake, "['id':%llu,'result'", first);
+    assert_int_equal(a.done + b.done, 0);
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{'id':%llu,\xff", second, first);
+    assert_int_equal(a.done, 0);
+    assert_told(b, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "a message that is no JSON");
+    assert_true(b.sent);
+    mcp_cancel(a.request, "test");
+    told_done(&b);
+    bench_done(&bench);
+}
+
 static void batches_count_where_the_revision_has_them(void **state)
 {
     (void)state;
@@ -701,6 +727,7 @@ int main(void)
         cmocka_unit_test(broken_answers_fail_the_call),
         cmocka_unit_test(complete_result_type_and_null_error_pass),
         cmocka_unit_test(rubbish_and_strange_ids_are_dropped),
+        cmocka_unit_test(a_broken_answer_fails_its_own_call_only),
         cmocka_unit_test(batches_count_where_the_revision_has_them),
         cmocka_unit_test(colliding_calls_get_their_own_answers),
         cmocka_unit_test(pings_are_answered_and_other_asks_refused),
