@@ -100,15 +100,29 @@ uint64_t schema_text_length(const struct pack_item *item)
     return count;
 }
 
-static bool check_string(const struct schema_strings *strings, const struct pack_item *item)
+static bool has_length(const struct schema_strings *strings, const struct pack_item *item)
+{
+    uint64_t length = schema_text_length(item);
+    return length >= strings->least && length <= strings->most;
+}
+
+static inline bool check_string(const struct schema_strings *strings,
+                                const struct pack_item *item)
 {
     /* A character has one to four bytes: mostly there is nothing to count. */
     if (item->type == PACK_STR && item->text.len <= strings->most &&
         item->text.len / 4 >= strings->least) {
         return true;
     }
-    uint64_t length = schema_text_length(item);
-    return length >= strings->least && length <= strings->most;
+    return has_length(strings, item);
+}
+
+static inline bool check_scalar(const struct schema_node *node, const struct pack_item *item)
+{
+    if (item->type == PACK_STR || item->type == PACK_BIN) {
+        return !node->strings || check_string(node->strings, item);
+    }
+    return item->type <= PACK_BOOL || !node->numbers || check_number(node->numbers, item);
 }
 
 bool schema_has_value(struct schema_run *run, const struct schema_values *values,
@@ -239,6 +253,25 @@ static inline uint64_t head_of(struct slice name, const unsigned char *end)
     return head;
 }
 
+/* Of names longer than eight bytes, that their heads are equal is known. */
+static inline bool has_same_rest(const char *a, const char *b, size_t len)
+{
+    if (len > 16) {
+        return memcmp(a + 8, b + 8, len - 8) == 0;
+    }
+    uint64_t x;
+    uint64_t y;
+    memcpy(&x, a + len - 8, 8);
+    memcpy(&y, b + len - 8, 8);
+    return x == y;
+}
+
+static inline bool is_name(const struct schema_field *field, struct slice name, uint64_t head)
+{
+    return field->head == head && field->name.len == name.len &&
+           (name.len <= 8 || has_same_rest(field->name.ptr, name.ptr, name.len));
+}
+
 static const struct schema_field *find_among_many(const struct schema_objects *objects,
                                                   struct slice name)
 {
@@ -262,16 +295,14 @@ static const struct schema_field *find_among_many(const struct schema_objects *o
 }
 
 static inline const struct schema_field *find_field(const struct schema_objects *objects,
-                                                    struct slice name, const unsigned char *end)
+                                                    struct slice name, uint64_t head)
 {
     if (objects->count > FIELDS_FEW || !objects->count) {
         return find_among_many(objects, name);
     }
-    uint64_t head = head_of(name, end);
     const struct schema_field *field = objects->fields;
     for (const struct schema_field *last = field + objects->count; field < last; field++) {
-        if (field->head == head && field->name.len == name.len &&
-            (name.len <= 8 || memcmp(field->name.ptr + 8, name.ptr + 8, name.len - 8) == 0)) {
+        if (is_name(field, name, head)) {
             return field;
         }
     }
@@ -281,7 +312,8 @@ static inline const struct schema_field *find_field(const struct schema_objects 
 const struct schema_field *schema_find_field(const struct schema_objects *objects,
                                              struct slice name)
 {
-    return find_field(objects, name, (const unsigned char *)name.ptr + name.len);
+    const unsigned char *end = (const unsigned char *)name.ptr + name.len;
+    return find_field(objects, name, head_of(name, end));
 }
 
 static bool has_all(const uint64_t *seen, uint32_t required)
@@ -294,6 +326,38 @@ static bool has_all(const uint64_t *seen, uint32_t required)
     return !required || *seen == ((uint64_t)1 << required) - 1;
 }
 
+/* Short texts are most of what objects hold, and the names of their properties: they are read
+ * without a struct pack_item. */
+static inline bool take_short(struct pack *cursor, struct slice *ret)
+{
+    if (cursor->at == cursor->end) {
+        return false;
+    }
+    size_t len = *cursor->at ^ 0xa0u;
+    if (len > SCHEMA_SHORT || (size_t)(cursor->end - cursor->at) <= len) {
+        return false;
+    }
+    *ret = (struct slice){(const char *)cursor->at + 1, len};
+    cursor->at += 1 + len;
+    return true;
+}
+
+static inline bool check_member(struct schema_run *run, const struct schema_node *node,
+                                struct pack *cursor)
+{
+    struct pack ahead = *cursor;
+    struct slice text;
+    if (!node) {
+        return skip_charged(run, cursor);
+    }
+    if (node->text_span && take_short(&ahead, &text) &&
+        (uint32_t)text.len - node->text_from < node->text_span) {
+        *cursor = ahead;
+        return schema_spend(run, 1);
+    }
+    return schema_check(run, node, cursor);
+}
+
 static bool check_object(struct schema_run *run, const struct schema_objects *objects,
                          uint32_t count, struct pack *cursor)
 {
@@ -304,20 +368,26 @@ static bool check_object(struct schema_run *run, const struct schema_objects *ob
     for (uint32_t i = 0; i < objects->required; i += 64) {
         seen[i / 64] = 0;
     }
+    const struct schema_field *expected = objects->first;
     for (; count; count--) {
         struct slice name;
-        if (!pack_next_text(cursor, &name)) {
+        if (!take_short(cursor, &name) && !pack_next_text(cursor, &name)) {
             return false;
         }
         const struct schema_node *node = objects->additional;
-        const struct schema_field *field = find_field(objects, name, cursor->end);
-        if (field && field->required != SCHEMA_OPTIONAL) {
-            seen[field->required / 64] |= (uint64_t)1 << (field->required % 64);
+        uint64_t head = head_of(name, cursor->end);
+        const struct schema_field *field = expected;
+        if (!field || !is_name(field, name, head)) {
+            field = find_field(objects, name, head);
         }
-        if (field && field->is_property) {
-            node = field->node;
+        if (field) {
+            expected = field->next;
+            node = field->is_property ? field->node : node;
+            if (field->required != SCHEMA_OPTIONAL) {
+                seen[field->required / 64] |= (uint64_t)1 << (field->required % 64);
+            }
         }
-        if (!(node ? schema_check(run, node, cursor) : skip_charged(run, cursor))) {
+        if (!check_member(run, node, cursor)) {
             return false;
         }
     }
@@ -363,22 +433,6 @@ static bool check_logic(struct schema_run *run, const struct schema_logic *logic
     return !next || fits(run, next, start);
 }
 
-static bool check_scalar(const struct schema_node *node, const struct pack_item *item)
-{
-    switch (item->type) {
-    case PACK_STR:
-    case PACK_BIN:
-        return !node->strings || check_string(node->strings, item);
-    case PACK_INT:
-    case PACK_UINT:
-    case PACK_FLOAT:
-    case PACK_EXT:
-        return !node->numbers || check_number(node->numbers, item);
-    default:
-        return true;
-    }
-}
-
 static bool check_members(struct schema_run *run, const struct schema_node *node,
                           const struct pack_item *item, struct pack start, struct pack *cursor)
 {
@@ -393,8 +447,10 @@ static bool check_members(struct schema_run *run, const struct schema_node *node
 }
 
 /* All that may check other nodes. */
-static bool check_deeper(struct schema_run *run, const struct schema_node *node,
-                         const struct pack_item *item, struct pack start, struct pack *cursor)
+static __attribute__((noinline)) bool check_deeper(struct schema_run *run,
+                                                   const struct schema_node *node,
+                                                   const struct pack_item *item,
+                                                   struct pack start, struct pack *cursor)
 {
     if (run->depth == SCHEMA_DEPTH_MAX) {
         run->is_exhausted = true;
@@ -410,11 +466,22 @@ static bool check_deeper(struct schema_run *run, const struct schema_node *node,
     return is_fit;
 }
 
+/* An object of few properties, as arguments are, has a header of one byte. */
+static inline bool next_item(struct pack *cursor, struct pack_item *ret)
+{
+    if (cursor->at < cursor->end && (*cursor->at & 0xf0) == 0x80) {
+        ret->type = PACK_MAP;
+        ret->count = *cursor->at++ & 15;
+        return true;
+    }
+    return pack_next(cursor, ret);
+}
+
 bool schema_check(struct schema_run *run, const struct schema_node *node, struct pack *cursor)
 {
     struct pack start = *cursor;
     struct pack_item item;
-    if (!schema_spend(run, 1) || !pack_next(cursor, &item) ||
+    if (!schema_spend(run, 1) || !next_item(cursor, &item) ||
         (node->types && !(node->types & type_of(&item))) ||
         (node->values && !schema_has_value(run, node->values, &item, start))) {
         return false;

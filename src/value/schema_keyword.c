@@ -394,6 +394,22 @@ static const struct keyword *find_keyword(struct slice name)
     return NULL;
 }
 
+/* Says which short texts need no further look: a character has one to four bytes. */
+static void find_fitting_texts(struct schema_node *node)
+{
+    bool is_simple = !node->logic && !node->values;
+    if (!is_simple || (node->types && !(node->types & SCHEMA_STRING))) {
+        return;
+    }
+    uint64_t least = node->strings ? node->strings->least : 0;
+    uint64_t most = node->strings ? node->strings->most : SCHEMA_SHORT;
+    most = most < SCHEMA_SHORT ? most : SCHEMA_SHORT;
+    if (least <= most / 4) {
+        node->text_from = (uint8_t)(least * 4);
+        node->text_span = (uint8_t)(most - least * 4 + 1);
+    }
+}
+
 void schema_compile_keywords(struct schema_compiler *c, struct schema_source *source)
 {
     struct schema_draft d = {.c = c, .source = source, .node = source->node};
@@ -426,4 +442,5 @@ void schema_compile_keywords(struct schema_compiler *c, struct schema_source *so
     if (d.objects && !c->has_failed) {
         schema_finish_objects(&d);
     }
+    find_fitting_texts(source->node);
 }

@@ -81,6 +81,7 @@ struct schema_arrays {
     bool is_unique;
 };
 
+#define SCHEMA_SHORT    31u /* bytes of a text whose header is one byte */
 #define SCHEMA_OPTIONAL UINT16_MAX
 
 /* A name that an object's schema knows: of a property, a required one, or both. */
@@ -88,13 +89,16 @@ struct schema_field {
     uint64_t head; /* the first eight bytes, zero behind a shorter name */
     struct slice name;
     const struct schema_node *node;
-    uint16_t required; /* its bit, or SCHEMA_OPTIONAL */
-    bool is_property;  /* if not, it is an additional one */
+    const struct schema_field *next; /* as the schema names them; NULL: none */
+    uint32_t place;                  /* in that order, while compiling */
+    uint16_t required;               /* its bit, or SCHEMA_OPTIONAL */
+    bool is_property;                /* if not, it is an additional one */
 };
 
 struct schema_objects {
     uint64_t least, most;
-    struct schema_field *fields; /* by length, then bytes */
+    struct schema_field *fields;      /* by length, then bytes */
+    const struct schema_field *first; /* that the schema names */
     uint32_t count;
     uint32_t required;                    /* how many */
     const struct schema_node *additional; /* NULL: anything */
@@ -102,8 +106,10 @@ struct schema_objects {
 
 struct schema_node {
     uint8_t types; /* 0: any */
-    uint8_t
-        chain; /* longest chain of in-place schemas from here; while compiling also a mark */
+    uint8_t chain; /* longest chain of in-place schemas from here; while compiling a mark too */
+    /* A short text (SCHEMA_SHORT) of `text_from` bytes, or of up to `text_span` - 1 more, fits
+     * whatever it says. */
+    uint8_t text_from, text_span;
     const struct schema_logic *logic;
     const struct schema_values *values;
     const struct schema_numbers *numbers;

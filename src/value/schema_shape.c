@@ -151,9 +151,11 @@ static uint32_t count_of(struct slice value, struct pack *ret_cursor)
     return pack_next(ret_cursor, &item) ? item.count : 0;
 }
 
-static void set_field(struct schema_field *field, struct slice name, bool is_property)
+static void set_field(struct schema_field *field, struct slice name, uint32_t place,
+                      bool is_property)
 {
     *field = (struct schema_field){.name = name,
+                                   .place = place,
                                    .required = is_property ? SCHEMA_OPTIONAL : 0,
                                    .is_property = is_property};
     memcpy(&field->head, name.ptr, name.len < 8 ? name.len : 8);
@@ -172,7 +174,7 @@ static bool collect_fields(struct schema_draft *d, struct schema_field *fields,
             schema_wrong(d, "properties", "an object of schemas");
             return false;
         }
-        set_field(field, name, true);
+        set_field(field, name, (uint32_t)(field - fields), true);
         struct schema_step step = {"properties", name, -1};
         field->node = unless_anything(schema_want(d->c, d->source, step, schema));
     }
@@ -182,7 +184,7 @@ static bool collect_fields(struct schema_draft *d, struct schema_field *fields,
             schema_wrong(d, "required", "an array of names");
             return false;
         }
-        set_field(field, name, false);
+        set_field(field, name, (uint32_t)(field - fields), false);
     }
     *ret_count = (uint32_t)(field - fields);
     return !d->c->has_failed;
@@ -199,6 +201,9 @@ static void merge_fields(struct schema_objects *objects, struct schema_field *fi
             continue;
         }
         struct schema_field *field = &fields[kept - 1];
+        if (fields[i].place < field->place) {
+            field->place = fields[i].place;
+        }
         if (fields[i].is_property) {
             field->is_property = true;
             field->node = fields[i].node;
@@ -214,6 +219,28 @@ static void merge_fields(struct schema_objects *objects, struct schema_field *fi
     }
     objects->fields = fields;
     objects->count = kept;
+}
+
+/* Links the fields in the order in which the schema names them: callers mostly keep to it. */
+static void order_fields(struct schema_draft *d, uint32_t places)
+{
+    struct schema_objects *objects = d->objects;
+    uint32_t *by_place = arena_take(&d->c->scratch, places * sizeof *by_place);
+    if (!by_place) {
+        (void)schema_fail(d->c, d->source, "it is too large");
+        return;
+    }
+    memset(by_place, 0, places * sizeof *by_place);
+    for (uint32_t i = 0; i < objects->count; i++) {
+        by_place[objects->fields[i].place] = i + 1;
+    }
+    for (uint32_t place = places; place--;) {
+        if (by_place[place]) {
+            struct schema_field *field = &objects->fields[by_place[place] - 1];
+            field->next = objects->first;
+            objects->first = field;
+        }
+    }
 }
 
 void schema_finish_objects(struct schema_draft *d)
@@ -235,5 +262,6 @@ void schema_finish_objects(struct schema_draft *d)
     if (fields && collect_fields(d, fields, &count)) {
         qsort(fields, count, sizeof *fields, compare_fields);
         merge_fields(d->objects, fields, count);
+        order_fields(d, count);
     }
 }
