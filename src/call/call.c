@@ -220,6 +220,7 @@ static void follow(struct call *call)
         return;
     case POLICY_ANSWER:
         call->source = CALL_POLICY;
+        call->decision.warning = SLICE("This answer was given by policy: no service was called.");
         call_finish(call, call->decision.result);
         return;
     case POLICY_FAIL:
@@ -256,6 +257,7 @@ void call_start(struct calls *calls, struct rpc_request *request,
     call->attempts = 0;
     call->source = CALL_LIVE;
     call->is_kept = false;
+    call->may_be_done = false;
     memset(&call->decision, 0, sizeof call->decision);
     call->stage = CALL_ADMIT;
     metrics_add(calls->options.metrics, METRIC_CALLS, 1);
@@ -275,7 +277,9 @@ void call_executed(struct call *call, struct slice result)
     if (call->failure.code != ERR_NONE) {
         struct slice failed = call->decision.service; /* kept when it was tried */
         policy_on_failure(call->policy, &call->view, &call->decision, &call->failure);
-        if (call->decision.verdict != POLICY_FAIL) {
+        /* Whatever policy names: what may have been done already is not done again elsewhere. */
+        bool may_follow = call->decision.verdict != POLICY_CALL || !call->may_be_done;
+        if (call->decision.verdict != POLICY_FAIL && may_follow) {
             call->fallback_from = failed;
             call->source = CALL_FALLBACK;
             failure_clear(&call->failure);

@@ -32,7 +32,8 @@ struct call {
     unsigned attempts;
     enum call_stage stage;
     enum call_source source;
-    bool is_kept; /* waits: everything it needs was copied */
+    bool may_be_done; /* it was sent, no answer came, and doing it twice would do harm */
+    bool is_kept;     /* waits: everything it needs was copied */
 };
 
 struct calls {

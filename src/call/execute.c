@@ -63,6 +63,8 @@ static void done(void *arg, struct slice result, const struct failure *failure, 
         failure_copy(&call->failure, failure);
         if (sent && !call->decision.is_idempotent) {
             judge_lost_answer(call);
+            call->may_be_done =
+                failure->code == ERR_UNAVAILABLE || failure->code == ERR_TIMEOUT;
         }
     }
     call_executed(call, result);

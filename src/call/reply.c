@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "call/call_internal.h"
 
-static const char *const source_names[] = {"live", "demo", "policy", "fallback"};
+static const char *const source_names[] = {"live", "demo", "fallback", "fallback"};
 
 static const char *const stage_names[] = {"admit", "decide", "execute",
                                           "after", "record", "reply"};

@@ -89,6 +89,20 @@ static void a_lost_answer_is_no_reason_to_repeat(void **state)
     (void)close(fd);
 }
 
+/* Not even if the operator's fallback names that code. */
+static void a_lost_answer_is_repeated_nowhere(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    calls_set_policy(served.calls,
+                     policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
+                               "fallback { on = { 'OUTCOME_UNKNOWN' }, to = { s = 't' } }\n"));
+    fake_dies(call_s(fd, 1), "killed");
+    expect_heard(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
+    assert_int_equal(served.bench.fake_count, 1);
+    (void)close(fd);
+}
+
 /* ---- clients that leave ------------------------------------------------------------------------ */
 
 static void cancel_and_disconnect_reach_the_server(void **state)
@@ -231,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_comes_back, setup, serve_end),
         cmocka_unit_test_setup_teardown(a_stand_in_is_named, setup, serve_end),
         cmocka_unit_test_setup_teardown(a_lost_answer_is_no_reason_to_repeat, setup, serve_end),
+        cmocka_unit_test_setup_teardown(a_lost_answer_is_repeated_nowhere, setup, serve_end),
         cmocka_unit_test_setup_teardown(cancel_and_disconnect_reach_the_server, setup,
                                         serve_end),
         cmocka_unit_test_setup_teardown(a_note_may_end_its_own_call, setup, serve_end),
