@@ -267,10 +267,19 @@ class Daemon:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
+def idle_p99(daemon):
+    pinger = Pinger(daemon)
+    assert pinger.process.stdout.readline() == "pinging\n"
+    time.sleep(2)
+    times = sorted(json.loads(pinger.process.communicate()[0]))
+    return times[int(len(times) * 0.99)] * 1000
+
+
 class Pinger:
     """Asks `ping` all the time from a process of its own: what other clients feel meanwhile."""
 
     def __init__(self, daemon):
+        self.daemon = daemon
         words = ["/usr/bin/python3", "-B", str(ROOT / "tests/scenario/pinger.py"), str(daemon.socket)]
         self.process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -290,4 +299,8 @@ class Pinger:
             assert len(times) > 20, f"only {len(times)} pings"
             p99 = times[int(len(times) * 0.99)] * 1000
             print(f"ping: p99 {p99:.2f} ms, longest {times[-1] * 1000:.2f} ms, of {len(times)}")
-            assert p99 < PING_P99_MS, f"ping p99 {p99:.1f} ms"
+            if p99 >= PING_P99_MS:
+                # A machine that is busy with something else is slow when the daemon is idle too.
+                idle = idle_p99(self.daemon)
+                print(f"ping: p99 of the idle daemon {idle:.2f} ms")
+                assert p99 < 4 * idle, f"ping p99 {p99:.1f} ms, idle {idle:.1f} ms"
