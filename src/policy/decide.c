@@ -16,9 +16,9 @@ struct call_question {
     struct question question;
     struct policy_decision *decision;
     struct failure *failure;
-    int demo;             /* the number of the demo answer that was chosen, or -1 */
-    struct slice value;   /* the result that after_call looks at */
-    struct failure ruled; /* what policy says where `failure` must stay as it was */
+    int demo;              /* the number of the demo answer that was chosen, or -1 */
+    struct slice value;    /* the result that after_call looks at */
+    struct failure *ruled; /* what policy says where `failure` must stay as it was */
 };
 
 static struct call_question *asker(struct question *question)
@@ -45,9 +45,11 @@ static void start(struct policy *policy, struct call_question *asked,
         question->service = (struct slice){call->tool.ptr, len};
         question->tool = (struct slice){slash + 1, call->tool.len - len - 1};
     }
-    buf_trim(&policy->arguments, 64u << 10);
-    buf_trim(&policy->mapped, 64u << 10);
-    buf_trim(&policy->result, 64u << 10);
+    if (policy->arguments.len || policy->mapped.len || policy->result.len) {
+        buf_trim(&policy->arguments, 64u << 10);
+        buf_trim(&policy->mapped, 64u << 10);
+        buf_trim(&policy->result, 64u << 10);
+    }
     /* By turns, so that the decision of the question before can be handed in again. */
     policy->names = policy->names == &policy->name_arenas[0] ? &policy->name_arenas[1]
                                                              : &policy->name_arenas[0];
@@ -375,7 +377,7 @@ static void take_stand_in(lua_State *lua, struct policy *policy, struct question
         take_target(lua, policy, question, decision);
         decision->verdict = POLICY_CALL;
     } else if (ruling == RULING_DEMO) {
-        take_demo(lua, policy, question, decision, &asker(question)->ruled);
+        take_demo(lua, policy, question, decision, asker(question)->ruled);
     } else if (ruling == RULING_ANSWER) {
         decision->verdict = POLICY_ANSWER;
         decision->result = question->result;
@@ -403,10 +405,12 @@ void policy_on_failure(struct policy *policy, const struct policy_call *call,
                        struct policy_decision *decision, struct failure *failure)
 {
     struct policy_decision tried = *decision;
+    struct failure ruled = {.code = ERR_NONE};
     struct call_question asked = {
         .question = {.entry = ENTRY_ON_FAILURE, .push = push_on_failure, .take = take_stand_in},
         .decision = &tried,
-        .failure = failure};
+        .failure = failure,
+        .ruled = &ruled};
     start(policy, &asked, call);
     /* A later target's function is given what the caller sent, not what an earlier one made. */
     tried.has_arguments = false;
@@ -422,7 +426,7 @@ void policy_on_failure(struct policy *policy, const struct policy_call *call,
     } else {
         *decision = tried;
     }
-    failure_done(&asked.ruled);
+    failure_done(&ruled);
 }
 
 /* ---- policy_after_call ----------------------------------------------------------------------------- */
