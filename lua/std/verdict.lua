@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- verdict.lua - what a hook may answer: a closed set, made by these functions and nothing else.
 local host, globals = ...
+local leave = host.leave
 
 local kind = {} -- only these files know this key
 local allow, demo, give_up = { [kind] = "allow" }, { [kind] = "demo" }, { [kind] = "give_up" }
@@ -44,8 +45,9 @@ function globals.use(service, tool, arguments)
 end
 
 -- The kind of a hook's answer, nil for no opinion. What is no verdict, or none for this hook,
--- is an error of the hook.
+-- is an error of the hook. What comes from here on is our own again.
 function host.kind_of(hook, verdict, allowed)
+    leave()
     if verdict == nil then
         return nil
     end

@@ -48,6 +48,13 @@ static int enter(lua_State *lua)
     return 1;
 }
 
+/* leave(): the operator's function returned. */
+static int leave(lua_State *lua)
+{
+    sandbox_unwatch(lua);
+    return 0;
+}
+
 static int arguments(lua_State *lua)
 {
     view_push_arguments(lua, host_policy(lua));
@@ -185,17 +192,12 @@ static int put_json(lua_State *lua)
 
 void host_add_asking(lua_State *lua, struct policy *policy)
 {
-    static const luaL_Reg functions[] = {{"state", state},
-                                         {"enter", enter},
-                                         {"arguments", arguments},
-                                         {"fits", fits},
-                                         {"rewrite", rewrite},
-                                         {"map", map},
-                                         {"map_constant", map_constant},
-                                         {"unmap", unmap},
-                                         {"keep_result", keep_result},
-                                         {"put", put},
-                                         {"put_constant", put_constant},
+    static const luaL_Reg functions[] = {{"state", state},      {"enter", enter},
+                                         {"leave", leave},      {"arguments", arguments},
+                                         {"fits", fits},        {"rewrite", rewrite},
+                                         {"map", map},          {"map_constant", map_constant},
+                                         {"unmap", unmap},      {"keep_result", keep_result},
+                                         {"put", put},          {"put_constant", put_constant},
                                          {"put_json", put_json}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         host_add(lua, policy, functions[i].name, functions[i].func);

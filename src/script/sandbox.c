@@ -28,9 +28,10 @@ struct sandbox {
     mono_us deadline; /* 0: not counted yet */
     int64_t budget_us;
     size_t work;
-    unsigned depth; /* of sandbox_call */
-    int steps;      /* between two looks at the clock; 0: nobody looks */
-    bool is_over;   /* the budget */
+    unsigned depth;  /* of sandbox_call */
+    int steps;       /* between two looks at the clock; 0: nobody looks */
+    bool is_over;    /* the budget */
+    bool is_trusted; /* what was called is our own */
     char traceback[TRACEBACK_BYTES];
 };
 
@@ -267,8 +268,11 @@ static int enter(struct sandbox *sandbox, int nargs, int nresults, int64_t budge
 int sandbox_call(struct sandbox *sandbox, int nargs, int nresults, int64_t budget_us,
                  struct err *reterr)
 {
-    if (!sandbox->depth && sandbox->steps != STEPS) {
-        watch(sandbox, STEPS);
+    if (!sandbox->depth) {
+        sandbox->is_trusted = false;
+        if (sandbox->steps != STEPS) {
+            watch(sandbox, STEPS);
+        }
     }
     return enter(sandbox, nargs, nresults, budget_us, reterr);
 }
@@ -276,8 +280,11 @@ int sandbox_call(struct sandbox *sandbox, int nargs, int nresults, int64_t budge
 int sandbox_call_trusted(struct sandbox *sandbox, int nargs, int nresults, int64_t budget_us,
                          struct err *reterr)
 {
-    if (!sandbox->depth && sandbox->steps) {
-        watch(sandbox, 0);
+    if (!sandbox->depth) {
+        sandbox->is_trusted = true;
+        if (sandbox->steps) {
+            watch(sandbox, 0);
+        }
     }
     return enter(sandbox, nargs, nresults, budget_us, reterr);
 }
@@ -287,6 +294,14 @@ void sandbox_watch(lua_State *lua)
     struct sandbox *sandbox = sandbox_of(lua);
     if (!sandbox->steps) {
         watch(sandbox, STEPS);
+    }
+}
+
+void sandbox_unwatch(lua_State *lua)
+{
+    struct sandbox *sandbox = sandbox_of(lua);
+    if (sandbox->is_trusted && sandbox->steps && !sandbox->is_over) {
+        watch(sandbox, 0);
     }
 }
 

@@ -59,6 +59,9 @@ int sandbox_call_trusted(struct sandbox *sandbox, int nargs, int nresults, int64
                          struct err *reterr);
 void sandbox_watch(lua_State *lua);
 
+/* The script's function has returned, our own goes on. */
+void sandbox_unwatch(lua_State *lua);
+
 /* Of the last failure, until the next entry. The traceback is empty if there was none. */
 const char *sandbox_traceback(const struct sandbox *sandbox);
 

@@ -210,6 +210,37 @@ static void endless_hooks_deny_in_time(void **state)
     }
 }
 
+/* One that returned does not end the watch over those that follow in the same question. */
+static void each_function_of_a_question_has_its_end(void **state)
+{
+    (void)state;
+    budget_us = 20000;
+    use("agent \"a\" { services = { \"s\", \"d\" } }\ndemo { when = \"no_credentials\" }\n"
+        "local function loop() while true do end end\n"
+        "operation \"o\" { agents = \"*\", input = { type = \"object\" }, targets = {\n"
+        "  { service = \"s\", tool = \"t\", arguments = loop } } }\n"
+        "demo_answer \"d\" { tool = \"made\", result = loop }\n"
+        "function before_call(call) return allow() end\n"
+        "function demo_answer(call) if call.tool == 'hook' then loop() end end\n"
+        "function after_call() loop() end\n");
+    states = "d=no_credentials";
+    mono_us start = clock_mono();
+    ask("a", "o");
+    assert_failure(ERR_POLICY_DENIED, "arguments of an operation");
+    expect_errors(1, 1);
+    ask("a", "d/made");
+    assert_int_equal(decision.verdict, POLICY_FAIL);
+    expect_errors(2, 2);
+    ask("a", "d/hook");
+    assert_int_equal(decision.verdict, POLICY_FAIL);
+    expect_errors(3, 3);
+    ask("a", "s/t");
+    assert_call("s", "t");
+    policy_after_call(policy, &view, &decision, SLICE("\x80"), &failure);
+    expect_errors(4, 4);
+    assert_true(clock_mono() - start < 4000000);
+}
+
 static void a_memory_bomb_denies_and_leaves_no_trace(void **state)
 {
     (void)state;
@@ -589,6 +620,7 @@ int main(void)
         TEST(before_call_asks_for_a_demo),
         TEST(nonsense_denies),
         TEST(endless_hooks_deny_in_time),
+        TEST(each_function_of_a_question_has_its_end),
         TEST(a_memory_bomb_denies_and_leaves_no_trace),
         TEST(a_kept_view_is_worthless),
         TEST(the_library_can_be_spoilt_only_for_oneself),

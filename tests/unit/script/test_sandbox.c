@@ -317,6 +317,60 @@ static void nested_calls_share_the_budget(void **state)
     sandbox_free(sandbox);
 }
 
+static int unwatch(lua_State *lua)
+{
+    sandbox_unwatch(lua);
+    return 0;
+}
+
+/* What a trusted function of our own does: twice it calls what a script left as a global. */
+static int call_twice(lua_State *lua)
+{
+    for (int i = 0; i < 2; i++) {
+        sandbox_watch(lua);
+        (void)lua_getglobal(lua, i ? "second" : "first");
+        (void)lua_getglobal(lua, "argument");
+        lua_call(lua, 1, 0);
+        sandbox_unwatch(lua);
+    }
+    return 0;
+}
+
+static int run_trusted(struct sandbox *sandbox, const char *script)
+{
+    struct err err = {0};
+    assert_int_equal(run_in(sandbox, script, &err), 0);
+    lua_pushcfunction(sandbox_lua(sandbox), call_twice);
+    return sandbox_call_trusted(sandbox, 0, 0, BUDGET_US, &err);
+}
+
+static void who_is_not_trusted_is_always_watched(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct sandbox *sandbox = sandbox_new(MEMORY);
+    assert_non_null(sandbox);
+    lua_State *lua = sandbox_lua(sandbox);
+    assert_int_equal(run_trusted(sandbox, "function first() end second = first"), 0);
+    assert_int_equal(
+        run_trusted(sandbox, "function second() while true do end end function first() end"),
+        -ERR_TIMEOUT);
+    assert_int_equal(run_trusted(sandbox, "first, second = second, first"), -ERR_TIMEOUT);
+    /* An error that was caught does not make time for what follows. */
+    assert_int_equal(run_trusted(sandbox, "first, argument = pcall, first"), -ERR_TIMEOUT);
+    /* Not even by a call of it is a script let go. */
+    lua_pushcfunction(lua, unwatch);
+    lua_setglobal(lua, "unwatch");
+    assert_int_equal(run_for(sandbox, "unwatch() while true do end", BUDGET_US, &err),
+                     -ERR_TIMEOUT);
+    assert_int_equal(run_trusted(sandbox, "function first() end second = first"), 0);
+    assert_int_equal(
+        run_for(sandbox, "pcall(function() while true do end end) unwatch() while true do end",
+                BUDGET_US, &err),
+        -ERR_TIMEOUT);
+    sandbox_free(sandbox);
+}
+
 static void every_ceiling_gives_a_state_or_none(void **state)
 {
     (void)state;
@@ -371,6 +425,7 @@ int main(void)
         cmocka_unit_test(bytecode_is_refused),
         cmocka_unit_test(failures_have_a_place_and_a_traceback),
         cmocka_unit_test(nested_calls_share_the_budget),
+        cmocka_unit_test(who_is_not_trusted_is_always_watched),
         cmocka_unit_test(every_ceiling_gives_a_state_or_none),
         cmocka_unit_test(helpers_work),
     };
