@@ -104,11 +104,13 @@ def test_meta_is_passed_but_not_the_protocols_own(bad, journal):
     assert meta.get("progressToken") != "mine"
 
 
-def test_a_changed_list_is_noticed(bad):
+def test_a_changed_list_is_noticed(bad, journal):
     def names():
         return [tool["name"] for tool in bad.call("tools.list")["tools"]]
 
     assert "bad/added" not in names()
+    if bad.transport != "stdio":  # nobody can be told before the standalone stream stands
+        eventually(lambda: read_journal(journal, "listening"), 5, "the GET stream")
     assert bad.text("bad/change", {"name": "added"}) == "changed"
     eventually(lambda: "bad/added" in names(), 5, "the added tool")
 

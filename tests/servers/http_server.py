@@ -155,6 +155,7 @@ class Handler(socketserver.StreamRequestHandler):
         self.close = True
         events = self.state.streams[session] = queue.Queue()
         self.head(200, "text/event-stream", None)
+        self.state.journal.note("listening")
         while session in self.state.sessions:
             try:
                 self.event(events.get(timeout=0.2))
