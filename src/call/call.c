@@ -220,7 +220,8 @@ static void follow(struct call *call)
         return;
     case POLICY_ANSWER:
         call->source = CALL_POLICY;
-        call->decision.warning = SLICE("This answer was given by policy: no service was called.");
+        call->decision.warning =
+            SLICE("This answer was given by policy: no service was called.");
         call_finish(call, call->decision.result);
         return;
     case POLICY_FAIL:
