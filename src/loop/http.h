@@ -53,6 +53,7 @@ struct http_headers *http_headers_unref(struct http_headers *headers); /* always
 
 struct http_target_options {
     struct slice url;            /* http or https */
+    struct slice name;           /* what messages call it; empty: the url without its query */
     uint32_t connect_timeout_ms; /* name, TCP and TLS; 0: 10 s */
     uint32_t concurrency;        /* exchanges at once, the rest waits; 0: 16 */
     const char *ca_file;         /* certificates to trust instead of the system's; NULL: none */

@@ -126,7 +126,9 @@ int http_target_new(struct http *http, const struct http_target_options *options
     buf_init(&target->request, 16384);
     target->url = parse_url(NULL, options->url);
     buf_init(&name, 16384);
-    if (target->url) {
+    if (options->name.len) {
+        buf_put_slice(&name, options->name);
+    } else if (target->url) {
         put_name(&name, target->url);
     }
     target->name = mem_dup(buf_slice(&name));

@@ -188,6 +188,21 @@ static int make_fields(const struct mcp_session *session, struct fields *fields,
     return r;
 }
 
+/* What messages call a URL: as it was written, since what the environment put into it is a secret. */
+static struct slice name_of(const struct template *url)
+{
+    struct slice name = url->source;
+    bool has_environment = false;
+    for (size_t i = 0; i < url->count; i++) {
+        has_environment = has_environment || url->pieces[i].kind == TEMPLATE_ENV;
+    }
+    if (!has_environment) {
+        return (struct slice){NULL, 0};
+    }
+    const char *query = memchr(name.ptr, '?', name.len);
+    return query ? (struct slice){name.ptr, (size_t)(query - name.ptr)} : name;
+}
+
 static struct mcp_transport *connect_http(const struct mcp_services_options *options,
                                           const struct mcp_session *session,
                                           const struct mcp_transport_events *events,
@@ -207,6 +222,7 @@ static struct mcp_transport *connect_http(const struct mcp_services_options *opt
             .loop = options->loop,
             .http = options->http,
             .url = buf_slice(&url),
+            .name = name_of(&conf->url),
             .headers = fields.list,
             .header_count = fields.count,
             .connect_timeout_ms = conf->connect_timeout_ms,

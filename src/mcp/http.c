@@ -325,6 +325,7 @@ struct mcp_transport *mcp_http_new(const struct mcp_http_options *options,
 {
     struct mcp_http *mcp = mem_new(sizeof *mcp);
     struct http_target_options target = {.url = options->url,
+                                         .name = options->name,
                                          .connect_timeout_ms = options->connect_timeout_ms,
                                          .concurrency = options->concurrency,
                                          .ca_file = options->ca_file};

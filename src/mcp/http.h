@@ -31,6 +31,8 @@ struct mcp_http_options {
     struct loop *loop;
     struct http *http;
     struct slice url; /* expanded */
+    struct slice
+        name; /* what messages call it: without secrets; empty: the url without its query */
     const struct http_field
         *headers; /* expanded, credentials included; copied, wiped at the end */
     size_t header_count;

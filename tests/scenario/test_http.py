@@ -209,12 +209,12 @@ def test_headers_of_the_protocol(daemon, bad_http, journal):
     assert [r for r in read_journal(journal, "request") if r["verb"] == "DELETE"]
 
 
-def test_a_secret_in_a_header_is_never_told(daemon, bad_http):
+def test_a_secret_in_a_header_or_url_is_never_told(daemon, bad_http):
     secret = "s3cr3t-v4lue"
     daemon.services(
         {
             "bad": http(bad_http.port, headers={"X-Key": "${env:SCENARIO_KEY}"}),
-            "down": http(1, headers={"X-Key": "${env:SCENARIO_KEY}"}),
+            "down": http(1, "/of/${env:SCENARIO_KEY}/mcp", headers={"X-Key": "${env:SCENARIO_KEY}"}),
         }
     )
     daemon.settings({"log": {"level": "debug"}})
