@@ -51,6 +51,7 @@ struct mcp_http {
     struct loop_task open_task, closed_task;
     struct err *fault; /* of the options; NULL: none */
     unsigned depth;
+    unsigned responses; /* under way */
     bool awaits_initialized, is_closing, is_freed;
 };
 

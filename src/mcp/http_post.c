@@ -23,6 +23,7 @@
 
 void mcp_http_destroy_exchange(struct mcp_http_exchange *exchange)
 {
+    exchange->mcp->responses -= exchange->kind == MCP_RESPONSE;
     list_remove(&exchange->link);
     buf_done(&exchange->body);
     sse_done(&exchange->sse);
@@ -411,9 +412,17 @@ static int start(struct mcp_http_exchange *exchange, struct slice json, mono_us 
     return http_start(mcp->target, &request, &post_events, exchange, &exchange->http, reterr);
 }
 
+/* Each question of the server costs a request of ours: a flood of them must not take every
+ * descriptor. */
+#define RESPONSES_MAX 64u
+
 int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice json,
                   mcp_token token, mono_us deadline, struct failure *failure)
 {
+    if (kind == MCP_RESPONSE && mcp->responses >= RESPONSES_MAX) {
+        failure_set(failure, ERR_OVERLOADED, "the server asks faster than it takes answers");
+        return -ERR_OVERLOADED;
+    }
     struct mcp_http_exchange *exchange = mem_new(sizeof *exchange);
     mono_us limit = loop_now(mcp->loop) + TELL_US;
     struct err err = {ERR_NONE, ""};
@@ -426,6 +435,7 @@ int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice
     buf_init(&exchange->body, mcp->message_bytes);
     sse_init(&exchange->sse, mcp->message_bytes);
     list_append(&mcp->exchanges, &exchange->link);
+    mcp->responses += kind == MCP_RESPONSE;
     if (kind != MCP_REQUEST && deadline > limit) {
         deadline = limit;
     }

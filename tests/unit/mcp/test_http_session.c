@@ -178,6 +178,18 @@ static void test_responses_pass_requests_that_wait(void **state)
     run_until_seen(fixture, 4);
 }
 
+/* A server that asks and asks, and does not take our answers, gets no descriptor for each. */
+static void test_responses_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    aim(fixture, "/never");
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(send_kind(fixture, MCP_RESPONSE, 0, 5000000), 0);
+    }
+    assert_int_equal(send_kind(fixture, MCP_RESPONSE, 0, 5000000), -ERR_OVERLOADED);
+    assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
+}
+
 /* ---- the standalone stream -------------------------------------------------------------- */
 
 static void test_no_stream_is_silence(void **state)
@@ -247,6 +259,7 @@ int main(void)
         TEST(test_the_handshake_inside_a_message),
         TEST(test_notifications_that_fail),
         TEST(test_responses_pass_requests_that_wait),
+        TEST(test_responses_are_bounded),
         TEST(test_no_stream_is_silence),
         TEST(test_a_stream_comes_back),
         TEST(test_free_inside_a_message_of_the_stream),
