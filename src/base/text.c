@@ -35,10 +35,26 @@ static size_t sequence_length(const unsigned char *at, size_t room)
     return len;
 }
 
+/* Whether a text of at least eight bytes is ASCII: the last word may overlap the one before. */
+static bool is_ascii(const char *at, size_t len)
+{
+    uint64_t all = 0;
+    uint64_t word;
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        memcpy(&word, at + i, 8);
+        all |= word;
+    }
+    memcpy(&word, at + len - 8, 8);
+    return !((all | word) & 0x8080808080808080u);
+}
+
 bool text_is_utf8(struct slice text)
 {
     const unsigned char *at = (const unsigned char *)text.ptr;
     size_t left = text.len;
+    if (left >= 8 && left <= 64 && is_ascii(text.ptr, left)) {
+        return true;
+    }
     while (left) {
         uint64_t word;
         if (left >= 8) {

@@ -9,6 +9,8 @@
 /* Names, locales, paths: what calls and connections keep of them is bounded by this. */
 #define TEXT_MAX_BYTES 4096u
 
+#define PACK_NIL_BYTE  0xc0
+
 static const char *const type_names[] = {"text", "an integer", "a boolean", "a map",
                                          "any value"};
 
@@ -82,37 +84,42 @@ static int take_text(const struct rpc_param *param, const struct pack_item *item
     return 0;
 }
 
+static int take_value(const struct rpc_param *param, struct pack *cursor, struct rpc_value *ret,
+                      struct failure *failure)
+{
+    enum pack_type type = pack_peek(*cursor);
+    if (param->type == RPC_MAP && type != PACK_MAP) {
+        return refuse(failure, param->name, type_names[RPC_MAP], pack_names[type]);
+    }
+    (void)pack_take(cursor, &ret->text);
+    return 0;
+}
+
 /* Takes the value that comes next. */
 static int take(const struct rpc_param *param, struct pack *cursor, struct rpc_value *ret,
                 struct failure *failure)
 {
-    enum pack_type type = pack_peek(*cursor);
-    struct slice name = param->name;
     struct pack_item item;
-    if (type == PACK_NIL && !param->required) {
+    if (cursor->at < cursor->end && *cursor->at == PACK_NIL_BYTE && !param->required) {
         cursor->at++; /* the same as not given: some languages cannot leave a key out */
         return 0;
     }
     ret->given = true;
     if (param->type == RPC_MAP || param->type == RPC_ANY) {
-        if (param->type == RPC_MAP && type != PACK_MAP) {
-            return refuse(failure, name, type_names[RPC_MAP], pack_names[type]);
-        }
-        (void)pack_take(cursor, &ret->text);
-        return 0;
+        return take_value(param, cursor, ret, failure);
     }
     (void)pack_next(cursor, &item);
     if (param->type == RPC_TEXT) {
         return take_text(param, &item, ret, failure);
     }
-    if (param->type == RPC_BOOL && type == PACK_BOOL) {
+    if (param->type == RPC_BOOL && item.type == PACK_BOOL) {
         ret->number = item.b;
         return 0;
     }
     if (param->type == RPC_INT && pack_as_int(&item, &ret->number)) {
         return 0;
     }
-    return refuse(failure, name, type_names[param->type], pack_names[type]);
+    return refuse(failure, param->name, type_names[param->type], pack_names[item.type]);
 }
 
 static int missing(const struct rpc_request *request, struct failure *failure)
