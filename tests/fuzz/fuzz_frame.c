@@ -39,6 +39,8 @@ static void walk(struct slice bytes)
     must(items <= bytes.len);
 }
 
+/* What JSON gave is given again: a client's own way to write a number (0e140 as an extension
+ * value) is only its first. */
 static void to_json_and_back(struct slice value)
 {
     struct buf json;
@@ -49,8 +51,10 @@ static void to_json_and_back(struct slice value)
     buf_init(&again, (size_t)1 << 20);
     if (json_from_pack(value, "value", &json, NULL) == 0) {
         must(json_to_pack(buf_slice(&json), JSON_DEPTH_MAX, &pack, NULL) == 0);
-        must(json_from_pack(buf_slice(&pack), "value", &again, NULL) == 0);
-        must(slice_equal(buf_slice(&json), buf_slice(&again)));
+        buf_clear(&json);
+        must(json_from_pack(buf_slice(&pack), "value", &json, NULL) == 0);
+        must(json_to_pack(buf_slice(&json), JSON_DEPTH_MAX, &again, NULL) == 0);
+        must(slice_equal(buf_slice(&pack), buf_slice(&again)));
     }
     buf_done(&json);
     buf_done(&pack);
