@@ -20,7 +20,7 @@ import time
 import msgpack
 
 HERE = pathlib.Path(__file__).resolve().parent
-CLIENT_CPU, SERVER_CPU = 0, 1
+CLIENT_CPU, SERVER_CPU = 0, 1  # --cpus
 TEXT = "The quick brown fox jumps over the lazy dog. " * 4
 EVALSHA = """
 local agents = {coordinator = {sendgrid = true, twitter = true}}
@@ -41,7 +41,8 @@ class Bench:
 
     # ---- processes ---------------------------------------------------------------------------
 
-    def start(self, argv, cpu=SERVER_CPU, **options):
+    def start(self, argv, cpu=None, **options):
+        cpu = SERVER_CPU if cpu is None else cpu
         options.setdefault("stdout", subprocess.DEVNULL)
         log = open(self.scratch / f"{pathlib.Path(argv[0]).name}.log", "ab")
         child = subprocess.Popen(["taskset", "-c", str(cpu), *map(str, argv)], stderr=log, **options)
@@ -70,7 +71,7 @@ class Bench:
         path.write_bytes(data)
         return path
 
-    def daemon(self, name, services, policy, cpu=SERVER_CPU):
+    def daemon(self, name, services, policy, cpu=None):
         """Starts toolbrokerd with these services (Lua) and this policy; gives (process, socket)."""
         folder = self.scratch / name
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,7 +88,7 @@ class Bench:
         wait_for(path, child)
         return child, path
 
-    def redis(self, cpu=SERVER_CPU):
+    def redis(self, cpu=None):
         path = self.scratch / "redis.sock"
         child = self.start(["redis-server", "--port", "0", "--unixsocket", path, "--save", "",
                             "--maxclients", "20000", "--dir", self.scratch], cpu)
@@ -96,8 +97,9 @@ class Bench:
 
     # ---- load --------------------------------------------------------------------------------
 
-    def load(self, target, protocol, request, connections=1, depth=1, pids=(), must="", cpu=CLIENT_CPU,
+    def load(self, target, protocol, request, connections=1, depth=1, pids=(), must="", cpu=None,
              idle=0):
+        cpu = CLIENT_CPU if cpu is None else cpu
         where = ["-u", target] if isinstance(target, pathlib.Path) else ["-t", target]
         argv = ["taskset", "-c", cpu, self.bin / "load", *where, "-p", protocol, "-r", request, "-c",
                 connections, "-d", depth, "-s", self.seconds, "-i", idle]
@@ -323,7 +325,7 @@ def row_3_http(bench):
                         (("cpu_us", "CPU", "us", "<= 1.5"), ("p99_us", "p99", "us", "<= 1.3")))
     compare_http(bench, "SSE, 32 connections", three, 32,
                  (("cpu_us", "CPU", "us", "<= 1.5"), ("p99_us", "p99", "us", "<= 1.3")), "?sse")
-    compare_http(bench, "JSON, one core, 1 connection", (1, 1, 1), 1,
+    compare_http(bench, "JSON, one core, 1 connection", (SERVER_CPU,) * 3, 1,
                  (("p50_us", "p50", "us", "<= 1.15"),))
     return ours
 
@@ -502,7 +504,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", default="1,2,3,4,5,7,8,9")
+    parser.add_argument("--cpus", default="0,1", help="the client's core, and the server's")
     args = parser.parse_args()
+    global CLIENT_CPU, SERVER_CPU
+    CLIENT_CPU, SERVER_CPU = (int(cpu) for cpu in args.cpus.split(","))
     bench = Bench(args)
     rows = args.rows.split(",")
     http = stdio = None
