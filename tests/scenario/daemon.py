@@ -291,12 +291,12 @@ class Pinger:
 
     def __exit__(self, kind, *_):
         if kind is None:
-            time.sleep(0.3)  # enough pings, also when what it was about took no time
+            time.sleep(0.5)  # enough pings, also when what it was about took no time
         out, _ = self.process.communicate()
         if kind is None:
             assert self.process.returncode == 0, "the pinger failed"
             times = sorted(json.loads(out))
-            assert len(times) > 20, f"only {len(times)} pings"
+            assert len(times) > 100, f"only {len(times)} pings"
             p99 = times[int(len(times) * 0.99)] * 1000
             print(f"ping: p99 {p99:.2f} ms, longest {times[-1] * 1000:.2f} ms, of {len(times)}")
             if p99 >= PING_P99_MS:
