@@ -12,7 +12,7 @@ client = Client(sys.argv[1])
 client.call("ping")
 print("pinging", flush=True)
 times = []
-while not select.select([sys.stdin], [], [], 0.001)[0]:
+while not select.select([sys.stdin], [], [], 0.0002)[0]:
     started = time.monotonic()
     client.call("ping")
     times.append(time.monotonic() - started)
