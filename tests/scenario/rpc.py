@@ -35,13 +35,26 @@ def unpacker():
     )
 
 
+def connect(sock, path):
+    """Waits for a place where the queue of the listening socket is full: with a timeout set, the
+    system says EAGAIN at once, also where that queue is short (net.core.somaxconn)."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return sock.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
 class Client:
     """One connection. Answers are matched by msgid; notifications are kept in `notes`."""
 
     def __init__(self, path, timeout=60, **hello):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
+        connect(self.socket, path)
         self.unpacker = unpacker()
         self.answers, self.notes, self.last_id = {}, [], 0
         if hello:

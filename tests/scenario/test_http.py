@@ -41,7 +41,7 @@ def test_a_bad_answer_is_an_error_in_time(daemon, bad_http, tool, arguments, cod
     assert client.text("bad/echo", {"message": "first"}) == "first"
     other.text("echo/echo", {"message": "warm"})
     before = daemon.resident()
-    timeout = 1500 if seconds == 3 else 20_000
+    timeout = 900 if seconds == 3 else 20_000
     with Pinger(daemon):
         params = {"tool": f"bad/{tool}", "arguments": arguments, "timeout_ms": timeout}
         msgid = client.start("tools.call", params)
