@@ -15,8 +15,12 @@ static void send_initialize(struct mcp_session *session, const char *version)
     struct buf *out = core_out(session->core);
     session->asked_version = version;
     message_put_initialize(out, id, version);
-    if (session_send(session, &session->hello, id, buf_slice(out), session->start_deadline,
-                     &failure) < 0) {
+    const struct mcp_outgoing message = {.kind = MCP_REQUEST,
+                                         .json = buf_slice(out),
+                                         .token = id,
+                                         .deadline = session->start_deadline,
+                                         .method = "initialize"};
+    if (session_send(session, &session->hello, &message, &failure) < 0) {
         session_fail(session, &failure);
     }
     failure_done(&failure);
@@ -28,8 +32,8 @@ void handshake_start(struct mcp_session *session)
     session->epoch++;
     session->calls_given_up = 0;
     session->revision = NULL;
-    if (transport->ops->set_version) {
-        transport->ops->set_version(transport, NULL);
+    if (transport->ops->set_revision) {
+        transport->ops->set_revision(transport, NULL);
     }
     if (session->state == SESSION_OPENING) {
         session_set_state(session, SESSION_HANDSHAKE, NULL);
@@ -94,11 +98,14 @@ static void send_initialized(struct mcp_session *session)
     struct mcp_transport *transport = session->wire->transport;
     struct buf *out = core_out(session->core);
     message_put_initialized(out);
+    const struct mcp_outgoing message = {.kind = MCP_NOTIFICATION,
+                                         .json = buf_slice(out),
+                                         .deadline = session->start_deadline,
+                                         .method = "notifications/initialized"};
     if (out->overflow) {
         failure_set(&failure, ERR_OVERLOADED, "there is no memory to begin the session");
         session_fail(session, &failure);
-    } else if (transport->ops->send(transport, MCP_NOTIFICATION, buf_slice(out), 0,
-                                    session->start_deadline, &failure) < 0) {
+    } else if (transport->ops->send(transport, &message, &failure) < 0) {
         session_fail(session, &failure);
     } else {
         session_became_ready(session);
@@ -117,8 +124,8 @@ static void take_result(struct mcp_session *session, struct slice result)
     }
     take_capabilities(session, result);
     struct mcp_transport *transport = session->wire->transport;
-    if (transport->ops->set_version) {
-        transport->ops->set_version(transport, session->revision->name);
+    if (transport->ops->set_revision) {
+        transport->ops->set_revision(transport, session->revision);
     }
     send_initialized(session);
 }

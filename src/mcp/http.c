@@ -176,20 +176,20 @@ bool mcp_http_take_session_id(struct mcp_http *mcp, struct slice id)
     return true;
 }
 
-static void http_set_version(struct mcp_transport *transport, const char *version)
+static void http_set_revision(struct mcp_transport *transport, const struct revision *revision)
 {
     struct mcp_http *mcp = self(transport);
     mcp->post_headers = http_headers_unref(mcp->post_headers);
     mcp->version[0] = '\0';
-    if (!version) {
+    if (!revision) {
         mcp->epoch++;
         mcp->awaits_initialized = false;
         forget_session_id(mcp);
         mcp_http_listen_stop(mcp);
         return;
     }
-    size_t length = strnlen(version, sizeof mcp->version - 1);
-    memcpy(mcp->version, version, length);
+    size_t length = strnlen(revision->name, sizeof mcp->version - 1);
+    memcpy(mcp->version, revision->name, length);
     mcp->version[length] = '\0';
     mcp->awaits_initialized = true;
 }
@@ -227,8 +227,7 @@ static void http_open(struct mcp_transport *transport)
     loop_later(mcp->loop, &mcp->open_task);
 }
 
-static int http_send(struct mcp_transport *transport, enum mcp_message_kind kind,
-                     struct slice json, mcp_token token, mono_us deadline,
+static int http_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
                      struct failure *failure)
 {
     struct mcp_http *mcp = self(transport);
@@ -236,7 +235,7 @@ static int http_send(struct mcp_transport *transport, enum mcp_message_kind kind
         failure_set(failure, ERR_UNAVAILABLE, "the connection to the server is closed");
         return -ERR_UNAVAILABLE;
     }
-    return mcp_http_post(mcp, kind, json, token, deadline, failure);
+    return mcp_http_post(mcp, message, failure);
 }
 
 static void http_abandon(struct mcp_transport *transport, mcp_token token)
@@ -310,10 +309,11 @@ static int64_t http_pid(const struct mcp_transport *transport)
 }
 
 static const struct mcp_transport_ops http_ops = {
+    .has_exchanges = true,
     .open = http_open,
     .send = http_send,
     .abandon = http_abandon,
-    .set_version = http_set_version,
+    .set_revision = http_set_revision,
     .listen = http_listen,
     .close = http_close,
     .free = http_free_transport,

@@ -5,7 +5,7 @@
  * Each message is a POST; the answer is one JSON text or an event stream. The contract is that of
  * transport.h; what is particular here:
  *
- * - Requests that follow the first notification after set_version (`notifications/initialized`)
+ * - Requests that follow the first notification after set_revision (`notifications/initialized`)
  *   wait until the server has answered it: POSTs have no order of their own.
  * - At most `concurrency` requests are under way; the rest waits within its deadline.
  *   Notifications and responses never wait for requests.

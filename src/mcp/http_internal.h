@@ -83,8 +83,8 @@ struct http_headers *mcp_http_make_headers(const struct mcp_http *mcp,
 bool mcp_http_take_session_id(struct mcp_http *mcp, struct slice id); /* false: not valid */
 
 /* http_post.c */
-int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice json,
-                  mcp_token token, mono_us deadline, struct failure *failure);
+int mcp_http_post(struct mcp_http *mcp, const struct mcp_outgoing *message,
+                  struct failure *failure);
 void mcp_http_drop(struct mcp_http_exchange *exchange); /* without a word */
 void mcp_http_destroy_exchange(struct mcp_http_exchange *exchange);
 

@@ -416,9 +416,11 @@ static int start(struct mcp_http_exchange *exchange, struct slice json, mono_us 
  * descriptor. */
 #define RESPONSES_MAX 64u
 
-int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice json,
-                  mcp_token token, mono_us deadline, struct failure *failure)
+int mcp_http_post(struct mcp_http *mcp, const struct mcp_outgoing *message,
+                  struct failure *failure)
 {
+    enum mcp_message_kind kind = message->kind;
+    mono_us deadline = message->deadline;
     if (kind == MCP_RESPONSE && mcp->responses >= RESPONSES_MAX) {
         failure_set(failure, ERR_OVERLOADED, "the server asks faster than it takes answers");
         return -ERR_OVERLOADED;
@@ -428,7 +430,7 @@ int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice
     struct err err = {ERR_NONE, ""};
     exchange->mcp = mcp;
     exchange->kind = kind;
-    exchange->token = token;
+    exchange->token = message->token;
     exchange->epoch = mcp->epoch;
     exchange->had_session = mcp->session_id != NULL;
     exchange->opens_session = kind == MCP_REQUEST && !mcp->version[0];
@@ -439,7 +441,7 @@ int mcp_http_post(struct mcp_http *mcp, enum mcp_message_kind kind, struct slice
     if (kind != MCP_REQUEST && deadline > limit) {
         deadline = limit;
     }
-    if (start(exchange, json, deadline, &err) != 0) {
+    if (start(exchange, message->json, deadline, &err) != 0) {
         failure_from_err(failure, &err);
         mcp_http_destroy_exchange(exchange);
         return -(int)err.code;

@@ -97,8 +97,12 @@ static void ask(struct listing *listing)
         cursor = listing->cursor.len ? buf_slice(&listing->cursor) : SLICE("");
     }
     message_put_list(out, id, cursor);
-    if (session_send(session, &listing->pending, id, buf_slice(out), listing->deadline.when,
-                     &failure) < 0) {
+    const struct mcp_outgoing message = {.kind = MCP_REQUEST,
+                                         .json = buf_slice(out),
+                                         .token = id,
+                                         .deadline = listing->deadline.when,
+                                         .method = "tools/list"};
+    if (session_send(session, &listing->pending, &message, &failure) < 0) {
         fail(listing, &failure);
     }
     failure_done(&failure);

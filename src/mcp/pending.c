@@ -48,9 +48,11 @@ static int keep_body(struct mcp_session *session, struct pending *pending, struc
     return 0;
 }
 
-int session_send(struct mcp_session *session, struct pending *pending, uint64_t id,
-                 struct slice json, mono_us deadline, struct failure *failure)
+int session_send(struct mcp_session *session, struct pending *pending,
+                 const struct mcp_outgoing *message, struct failure *failure)
 {
+    struct slice json = message->json;
+    uint64_t id = message->token;
     must(session->wire && !pending->is_sent && !list_has(&pending->link));
     const struct buf *out = &session->core->out;
     if (json.ptr == out->data && out->overflow) {
@@ -62,7 +64,7 @@ int session_send(struct mcp_session *session, struct pending *pending, uint64_t 
         return r;
     }
     struct mcp_transport *transport = session->wire->transport;
-    r = transport->ops->send(transport, MCP_REQUEST, json, id, deadline, failure);
+    r = transport->ops->send(transport, message, failure);
     if (r < 0) {
         return r;
     }

@@ -256,9 +256,14 @@ static void send_call(struct mcp_request *request, const struct mcp_tool *tool)
         refuse_arguments(request, schema, &failure);
     } else if (put_call(request, id, &failure)) {
         request_step(request, STEP_ANSWER);
-        (void)session_send(session, &request->pending, id, buf_slice(&session->core->out),
-                           request->deadline.place ? request->deadline.when : MONO_NEVER,
-                           &failure);
+        const struct mcp_outgoing message = {
+            .kind = MCP_REQUEST,
+            .json = buf_slice(&session->core->out),
+            .token = id,
+            .deadline = request->deadline.place ? request->deadline.when : MONO_NEVER,
+            .method = "tools/call",
+            .name = tool->name};
+        (void)session_send(session, &request->pending, &message, &failure);
         /* The name is needed for what may be said later, and the caller's is not kept. */
         request->catalog = mcp_catalog_ref(session->catalog);
         request->tool = tool->name;
@@ -296,9 +301,14 @@ static void send_again(struct mcp_request *request)
     struct pending *pending = &request->pending;
     struct failure failure = {0};
     request_step(request, STEP_ANSWER);
-    if (session_send(pending->session, pending, pending->id, buf_slice(&pending->body),
-                     request->deadline.place ? request->deadline.when : MONO_NEVER,
-                     &failure) < 0) {
+    const struct mcp_outgoing message = {
+        .kind = MCP_REQUEST,
+        .json = buf_slice(&pending->body),
+        .token = pending->id,
+        .deadline = request->deadline.place ? request->deadline.when : MONO_NEVER,
+        .method = "tools/call",
+        .name = request->tool};
+    if (session_send(pending->session, pending, &message, &failure) < 0) {
         request_fail(request, &failure, false);
     }
     failure_done(&failure);

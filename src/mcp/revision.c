@@ -12,13 +12,23 @@ static const struct revision revisions[] = {
 
 #define REVISIONS (sizeof revisions / sizeof revisions[0])
 
-const struct revision *revision_offered(void)
+static const struct revision *newest_of(enum era era)
 {
     size_t i = 0;
-    while (revisions[i].era != ERA_LEGACY) {
+    while (revisions[i].era != era) {
         i++;
     }
     return &revisions[i];
+}
+
+const struct revision *revision_offered(void)
+{
+    return newest_of(ERA_LEGACY);
+}
+
+const struct revision *revision_modern(void)
+{
+    return newest_of(ERA_MODERN);
 }
 
 const struct revision *revision_find(struct slice name)

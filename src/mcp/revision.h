@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-enum era { ERA_LEGACY };
+enum era { ERA_LEGACY, ERA_MODERN };
 
 struct revision {
     const char *name;
@@ -20,8 +20,10 @@ struct revision {
     bool has_batches;
 };
 
-/* What `initialize` asks for: the newest that has a handshake. */
+/* What `initialize` asks for: the newest that has a handshake. What `server/discover` asks with:
+ * the newest that has none. */
 const struct revision *revision_offered(void);
+const struct revision *revision_modern(void);
 
 /* NULL when we do not speak it. */
 const struct revision *revision_find(struct slice name);

@@ -140,7 +140,7 @@ int session_start(struct mcp_session *session, struct failure *failure)
         return -(int)failure->code;
     }
     struct mcp_transport *transport = session->wire->transport;
-    session->has_exchanges = transport->ops->set_version != NULL;
+    session->has_exchanges = transport->ops->has_exchanges;
     session->is_catalog_stale = true;
     session_limit_start(session);
     session_set_state(session, SESSION_OPENING, NULL);
@@ -265,8 +265,11 @@ void session_say(struct mcp_session *session, enum mcp_message_kind kind)
         return;
     }
     struct mcp_transport *transport = session->wire->transport;
-    if (transport->ops->send(transport, kind, buf_slice(out), 0,
-                             loop_now(session->core->loop) + SAY_TIMEOUT, &failure) < 0) {
+    const struct mcp_outgoing message = {.kind = kind,
+                                         .json = buf_slice(out),
+                                         .deadline =
+                                             loop_now(session->core->loop) + SAY_TIMEOUT};
+    if (transport->ops->send(transport, &message, &failure) < 0) {
         log_at(LOG_DEBUG, "mcp", "a message to the server was not sent",
                LOG_SLICE("service", session->conf->name),
                LOG_SLICE("why", buf_slice(&failure.message)));

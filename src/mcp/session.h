@@ -101,13 +101,13 @@ static inline bool session_has_catalog(const struct mcp_session *session)
 /* The server may have other tools now. */
 void session_forget_catalog(struct mcp_session *session);
 
-/* Sends one request, built as `json` with the id from session_next_id. In READY only. */
+/* Sends one request, whose id (message->token) is from session_next_id. In READY only. */
 static inline uint64_t session_next_id(struct mcp_session *session)
 {
     return ++session->core->last_id;
 }
-int session_send(struct mcp_session *session, struct pending *pending, uint64_t id,
-                 struct slice json, mono_us deadline, struct failure *failure);
+int session_send(struct mcp_session *session, struct pending *pending,
+                 const struct mcp_outgoing *message, struct failure *failure);
 
 /* Nobody waits for it any more: takes it out, and tells the server if it has it. */
 void session_forget(struct pending *pending, const char *reason);

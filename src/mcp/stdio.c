@@ -409,23 +409,19 @@ static int enqueue(struct stdio *stdio, struct slice json, struct failure *failu
     return 0;
 }
 
-static int stdio_send(struct mcp_transport *transport, enum mcp_message_kind kind,
-                      struct slice json, mcp_token token, mono_us deadline,
+static int stdio_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
                       struct failure *failure)
 {
     struct stdio *stdio = stdio_of(transport);
-    (void)kind;
-    (void)token;
-    (void)deadline;
     if (stdio->state != STATE_STARTING && stdio->state != STATE_OPEN) {
         failure_set(failure, ERR_UNAVAILABLE, "the process of this server has ended");
         return -(int)ERR_UNAVAILABLE;
     }
-    if (memchr(json.ptr, '\n', json.len)) {
+    if (memchr(message->json.ptr, '\n', message->json.len)) {
         failure_set(failure, ERR_INTERNAL, "a message to the server holds a newline");
         return -(int)ERR_INTERNAL;
     }
-    int failed = enqueue(stdio, json, failure);
+    int failed = enqueue(stdio, message->json, failure);
     if (!failed) {
         flush_soon(stdio);
     }
@@ -562,11 +558,6 @@ static void stdio_abandon(struct mcp_transport *transport, mcp_token token)
     (void)token;
 }
 
-static void stdio_listen(struct mcp_transport *transport)
-{
-    (void)transport;
-}
-
 static int64_t stdio_pid(const struct mcp_transport *transport)
 {
     const struct stdio *stdio = (const struct stdio *)(const void *)transport;
@@ -579,8 +570,6 @@ struct mcp_transport *mcp_stdio_new(const struct mcp_stdio_options *options,
     static const struct mcp_transport_ops ops = {.open = stdio_open,
                                                  .send = stdio_send,
                                                  .abandon = stdio_abandon,
-                                                 .set_version = NULL,
-                                                 .listen = stdio_listen,
                                                  .close = stdio_close,
                                                  .free = stdio_free,
                                                  .pid = stdio_pid};

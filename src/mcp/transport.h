@@ -18,6 +18,7 @@
 
 #include "base/slice.h"
 #include "loop/loop.h"
+#include "mcp/revision.h"
 #include "value/failure.h"
 
 #include <stdbool.h>
@@ -47,23 +48,50 @@ struct mcp_transport_events {
     void (*closed)(void *arg, const struct failure *failure);
 };
 
-/* What a send is, for wires that must know. */
+/* What a message is, for wires that must know. */
 enum mcp_message_kind { MCP_REQUEST, MCP_NOTIFICATION, MCP_RESPONSE };
 
+/* A header field that a modern revision wants beside the body (Mcp-Param-NAME): plain text, which
+ * the transport encodes. */
+struct mcp_param_header {
+    struct slice name; /* what stands behind "Mcp-Param-" */
+    struct slice value;
+};
+
+/* One message on its way out. */
+struct mcp_outgoing {
+    enum mcp_message_kind kind;
+    struct slice json; /* one JSON text without a newline */
+    mcp_token token;
+    mono_us deadline; /* bounds the exchange of a request; MONO_NEVER: none */
+    /* What a modern revision wants in headers; other wires and revisions ignore it. */
+    const char *method; /* "tools/call"; never NULL for a request */
+    struct slice name;  /* tool, prompt, uri or task that it is about; ptr NULL: none */
+    const struct mcp_param_header *params;
+    unsigned param_count;
+    bool is_stream; /* subscriptions/listen: lasts, and is not counted among the requests */
+};
+
 struct mcp_transport_ops {
+    /* Answers come on an exchange of their request's own (Streamable HTTP): messages and ends have
+     * tokens. False: one wire for all (stdio, HTTP+SSE). */
+    bool has_exchanges;
     void (*open)(struct mcp_transport *transport);
-    /* Queues one JSON text (no newline in it), copied or sent before return. `deadline` bounds the
-     * exchange of a request. Refused (ERR_OVERLOADED: the server does not read; ERR_UNAVAILABLE:
-     * closed) with *failure filled. */
-    int (*send)(struct mcp_transport *transport, enum mcp_message_kind kind, struct slice json,
-                mcp_token token, mono_us deadline, struct failure *failure);
-    /* Nobody waits for `token` any more: HTTP ends the exchange, stdio does nothing. */
+    /* Queues one message, copied or sent before return. Refused (ERR_OVERLOADED: the server does
+     * not read; ERR_UNAVAILABLE: closed; ERR_VALIDATION_ERROR: cannot stand in a header) with
+     * *failure filled. */
+    int (*send)(struct mcp_transport *transport, const struct mcp_outgoing *message,
+                struct failure *failure);
+    /* Nobody waits for `token` any more: HTTP ends the exchange, which a modern server takes as
+     * cancellation; others do nothing. */
     void (*abandon)(struct mcp_transport *transport, mcp_token token);
-    /* After `initialize`: the version for MCP-Protocol-Version; NULL before. HTTP only (may be
-     * NULL in the table). The session id is kept by the transport itself: it is taken from the
-     * answer to the send made before set_version, and dropped by set_version(NULL). */
-    void (*set_version)(struct mcp_transport *transport, const char *version);
-    /* HTTP: open the standalone GET stream for server messages; a 405 is silence. */
+    /* The revision for headers: a modern one before `server/discover`, NULL before `initialize`
+     * (which also drops the session id), the agreed one after it. NULL in the table where the wire
+     * has no headers. The session id is kept by the transport itself: it is taken from the
+     * answer to the first request after set_revision(NULL). */
+    void (*set_revision)(struct mcp_transport *transport, const struct revision *revision);
+    /* Legacy Streamable HTTP: open the standalone GET stream for server messages; a 405 is silence.
+     * NULL in the table where there is none. */
     void (*listen)(struct mcp_transport *transport);
     /* In order: stdio closes stdin, then TERM, then KILL; HTTP sends DELETE for the session.
      * `closed` follows. */

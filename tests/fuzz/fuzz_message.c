@@ -59,13 +59,10 @@ static void op_open(struct mcp_transport *transport)
     end_of(transport)->is_begun = true;
 }
 
-static int op_send(struct mcp_transport *transport, enum mcp_message_kind kind,
-                   struct slice json, mcp_token token, mono_us deadline,
+static int op_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
                    struct failure *failure)
 {
-    (void)kind;
-    (void)token;
-    (void)deadline;
+    struct slice json = message->json;
     (void)failure;
     must(!end_of(transport)->is_closing && !end_of(transport)->is_freed);
     must(json.len > 0 && json.ptr[0] == '{' && json.ptr[json.len - 1] == '}');
@@ -77,9 +74,9 @@ static void op_abandon(struct mcp_transport *transport, mcp_token token)
     must(!end_of(transport)->is_freed && token != 0);
 }
 
-static void op_set_version(struct mcp_transport *transport, const char *version)
+static void op_set_revision(struct mcp_transport *transport, const struct revision *revision)
 {
-    (void)version;
+    (void)revision;
     must(!end_of(transport)->is_freed);
 }
 
@@ -105,10 +102,11 @@ static const struct mcp_transport_ops stdio_ops = {.open = op_open,
                                                    .abandon = op_abandon,
                                                    .close = op_close,
                                                    .free = op_free};
-static const struct mcp_transport_ops http_ops = {.open = op_open,
+static const struct mcp_transport_ops http_ops = {.has_exchanges = true,
+                                                  .open = op_open,
                                                   .send = op_send,
                                                   .abandon = op_abandon,
-                                                  .set_version = op_set_version,
+                                                  .set_revision = op_set_revision,
                                                   .listen = op_listen,
                                                   .close = op_close,
                                                   .free = op_free};

@@ -42,7 +42,7 @@ struct fake {
     size_t count;
     unsigned abandoned;
     mcp_token last_abandoned;
-    char version[32]; /* set_version; "-" for NULL */
+    char version[32]; /* set_revision; "-" for NULL */
     char user[64], agent[64];
     bool was_opened, is_listening, is_closing, is_freed, refuses;
 };
@@ -112,21 +112,19 @@ static inline void fake_open_op(struct mcp_transport *transport)
     fake_of(transport)->was_opened = true;
 }
 
-static inline int fake_send(struct mcp_transport *transport, enum mcp_message_kind kind,
-                            struct slice json, mcp_token token, mono_us deadline,
+static inline int fake_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
                             struct failure *failure)
 {
     struct fake *fake = fake_of(transport);
-    (void)deadline;
     if (fake->refuses) {
         failure_set(failure, ERR_OVERLOADED, "the server does not read");
         return -ERR_OVERLOADED;
     }
     assert_true(fake->count < SENDS);
-    assert_null(memchr(json.ptr, '\n', json.len));
-    fake->tokens[fake->count] = token;
-    fake->kinds[fake->count] = kind;
-    fake->sent[fake->count++] = mem_dup(json);
+    assert_null(memchr(message->json.ptr, '\n', message->json.len));
+    fake->tokens[fake->count] = message->token;
+    fake->kinds[fake->count] = message->kind;
+    fake->sent[fake->count++] = mem_dup(message->json);
     return 0;
 }
 
@@ -136,10 +134,11 @@ static inline void fake_abandon(struct mcp_transport *transport, mcp_token token
     fake_of(transport)->last_abandoned = token;
 }
 
-static inline void fake_set_version(struct mcp_transport *transport, const char *version)
+static inline void fake_set_revision(struct mcp_transport *transport,
+                                     const struct revision *revision)
 {
     struct fake *fake = fake_of(transport);
-    (void)snprintf(fake->version, sizeof fake->version, "%s", version ? version : "-");
+    (void)snprintf(fake->version, sizeof fake->version, "%s", revision ? revision->name : "-");
 }
 
 static inline void fake_listen(struct mcp_transport *transport)
@@ -169,10 +168,11 @@ static const struct mcp_transport_ops fake_stdio_ops = {.open = fake_open_op,
                                                         .close = fake_close_op,
                                                         .free = fake_free,
                                                         .pid = fake_pid};
-static const struct mcp_transport_ops fake_http_ops = {.open = fake_open_op,
+static const struct mcp_transport_ops fake_http_ops = {.has_exchanges = true,
+                                                       .open = fake_open_op,
                                                        .send = fake_send,
                                                        .abandon = fake_abandon,
-                                                       .set_version = fake_set_version,
+                                                       .set_revision = fake_set_revision,
                                                        .listen = fake_listen,
                                                        .close = fake_close_op,
                                                        .free = fake_free};

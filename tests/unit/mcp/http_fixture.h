@@ -52,9 +52,12 @@ static inline int send_kind(struct fixture *fixture, enum mcp_message_kind kind,
                             mcp_token token, mono_us within)
 {
     struct failure failure = {0};
-    int result =
-        fixture->transport->ops->send(fixture->transport, kind, SLICE(REQUEST_JSON), token,
-                                      loop_now(fixture->loop) + within, &failure);
+    const struct mcp_outgoing message = {.kind = kind,
+                                         .json = SLICE(REQUEST_JSON),
+                                         .token = token,
+                                         .deadline = loop_now(fixture->loop) + within,
+                                         .method = "tools/call"};
+    int result = fixture->transport->ops->send(fixture->transport, &message, &failure);
     failure_done(&failure);
     return result;
 }
@@ -76,7 +79,8 @@ static inline void on_message(void *arg, struct slice json, mcp_token token)
     }
     if (fixture->renews_in_message) {
         fixture->renews_in_message = false;
-        fixture->transport->ops->set_version(fixture->transport, "2025-11-25");
+        fixture->transport->ops->set_revision(fixture->transport,
+                                              revision_find(SLICE("2025-11-25")));
         assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 1000000), 0);
         fixture->transport->ops->listen(fixture->transport);
         assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);

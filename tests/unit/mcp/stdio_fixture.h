@@ -150,8 +150,12 @@ static inline void start(struct peer *peer, const char *script, size_t message_b
 static inline int send_json(struct peer *peer, struct slice json, struct failure *failure)
 {
     peer->is_calling = true;
-    int result = peer->transport->ops->send(peer->transport, MCP_REQUEST, json, 1,
-                                            loop_now(loop) + SECOND, failure);
+    const struct mcp_outgoing message = {.kind = MCP_REQUEST,
+                                         .json = json,
+                                         .token = 1,
+                                         .deadline = loop_now(loop) + SECOND,
+                                         .method = "tools/call"};
+    int result = peer->transport->ops->send(peer->transport, &message, failure);
     peer->is_calling = false;
     return result;
 }

@@ -9,7 +9,8 @@ static void test_a_session(void **state)
     struct fixture *fixture = *state;
     ask(fixture, "/session");
     assert_false(fixture->has_failed);
-    fixture->transport->ops->set_version(fixture->transport, "2025-11-25");
+    fixture->transport->ops->set_revision(fixture->transport,
+                                          revision_find(SLICE("2025-11-25")));
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
     run_until(fixture, &fixture->ended, 2);
     const struct peer_request *seen = &fixture->peer.records[1];
@@ -34,13 +35,14 @@ static void test_a_session_that_is_gone(void **state)
 {
     struct fixture *fixture = *state;
     ask(fixture, "/session-gone");
-    fixture->transport->ops->set_version(fixture->transport, "2025-06-18");
+    fixture->transport->ops->set_revision(fixture->transport,
+                                          revision_find(SLICE("2025-06-18")));
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
     run_until(fixture, &fixture->ended, 2);
     assert_true(fixture->is_session_gone);
     expect_failure(fixture, ERR_UNAVAILABLE, "forgotten the session");
     assert_int_equal(fixture->messages, 1); /* the JSON-RPC error was not given as an answer */
-    fixture->transport->ops->set_version(fixture->transport, NULL);
+    fixture->transport->ops->set_revision(fixture->transport, NULL);
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 3, 5000000), 0);
     run_until(fixture, &fixture->ended, 3);
     assert_false(fixture->has_failed);
@@ -52,7 +54,8 @@ static void test_a_404_that_is_no_lost_session(void **state)
 {
     struct fixture *fixture = *state;
     ask(fixture, "/session-method");
-    fixture->transport->ops->set_version(fixture->transport, "2025-06-18");
+    fixture->transport->ops->set_revision(fixture->transport,
+                                          revision_find(SLICE("2025-06-18")));
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
     run_until(fixture, &fixture->ended, 2);
     assert_false(fixture->is_session_gone);
@@ -109,7 +112,8 @@ static void test_requests_wait_for_initialized(void **state)
 {
     struct fixture *fixture = *state;
     aim(fixture, "/slow-note");
-    fixture->transport->ops->set_version(fixture->transport, "2025-11-25");
+    fixture->transport->ops->set_revision(fixture->transport,
+                                          revision_find(SLICE("2025-11-25")));
     assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 5000000), 0);
     fixture->transport->ops->listen(fixture->transport);
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
@@ -228,7 +232,7 @@ static void test_a_stream_comes_back(void **state)
     assert_null(peer_header(&fixture->peer.records[0], "last-event-id"));
     assert_string_equal(peer_header(&fixture->peer.records[1], "last-event-id"), "e-1");
     assert_int_equal(fixture->ended + fixture->closed, 0);
-    fixture->transport->ops->set_version(fixture->transport, NULL); /* another session */
+    fixture->transport->ops->set_revision(fixture->transport, NULL); /* another session */
     loop_advance(fixture->loop, 3600000000);
     run_for(fixture, 20000);
     assert_int_equal(peer_count(&fixture->peer), 2);
