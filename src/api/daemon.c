@@ -24,8 +24,10 @@ void api_hello(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
     const struct rpc_value *args = request->args;
-    struct rpc_defaults defaults = {args[HELLO_AGENT].text, args[HELLO_USER].text,
-                                    args[HELLO_LOCALE].text, args[HELLO_CLIENT].text};
+    struct rpc_defaults defaults = {.agent = args[HELLO_AGENT].text,
+                                    .user = args[HELLO_USER].text,
+                                    .locale = args[HELLO_LOCALE].text,
+                                    .client = args[HELLO_CLIENT].text};
     rpc_set_defaults(request->peer, &defaults);
     log_at(LOG_DEBUG, "rpc", "hello", LOG_SLICE("client", args[HELLO_CLIENT].text),
            LOG_SLICE("version", args[HELLO_VERSION].text),

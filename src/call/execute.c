@@ -55,22 +55,24 @@ static void judge_lost_answer(struct call *call)
     }
 }
 
-static void done(void *arg, struct slice result, const struct failure *failure, bool sent)
+static void done(void *arg, const struct mcp_outcome *outcome)
 {
     struct call *call = arg;
+    const struct failure *failure = outcome->failure;
     call->upstream = NULL;
     if (failure) {
         failure_copy(&call->failure, failure);
-        if (sent && !call->decision.is_idempotent) {
+        if (outcome->sent && !call->decision.is_idempotent) {
             judge_lost_answer(call);
             call->may_be_done =
                 failure->code == ERR_UNAVAILABLE || failure->code == ERR_TIMEOUT;
         }
     }
-    call_executed(call, result);
+    call_executed(call, outcome->result);
 }
 
-static const struct mcp_call_events events = {done, progressed, logged, waits_for};
+static const struct mcp_call_events events = {
+    .done = done, .progress = progressed, .log = logged, .waits_for = waits_for};
 
 static void no_such_service(struct call *call, struct slice name)
 {
@@ -119,9 +121,10 @@ void call_execute(struct call *call)
         call->deadline = call->started + ms * 1000;
     }
     call->attempts++;
-    struct mcp_identity identity = {call->view.agent, call->view.user};
+    struct mcp_identity identity = {.agent = call->view.agent, .user = call->view.user};
     struct mcp_call_options options = {
-        .tool = decision->tool,
+        .method = MCP_TOOLS_CALL,
+        .name = decision->tool,
         .arguments = decision->has_arguments ? decision->arguments : call->view.arguments,
         .meta = call->options.meta,
         .wants_progress = true,

@@ -325,7 +325,8 @@ static struct listing *new_listing(struct calls *calls, const struct rpc_request
 static void ask_services(struct listing *listing)
 {
     struct calls *calls = listing->calls;
-    struct mcp_identity identity = {listing->options.agent, listing->options.user};
+    struct mcp_identity identity = {.agent = listing->options.agent,
+                                    .user = listing->options.user};
     mono_us deadline = loop_now(calls->options.loop) + LIST_TIMEOUT_US;
     for (size_t i = 0; i < listing->count; i++) {
         struct list_part *part = &listing->parts[i];

@@ -90,7 +90,7 @@ struct mcp_request *mcp_call(struct mcp_service *service, const struct mcp_ident
     struct mcp_request *request =
         request_new(seat_find(service, identity), options->deadline, arg);
     request->call_events = events;
-    request->tool = options->tool;
+    request->tool = options->name;
     request->arguments = options->arguments;
     request->meta = options->meta;
     request->user = identity->user;

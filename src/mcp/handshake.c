@@ -76,12 +76,14 @@ static void take_capabilities(struct mcp_session *session, struct slice result)
 {
     struct slice map;
     struct slice tools;
-    session->has_tools = false;
-    session->tells_changes = false;
+    bool tells_changes = false;
+    session->offers = 0;
     if (pack_get(result, "capabilities", &map) && pack_get(map, "tools", &tools) &&
         pack_peek(pack_over(tools)) == PACK_MAP) {
-        session->has_tools = true;
-        (void)pack_get_bool(tools, "listChanged", &session->tells_changes);
+        session->offers = OFFERS_TOOLS;
+        if (pack_get_bool(tools, "listChanged", &tells_changes) && tells_changes) {
+            session->offers |= OFFERS_TOOLS_CHANGED;
+        }
     }
     if (!pack_get(result, "serverInfo", &map)) {
         map = (struct slice){NULL, 0};

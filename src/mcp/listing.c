@@ -96,7 +96,9 @@ static void ask(struct listing *listing)
     if (listing->has_cursor) {
         cursor = listing->cursor.len ? buf_slice(&listing->cursor) : SLICE("");
     }
-    message_put_list(out, id, cursor);
+    const struct message_request request = {
+        .method = "tools/list", .cursor = cursor, .envelope = {.revision = session->revision}};
+    (void)message_put_request(out, id, &request, &session->core->part, NULL);
     const struct mcp_outgoing message = {.kind = MCP_REQUEST,
                                          .json = buf_slice(out),
                                          .token = id,
@@ -276,7 +278,7 @@ void listing_start(struct mcp_session *session)
 void session_forget_catalog(struct mcp_session *session)
 {
     struct loop *loop = session->core->loop;
-    if (!session->has_tools || session->state != SESSION_READY) {
+    if (!(session->offers & OFFERS_TOOLS) || session->state != SESSION_READY) {
         return;
     }
     if (loop_now(loop) - session->changes_since >= CHANGES_WINDOW) {

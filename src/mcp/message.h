@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "mcp/revision.h"
 #include "value/failure.h"
 
 #include <stdbool.h>
@@ -51,20 +52,37 @@ void message_put_initialize(struct buf *out, uint64_t id, const char *version);
 void message_put_initialized(struct buf *out);
 void message_put_cancelled(struct buf *out, uint64_t id, const char *reason);
 
-/* tools/list; `cursor` ptr NULL: the first page. */
-void message_put_list(struct buf *out, uint64_t id, struct slice cursor);
-
-struct message_call {
-    struct slice tool;
-    struct slice arguments; /* MessagePack map, or empty */
-    struct slice meta;      /* MessagePack map, or empty */
-    bool wants_progress;    /* the id serves as progress token */
+/* What a request carries in params._meta. */
+struct message_envelope {
+    const struct revision
+        *revision;         /* a modern one describes itself and the client; NULL: legacy */
+    unsigned capabilities; /* enum mcp_capability, declared to a modern server */
+    bool takes_tasks;      /* and that a task may be the answer */
+    const char *log_level; /* modern: log messages from this level on; NULL: none */
+    bool wants_progress;   /* the id serves as progress token */
+    struct slice
+        meta; /* MessagePack map of the caller's, or empty; protocol keys are left out */
 };
 
-/* tools/call. Protocol keys of `meta` are left out; `scratch` is used for that. -ERR_VALIDATION_ERROR
- * when arguments or meta hold what JSON cannot. */
-int message_put_call(struct buf *out, uint64_t id, const struct message_call *call,
-                     struct buf *scratch, struct err *reterr);
+/* Members with ptr NULL are left out. Values are MessagePack. */
+struct message_request {
+    const char *method;
+    const char *name_key; /* "name", "uri", "taskId"; NULL: no name */
+    struct slice name;    /* text */
+    bool has_arguments;   /* `arguments` is written, {} when empty */
+    struct slice arguments;
+    struct slice members; /* a map whose members stand in params as they are */
+    struct slice cursor;  /* text */
+    struct slice input_responses, request_state; /* value, text */
+    int64_t task_ttl_ms;                         /* the member `task` of 2025-11-25; 0: none */
+    struct message_envelope envelope;
+};
+
+/* Appends one request. `scratch` is used for _meta. -ERR_VALIDATION_ERROR when a value holds what
+ * JSON cannot, with its place ("arguments.x"). */
+void message_put_capabilities(struct buf *out, unsigned capabilities, bool takes_tasks);
+int message_put_request(struct buf *out, uint64_t id, const struct message_request *request,
+                        struct buf *scratch, struct err *reterr);
 
 /* The answer to a request of the server: an empty result, or an error. `id` is MessagePack. */
 void message_put_empty_result(struct buf *out, struct slice id);

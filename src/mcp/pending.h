@@ -32,6 +32,10 @@ struct pending_ops {
     void (*failed)(struct pending *pending, const struct failure *failure, bool sent);
     void (*progress)(struct pending *pending, struct slice params);
     void (*log)(struct pending *pending, struct slice params);
+    /* A request of a legacy server in the course of this one. False: it is refused. */
+    bool (*asked)(struct pending *pending, const struct message *request);
+    /* The server takes back what it asked; `id` as it came. */
+    void (*ask_cancelled)(struct pending *pending, struct slice id);
 };
 
 struct pending {

@@ -132,7 +132,8 @@ static void tell_failure(struct mcp_request *request, const struct failure *fail
     if (request->list_events) {
         request->list_events->done(request->arg, NULL, failure);
     } else {
-        request->call_events->done(request->arg, (struct slice){NULL, 0}, failure, sent);
+        const struct mcp_outcome outcome = {.failure = failure, .sent = sent};
+        request->call_events->done(request->arg, &outcome);
     }
     release(request);
 }
@@ -226,11 +227,16 @@ static bool put_call(struct mcp_request *request, uint64_t id, struct failure *f
     struct mcp_core *core = request->pending.session->core;
     struct buf *out = core_out(core);
     struct err err = {0};
-    const struct message_call call = {.tool = request->tool,
-                                      .arguments = request->arguments,
-                                      .meta = request->meta,
-                                      .wants_progress = request->pending.wants_progress};
-    if (message_put_call(out, id, &call, &core->part, &err) < 0) {
+    const struct message_request call = {
+        .method = "tools/call",
+        .name_key = "name",
+        .name = request->tool,
+        .has_arguments = true,
+        .arguments = request->arguments,
+        .envelope = {.revision = request->pending.session->revision,
+                     .wants_progress = request->pending.wants_progress,
+                     .meta = request->meta}};
+    if (message_put_request(out, id, &call, &core->part, &err) < 0) {
         failure_from_err(failure, &err);
         return false;
     }
@@ -284,7 +290,7 @@ static void call_tool(struct mcp_request *request)
     }
     /* A server may have got new tools and said nothing. A list that was just made is not old. */
     bool is_old = loop_now(session->core->loop) - session->catalog_at > RELIST_AFTER;
-    if (session->has_tools && is_old) {
+    if ((session->offers & OFFERS_TOOLS) && is_old) {
         session->is_catalog_stale = true;
         wait_for_catalog(request);
         return;
@@ -361,7 +367,8 @@ static void on_answered(struct pending *pending, const struct message *message)
         failure_done(&failure);
         return;
     }
-    request->call_events->done(request->arg, message->result, NULL, true);
+    const struct mcp_outcome outcome = {.result = message->result, .sent = true};
+    request->call_events->done(request->arg, &outcome);
     release(request);
 }
 

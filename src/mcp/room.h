@@ -85,6 +85,7 @@ struct mcp_service {
     uint64_t calls, failures, restarts;
     uint64_t faults, dropped; /* of seats that are gone */
     bool by_user, by_agent, is_removed;
+    struct session_known known;
 };
 
 struct mcp_services {

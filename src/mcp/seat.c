@@ -161,6 +161,7 @@ static struct seat *seat_new(struct mcp_service *service, const struct mcp_ident
     };
     seat->service = service;
     session_init(&seat->session, &service->services->core, service->conf, &known);
+    seat->session.known = &service->known;
     seat->session.events = &seat_events;
     seat->session.arg = service;
     loop_timer_init(&seat->idle_timer, idle_passed, seat);

@@ -101,6 +101,7 @@ void service_note_failure(struct mcp_service *service, const struct failure *fai
 static void configure(struct mcp_service *service, struct service_conf *conf)
 {
     service->conf = service_conf_ref(conf);
+    service->known = (struct session_known){.era = KNOWN_NOTHING};
     service->by_user = conf->sharing == SERVICE_PER_USER || service_conf_needs_user(conf);
     service->by_agent = conf->sharing == SERVICE_PER_AGENT || service_conf_needs_agent(conf);
 }

@@ -44,6 +44,8 @@ struct mcp_services_options {
     const char *state_folder; /* cwd of children that name none */
     /* Told after each change of a service's state, for log and events. */
     void (*state_changed)(void *arg, const struct mcp_service *service);
+    /* A list of the server's is another now; `kind` is "tools", "prompts" or "resources". */
+    void (*list_changed)(void *arg, const struct mcp_service *service, const char *kind);
     void *arg;
     /* Tests: makes the transports in place of stdio and HTTP, with `arg`; NULL: as configured.
      * Events go to `events_arg`. */
@@ -108,9 +110,24 @@ struct mcp_catalog *mcp_catalog_ref(struct mcp_catalog *catalog);
 struct mcp_catalog *mcp_catalog_unref(struct mcp_catalog *catalog); /* always NULL */
 const struct mcp_tool *mcp_catalog_find(const struct mcp_catalog *catalog, struct slice name);
 
-/* Who asks: picks the session. */
+/* What a client can be asked in the course of its calls (its `hello`), and what it shows. */
+enum mcp_capability {
+    MCP_CAN_ELICIT = 1,     /* forms */
+    MCP_CAN_ELICIT_URL = 2, /* URL mode, 2025-11-25 */
+    MCP_CAN_SAMPLE = 4,
+    MCP_CAN_SAMPLE_TOOLS = 8,    /* sampling.tools, 2025-11-25 */
+    MCP_CAN_SAMPLE_CONTEXT = 16, /* sampling.context */
+    MCP_CAN_LIST_ROOTS = 32,
+    MCP_CAN_SHOW_APPS = 64 /* extension io.modelcontextprotocol/ui */
+};
+
+/* Who asks: picks the session. A legacy server learns of capabilities once, when its session
+ * begins, so that a caller with some has sessions of its own there (but for sharing = "shared",
+ * where none are declared); a modern one learns them with each request. */
 struct mcp_identity {
     struct slice agent, user;
+    uint64_t client;       /* the connection; 0: nobody can be asked */
+    unsigned capabilities; /* of enum mcp_capability */
 };
 
 struct mcp_list_events {
@@ -126,32 +143,98 @@ struct mcp_request *mcp_list_tools(struct mcp_service *service,
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
+/* What can be asked of a server; mcp/method.def says how each is written. */
+enum mcp_method {
+    MCP_TOOLS_CALL,
+    MCP_RESOURCES_LIST,
+    MCP_RESOURCES_TEMPLATES,
+    MCP_RESOURCES_READ,
+    MCP_PROMPTS_LIST,
+    MCP_PROMPTS_GET,
+    MCP_COMPLETE,
+    MCP_TASKS_GET,    /* by the handle that an outcome gave */
+    MCP_TASKS_CANCEL, /* likewise */
+    MCP_METHODS
+};
+
 struct mcp_call_options {
-    struct slice tool;      /* the server's own name of it */
-    struct slice arguments; /* MessagePack map; empty: {} */
+    enum mcp_method method;
+    struct slice name; /* tool or prompt by the server's own name, uri of a resource, task id */
+    struct slice
+        arguments; /* MessagePack map. CALL, GET: the arguments; empty: {}. COMPLETE: all of
+                               params */
+    struct slice cursor; /* lists: ptr NULL, from the beginning; "" is a cursor too */
+    bool is_page;        /* lists: one page, with the server's nextCursor; else all of them */
     struct slice
         meta; /* MessagePack map for params._meta, or empty; protocol keys in it are left out */
+    const char *log_level; /* one of MCP's eight, static; NULL: what the server sends anyhow */
     bool wants_progress;
+    bool
+        wants_task; /* the handle of a task, where the server makes one, instead of its result */
+    bool may_repeat; /* policy: doing it twice does no harm */
     mono_us deadline;
 };
 
-struct mcp_call_events {
-    /* `result`: the MCP result, MessagePack, valid during the call; or `failure`. `sent`: the
-     * request may have reached the server. */
-    void (*done)(void *arg, struct slice result, const struct failure *failure, bool sent);
-    void (*progress)(void *arg, struct slice params); /* MessagePack, without the token */
-    void (*log)(void *arg, struct slice params);
-    /* Static text: "queue", "start", "list", "answer". */
-    void (*waits_for)(void *arg, const char *what);
+/* A question of the server's, to the client of one call. */
+struct mcp_ask;
+
+struct mcp_outcome {
+    struct slice
+        result; /* the MCP result, MessagePack, valid during the call; ptr NULL: failure */
+    const struct failure *failure;
+    bool sent;         /* the request may have reached the server */
+    struct slice task; /* wants_task: {id, status, ...} MessagePack, instead of a result */
+    unsigned
+        declined; /* questions that nobody could be asked, so that the default was answered */
+    bool is_cached;
 };
 
-/* Starts the service if need be, finds the tool (NOT_FOUND with near names), checks the arguments
- * against its inputSchema (VALIDATION_ERROR), sends, waits. Options are read before return. */
+struct mcp_call_events {
+    void (*done)(void *arg, const struct mcp_outcome *outcome);
+    void (*progress)(void *arg, struct slice params); /* MessagePack, without the token */
+    void (*log)(void *arg, struct slice params);
+    /* Static text: "queue", "start", "list", "answer", "client", "task". */
+    void (*waits_for)(void *arg, const char *what);
+    /* The server asks: `method` is "elicitation/create", "sampling/createMessage" or "roots/list",
+     * `params` MessagePack, valid during the call. To be answered with mcp_answer, now or
+     * later, but not after ask_ended or done. Only what the identity is capable of gets here. */
+    void (*asked)(void *arg, struct mcp_ask *ask, const char *method, struct slice params);
+    /* The server takes it back, or the call ends: `ask` is gone after it. */
+    void (*ask_ended)(void *arg, struct mcp_ask *ask);
+};
+
+/* Starts the service if need be. TOOLS_CALL finds the tool (NOT_FOUND with near names), checks the
+ * arguments against its inputSchema (VALIDATION_ERROR), sends, waits, checks structuredContent
+ * against its outputSchema. Options are read before return. */
 struct mcp_request *mcp_call(struct mcp_service *service, const struct mcp_identity *identity,
                              const struct mcp_call_options *options,
                              const struct mcp_call_events *events, void *arg);
 
-/* The server is told (notifications/cancelled) if the request was sent. `reason` is static text. */
+/* The MCP result of a question, MessagePack; ptr NULL: the client cannot or will not (the server
+ * gets the default: decline). `ask` is gone then. */
+void mcp_answer(struct mcp_ask *ask, struct slice result);
+
+/* The server is told (notifications/cancelled) if the request was sent. `reason` is static text.
+ * Its asks are gone, without ask_ended. */
 void mcp_cancel(struct mcp_request *request, const char *reason);
+
+/* A client's connection has closed: its sessions go. */
+void mcp_services_forget_client(struct mcp_services *services, uint64_t client);
+
+/* ---- news -------------------------------------------------------------------------------- */
+
+/* Asks the server to tell of changes of one resource, or ends that. One watch a resource, client and
+ * session, counted there; `updated` runs for each notification of the uri or of what is
+ * below it, and after the session was begun anew. Owned by the caller, ended with
+ * mcp_unwatch; `service` is gone when its `ended` runs (removed, or it cannot be watched). */
+struct mcp_watch;
+struct mcp_watch_events {
+    void (*started)(void *arg, const struct failure *failure); /* once; a failure ends it */
+    void (*updated)(void *arg, struct slice uri);
+    void (*ended)(void *arg); /* by itself; the watch is gone */
+};
+struct mcp_watch *mcp_watch(struct mcp_service *service, const struct mcp_identity *identity,
+                            struct slice uri, const struct mcp_watch_events *events, void *arg);
+void mcp_unwatch(struct mcp_watch *watch);
 
 #endif

@@ -224,14 +224,14 @@ void session_became_ready(struct mcp_session *session)
     struct mcp_transport *transport = session->wire->transport;
     loop_timer_cancel(session->core->loop, &session->start_timer);
     session->ready_at = loop_now(session->core->loop);
-    if (session->has_tools) {
+    if (session->offers & OFFERS_TOOLS) {
         session->is_catalog_stale = true;
     } else {
         mcp_catalog_unref(session->catalog);
         session->catalog = catalog_empty();
         session->is_catalog_stale = false;
     }
-    if (session->tells_changes && transport->ops->listen) {
+    if ((session->offers & OFFERS_TOOLS_CHANGED) && transport->ops->listen) {
         transport->ops->listen(transport);
     }
     session_set_state(session, SESSION_READY, NULL);

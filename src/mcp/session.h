@@ -39,6 +39,28 @@ struct session_events {
 };
 
 struct listing;
+struct watches; /* watch.c: what the server tells us by itself */
+
+/* What a server said it offers. */
+enum session_offer {
+    OFFERS_TOOLS = 1,
+    OFFERS_TOOLS_CHANGED = 2,
+    OFFERS_RESOURCES = 4,
+    OFFERS_RESOURCES_CHANGED = 8,
+    OFFERS_RESOURCES_SUBSCRIBE = 16,
+    OFFERS_PROMPTS = 32,
+    OFFERS_PROMPTS_CHANGED = 64,
+    OFFERS_COMPLETIONS = 128,
+    OFFERS_LOGGING = 256,
+    OFFERS_TASKS = 512 /* of tools/call: capabilities.tasks of 2025-11-25, or the extension */
+};
+
+/* What was learned of a server and is good for all of its sessions, also the next ones. The
+ * service's; a reload that changes the service forgets it. */
+struct session_known {
+    enum { KNOWN_NOTHING, KNOWN_LEGACY, KNOWN_MODERN } era;
+    bool is_sse; /* transport = "auto": only HTTP+SSE is there */
+};
 
 struct mcp_session {
     struct mcp_core *core;
@@ -48,10 +70,13 @@ struct mcp_session {
     void *arg;
     struct wire *wire; /* NULL: stopped */
     enum session_state state;
-    uint32_t epoch; /* counts handshakes */
-    const struct revision *revision;
+    uint32_t epoch;                  /* counts handshakes */
+    const struct revision *revision; /* NULL: not agreed yet */
     const char *asked_version;
-    bool has_tools, tells_changes, has_exchanges;
+    unsigned offers;             /* enum session_offer */
+    unsigned capabilities;       /* enum mcp_capability that `initialize` declares */
+    struct session_known *known; /* the service's */
+    bool has_exchanges;
     char *server_name, *server_version;
 
     struct list sent;        /* on their way or at the server, oldest first */
@@ -59,7 +84,10 @@ struct mcp_session {
     struct list listers;     /* until the catalogue is fresh */
     unsigned calls_sent;     /* is_call in `sent` */
     unsigned calls_given_up; /* since the handshake; the server may still be at them */
-    struct pending hello;    /* `initialize` */
+    /* The only request that may use the session now, where the wire does not say to which one a
+     * question of the server belongs; NULL: none, or no such session. */
+    struct pending *holder;
+    struct pending hello; /* `initialize` */
     struct loop_timer start_timer;
     mono_us start_deadline;
     mono_us ready_at;
@@ -68,6 +96,7 @@ struct mcp_session {
     bool is_catalog_stale;
     mono_us catalog_at;
     struct listing *listing;
+    struct watches *watches; /* NULL: none */
     struct loop_timer relist_timer;
     mono_us changes_since; /* when the window began in which `changes` are counted */
     unsigned changes;
@@ -77,6 +106,11 @@ struct mcp_session {
     uint64_t faults;    /* messages that broke the protocol */
     uint64_t dropped;   /* messages that nobody waits for */
 };
+
+static inline bool session_is_modern(const struct mcp_session *session)
+{
+    return session->revision && session->revision->era == ERA_MODERN;
+}
 
 void session_init(struct mcp_session *session, struct mcp_core *core, struct service_conf *conf,
                   const struct mcp_identity *identity);

@@ -323,7 +323,7 @@ const struct rpc_identity *rpc_identity(const struct rpc_peer *peer)
 struct rpc_defaults rpc_defaults(const struct rpc_peer *peer)
 {
     return peer->defaults ? *peer->defaults
-                          : (struct rpc_defaults){{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
+                          : (struct rpc_defaults){.agent = {NULL, 0}};
 }
 
 static struct slice copy_into(char **at, struct slice text)

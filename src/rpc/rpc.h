@@ -102,6 +102,8 @@ struct rpc_options {
     const struct rpc_limits *limits; /* read at each use: a reload changes them */
     const struct rpc_method *methods;
     unsigned method_count;
+    /* A connection has closed, its requests were cancelled. May be NULL. */
+    void (*peer_gone)(void *arg, uint64_t peer_id);
     void *arg; /* of the handlers */
     struct metrics *metrics;
 };
@@ -137,13 +139,56 @@ void rpc_pending_drop(struct rpc_pending *pending);
 struct buf *rpc_notify(struct rpc_pending *pending, const char *method);
 void rpc_notify_end(struct rpc_pending *pending);
 
+/* ---- asking the client --------------------------------------------------------------------- */
+
+#define RPC_QUESTIONS_MAX 64 /* open ones at one peer */
+
+/* A request to the client in the course of one of its own: embedded in what asks. */
+struct rpc_question {
+    struct list_link link;
+    struct rpc_peer *peer; /* NULL: not open */
+    uint32_t msgid;        /* ours, unique among the open ones of the peer */
+    /* The answer: one of both is there, MessagePack, valid during the call (`error` is whatever the
+     * client sent). The question is closed. When the client goes away nothing runs:
+     * the pending's `cancelled` does. */
+    void (*answered)(struct rpc_question *question, struct slice error, struct slice result);
+};
+
+/* Begins a request; append the parameter map, end. NULL: the client is gone, or has
+ * RPC_QUESTIONS_MAX open. */
+struct buf *rpc_ask(struct rpc_pending *pending, struct rpc_question *question,
+                    const char *method,
+                    void (*answered)(struct rpc_question *question, struct slice error,
+                                     struct slice result));
+void rpc_ask_end(struct rpc_question *question);
+
+/* Takes it back: the client gets the notification `cancel` {msgid}. Not open: nothing. */
+void rpc_question_drop(struct rpc_question *question);
+
+/* ---- news ----------------------------------------------------------------------------------- */
+
+/* Who gets notifications that belong to no request, while its connection stands. */
+struct rpc_subscriber {
+    struct list_link link;
+    struct rpc_peer *peer;                           /* NULL: none */
+    void (*gone)(struct rpc_subscriber *subscriber); /* the connection closes */
+};
+void rpc_subscribe(struct rpc_peer *peer, struct rpc_subscriber *subscriber,
+                   void (*gone)(struct rpc_subscriber *subscriber));
+void rpc_unsubscribe(struct rpc_subscriber *subscriber); /* not subscribed: nothing */
+/* Begin, append the parameter map, end. NULL: the peer does not read what it has already. */
+struct buf *rpc_push(struct rpc_subscriber *subscriber, const char *method);
+void rpc_push_end(struct rpc_subscriber *subscriber);
+
 /* ---- the peer ----------------------------------------------------------------------------- */
 
 const struct rpc_identity *rpc_identity(const struct rpc_peer *peer);
+uint64_t rpc_peer_id(const struct rpc_peer *peer); /* never 0, never used again */
 
 /* What `hello` said, as defaults of later calls; empty slices when it said nothing. */
 struct rpc_defaults {
     struct slice agent, user, locale, client;
+    unsigned capabilities; /* what it can be asked: bits that the rooms above give a meaning */
 };
 struct rpc_defaults rpc_defaults(const struct rpc_peer *peer);
 void rpc_set_defaults(struct rpc_peer *peer, const struct rpc_defaults *defaults); /* copied */

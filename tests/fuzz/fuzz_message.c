@@ -136,11 +136,10 @@ static void told(void *arg)
     must(++call->told == 1);
 }
 
-static void call_done(void *arg, struct slice result, const struct failure *failure, bool sent)
+static void call_done(void *arg, const struct mcp_outcome *outcome)
 {
-    (void)sent;
-    must((failure != NULL) != (result.len > 0));
-    must(!failure || failure->code != ERR_NONE);
+    must((outcome->failure != NULL) != (outcome->result.ptr != NULL));
+    must(!outcome->failure || outcome->failure->code != ERR_NONE);
     told(arg);
 }
 
@@ -156,14 +155,15 @@ static void heard(void *arg, struct slice params)
     must(!call->told && !call->cancelled && params.len > 0);
 }
 
-static const struct mcp_call_events call_events = {call_done, heard, heard, NULL};
+static const struct mcp_call_events call_events = {
+    .done = call_done, .progress = heard, .log = heard};
 static const struct mcp_list_events list_events = {list_done};
 
 static void begin(bool is_call)
 {
     static const char arguments[] = "\x81\xa4text\xa2hi";
     struct mcp_service *service = mcp_services_find(house.services, SLICE("s"));
-    const struct mcp_identity identity = {{"", 0}, {"", 0}};
+    const struct mcp_identity identity = {.agent = {"", 0}, .user = {"", 0}};
     mono_us deadline = loop_now(house.loop) + 5000000;
     if (house.call_count == CALLS) {
         return;
@@ -174,7 +174,8 @@ static void begin(bool is_call)
         call->request = mcp_list_tools(service, &identity, deadline, &list_events, call);
         return;
     }
-    const struct mcp_call_options options = {.tool = SLICE("echo"),
+    const struct mcp_call_options options = {.method = MCP_TOOLS_CALL,
+                                             .name = SLICE("echo"),
                                              .arguments = {arguments, sizeof arguments - 1},
                                              .wants_progress = house.call_count % 2 == 0,
                                              .deadline = deadline};

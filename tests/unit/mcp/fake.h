@@ -405,16 +405,15 @@ static inline void told_failure(struct told *told, const struct failure *failure
     buf_done(&map);
 }
 
-static inline void call_done(void *arg, struct slice result, const struct failure *failure,
-                             bool sent)
+static inline void call_done(void *arg, const struct mcp_outcome *outcome)
 {
     struct told *told = arg;
     told->done++;
-    told->sent = sent;
-    if (failure) {
-        told_failure(told, failure);
+    told->sent = outcome->sent;
+    if (outcome->failure) {
+        told_failure(told, outcome->failure);
     } else {
-        keep(&told->text, as_json(result));
+        keep(&told->text, as_json(outcome->result));
     }
     if (told->then) {
         told->then(told);
@@ -469,8 +468,8 @@ static inline void call_waits(void *arg, const char *what)
     (void)snprintf(told->waits + at, sizeof told->waits - at, "%s ", what);
 }
 
-static const struct mcp_call_events call_events = {call_done, call_progress, call_log,
-                                                   call_waits};
+static const struct mcp_call_events call_events = {
+    .done = call_done, .progress = call_progress, .log = call_log, .waits_for = call_waits};
 static const struct mcp_list_events list_events = {list_done};
 
 static inline struct mcp_service *service_named(struct bench *bench, const char *name)
@@ -490,12 +489,13 @@ static inline void call_as(struct bench *bench, struct told *told,
 {
     struct buf arguments;
     struct buf meta;
-    const struct mcp_identity identity = {slice_of(with->agent ? with->agent : ""),
-                                          slice_of(with->user ? with->user : "")};
+    const struct mcp_identity identity = {.agent = slice_of(with->agent ? with->agent : ""),
+                                          .user = slice_of(with->user ? with->user : "")};
     buf_init(&arguments, 0);
     buf_init(&meta, 0);
     struct mcp_call_options options = {
-        .tool = slice_of(with->tool ? with->tool : "echo"),
+        .method = MCP_TOOLS_CALL,
+        .name = slice_of(with->tool ? with->tool : "echo"),
         .arguments = pack(&arguments, with->arguments ? with->arguments : "{\"text\":\"hi\"}"),
         .wants_progress = true,
         .deadline = loop_now(bench->loop) + (with->timeout ? with->timeout : 30000 * MS),
@@ -525,7 +525,7 @@ static inline void call(struct bench *bench, struct told *told)
 
 static inline void list_tools(struct bench *bench, struct told *told, const char *service)
 {
-    const struct mcp_identity identity = {{"", 0}, {"", 0}};
+    const struct mcp_identity identity = {.agent = {"", 0}, .user = {"", 0}};
     told->request = mcp_list_tools(service_named(bench, service), &identity,
                                    loop_now(bench->loop) + 30000 * MS, &list_events, told);
     assert_non_null(told->request);

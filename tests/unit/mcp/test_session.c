@@ -432,8 +432,8 @@ static void progress_needs_the_wish_and_the_token(void **state)
     unsigned long long id = last_id(fake);
     char want[128];
     (void)snprintf(want, sizeof want,
-                   "\"_meta\":{\"traceparent\":\"00-1-2-03\",\"com.example/x\":{\"a\":1},"
-                   "\"progressToken\":%llu}}}",
+                   "\"_meta\":{\"progressToken\":%llu,\"traceparent\":\"00-1-2-03\","
+                   "\"com.example/x\":{\"a\":1}}}}",
                    id);
     assert_has(last_sent(fake), want);
     say(fake,

@@ -9,13 +9,12 @@ struct count {
     unsigned done, failed;
 };
 
-static void count_done(void *arg, struct slice result, const struct failure *failure, bool sent)
+static void count_done(void *arg, const struct mcp_outcome *outcome)
 {
     struct count *count = arg;
-    (void)sent;
-    assert_true((failure != NULL) != (result.len > 0));
+    assert_true((outcome->failure != NULL) != (outcome->result.ptr != NULL));
     count->done++;
-    count->failed += failure != NULL;
+    count->failed += outcome->failure != NULL;
 }
 
 static void count_list(void *arg, struct mcp_catalog *catalog, const struct failure *failure)
@@ -32,7 +31,8 @@ static void hear(void *arg, struct slice params)
     assert_true(params.len > 0);
 }
 
-static const struct mcp_call_events count_events = {count_done, hear, hear, NULL};
+static const struct mcp_call_events count_events = {
+    .done = count_done, .progress = hear, .log = hear};
 static const struct mcp_list_events count_list_events = {count_list};
 
 /* What the server does with whatever it was asked last. */
@@ -72,7 +72,7 @@ static unsigned run_with(unsigned long nth, bool is_http)
 {
     static const char arguments[] = "\x81\xa4text\xa2hi";
     static const char meta[] = "\x81\xa1k\xa1v";
-    const struct mcp_identity identity = {{"agent", 5}, {"user", 4}};
+    const struct mcp_identity identity = {.agent = {"agent", 5}, .user = {"user", 4}};
     struct bench bench;
     struct count calls[3] = {0};
     struct count list = {0};
@@ -86,7 +86,8 @@ static unsigned run_with(unsigned long nth, bool is_http)
     loop_timer_set(bench.loop, &warm, MONO_NEVER);
     mem_fail_at(nth);
     for (size_t i = 0; i < 3; i++) {
-        const struct mcp_call_options options = {.tool = SLICE("echo"),
+        const struct mcp_call_options options = {.method = MCP_TOOLS_CALL,
+                                                 .name = SLICE("echo"),
                                                  .arguments = {arguments, sizeof arguments - 1},
                                                  .meta = {meta, sizeof meta - 1},
                                                  .wants_progress = true,
