@@ -339,7 +339,14 @@ int http_start(struct http_target *target, const struct http_request *request,
         return err_set(reterr, ERR_OVERLOADED, "%u requests wait for %s already",
                        target->waiting_count, target->name);
     }
+    struct http_headers *extra = NULL;
+    struct err fault = {ERR_NONE, ""};
+    if (request->extra_count &&
+        !(extra = http_headers_new(request->extra, request->extra_count, &fault))) {
+        return err_set(reterr, fault.code, "%s", fault.text);
+    }
     struct http_exchange *exchange = http_take(target);
+    exchange->extra = extra;
     buf_put_slice(&exchange->body, request->body);
     if (exchange->body.overflow) {
         http_recycle(exchange);

@@ -43,7 +43,7 @@ struct http_field {
 
 /* A request's header lines beside Host and Content-Length, which cannot be given; a User-Agent is sent
  * with " HTTP/1.1" behind it. NULL when a name is no token or a value holds control characters
- * (the name is said, never the value). */
+ * (the name is said, never the value), or when they are longer than 64 KiB together. */
 struct http_headers *http_headers_new(const struct http_field *fields, size_t count,
                                       struct err *reterr);
 struct http_headers *http_headers_ref(struct http_headers *headers);
@@ -77,11 +77,14 @@ enum http_method { HTTP_POST, HTTP_GET, HTTP_DELETE };
 struct http_request {
     enum http_method method;
     struct http_headers *headers; /* a reference is taken; NULL: none */
-    struct slice body;            /* POST; copied */
-    size_t body_max;              /* longest answer taken; 0: any, the caller counts */
-    mono_us deadline;             /* for all of it, waiting included; MONO_NEVER: none */
-    bool is_urgent;               /* neither counted as one of `concurrency` nor held */
-    bool may_repeat;              /* on a new connection, when a kept one died unanswered */
+    /* Lines of this request alone, beside `headers`; copied, with the rules of http_headers_new. */
+    const struct http_field *extra;
+    size_t extra_count;
+    struct slice body; /* POST; copied */
+    size_t body_max;   /* longest answer taken; 0: any, the caller counts */
+    mono_us deadline;  /* for all of it, waiting included; MONO_NEVER: none */
+    bool is_urgent;    /* neither counted as one of `concurrency` nor held */
+    bool may_repeat;   /* on a new connection, when a kept one died unanswered */
 };
 
 /* A static table. */
@@ -96,7 +99,8 @@ struct http_events {
     void (*done)(void *arg, const struct failure *failure, bool was_sent);
 };
 
-/* ERR_OVERLOADED when too many wait for the target already, or memory is short. */
+/* ERR_OVERLOADED when too many wait for the target already, or memory is short;
+ * ERR_VALIDATION_ERROR when a field of `extra` cannot be sent. */
 int http_start(struct http_target *target, const struct http_request *request,
                const struct http_events *events, void *arg, struct http_exchange **ret,
                struct err *reterr);

@@ -66,6 +66,7 @@ void http_recycle(struct http_exchange *exchange)
     struct http *http = target->http;
     list_remove(&exchange->member);
     exchange->headers = http_headers_unref(exchange->headers);
+    exchange->extra = http_headers_unref(exchange->extra);
     if (!target->is_freed) {
         buf_trim(&exchange->body, BODY_KEPT);
         exchange->stage = HTTP_IDLE;
@@ -120,25 +121,33 @@ static struct curl_slist none_of_curls[] = {{(char[]){"Host:"}, &none_of_curls[1
 static bool set_request(struct http_exchange *exchange)
 {
     const struct http_target *target = exchange->target;
-    const struct http_headers *headers = exchange->headers;
+    const struct http_headers *parts[] = {exchange->headers, exchange->extra};
+    struct slice agent = SLICE("User-Agent: toolbroker/" TOOLBROKER_VERSION);
     struct buf text;
-    buf_init(&text, target->request.len + (headers ? headers->length : 0) + 64);
-    (void)buf_reserve(&text, text.max); /* at once: growing leaves copies behind */
+    size_t size = target->request.len + agent.len + 1;
+    for (size_t i = 0; i < 2; i++) {
+        size += parts[i] ? parts[i]->length : 0;
+    }
+    buf_init(&text, size);
+    (void)buf_reserve(&text, size); /* at once: growing leaves copies behind */
     buf_put_slice(&text, buf_slice(&target->request));
-    if (headers) {
-        buf_put(&text, headers->text, headers->length);
+    for (size_t i = 0; i < 2; i++) {
+        const struct http_headers *part = parts[i];
+        if (part) {
+            buf_put(&text, part->text, part->agent);
+        }
+        if (part && part->agent < part->length) {
+            agent = (struct slice){part->text + part->agent, part->length - part->agent - 2};
+        }
     }
-    if (headers && headers->has_agent) {
-        text.len -= 2;
-    } else {
-        buf_put_text(&text, "User-Agent: toolbroker/" TOOLBROKER_VERSION);
-    }
+    buf_put_slice(&text, agent);
     const char *terminated = buf_text(&text);
     bool is_set = !text.overflow && curl_easy_setopt(exchange->easy, CURLOPT_REQUEST_TARGET,
                                                      terminated) == CURLE_OK;
     http_wipe(&text);
     exchange->set_headers = http_headers_unref(exchange->set_headers);
     exchange->set_headers = http_headers_ref(exchange->headers);
+    exchange->has_set_extra = exchange->extra != NULL;
     return is_set;
 }
 
@@ -207,7 +216,9 @@ static bool prepare(struct http_exchange *exchange)
     if ((is_new || exchange->set_method != exchange->method) && !set_method(exchange)) {
         return false;
     }
-    if ((is_new || exchange->set_headers != exchange->headers) && !set_request(exchange)) {
+    if ((is_new || exchange->extra || exchange->has_set_extra ||
+         exchange->set_headers != exchange->headers) &&
+        !set_request(exchange)) {
         return false;
     }
     if (exchange->set_receive_bytes != exchange->receive_bytes) {

@@ -76,6 +76,11 @@ struct http_headers *http_headers_new(const struct http_field *fields, size_t co
         }
         size += fields[i].name.len + fields[i].value.len + sizeof ": \r\n";
     }
+    if (size > HTTP_HEAD_BYTES) {
+        (void)err_set(reterr, ERR_VALIDATION_ERROR,
+                      "headers of more than %u bytes are not sent", HTTP_HEAD_BYTES);
+        return NULL;
+    }
     struct http_headers *headers = mem_try(size);
     if (!headers) {
         (void)err_set(reterr, ERR_OVERLOADED, "no memory for headers of %zu bytes", size);
@@ -89,9 +94,9 @@ struct http_headers *http_headers_new(const struct http_field *fields, size_t co
             put_field(headers, &fields[i]);
         }
     }
+    headers->agent = headers->length;
     if (agent) {
         put_field(headers, agent);
-        headers->has_agent = true;
     }
     return headers;
 }

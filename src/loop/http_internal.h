@@ -14,7 +14,8 @@
 
 #include <curl/curl.h>
 
-#define HTTP_HEAD_BYTES      65536u /* header lines of one answer, interim ones included */
+#define HTTP_HEAD_BYTES \
+    65536u /* header lines of one request, and of one answer with its interim ones */
 #define HTTP_CONCURRENCY     16u
 #define HTTP_CONNECT_MS      10000u
 #define HTTP_WAITING_MAX     4096u /* exchanges of one target that wait for a place */
@@ -40,9 +41,9 @@ struct http {
 
 struct http_headers {
     unsigned references;
-    bool has_agent; /* the last line is the caller's User-Agent */
     size_t length;
-    char text[]; /* "Name: value\r\n" for each */
+    size_t agent; /* where the caller's User-Agent begins, the last line; `length`: none */
+    char text[];  /* "Name: value\r\n" for each */
 };
 
 struct http_target {
@@ -75,6 +76,7 @@ struct http_exchange {
     const struct http_events *events;
     void *arg;
     struct http_headers *headers, *set_headers; /* wanted, and known to `easy` */
+    struct http_headers *extra;                 /* beside them, for this request; NULL: none */
     struct buf body;
     size_t body_max, body_bytes, head_bytes;
     mono_us deadline;
@@ -85,6 +87,7 @@ struct http_exchange {
     enum http_method method, set_method;
     enum http_refusal refusal;
     bool is_urgent, is_counted, may_repeat, is_cancelled, has_head, is_connecting;
+    bool has_set_extra; /* `easy` knows lines of an earlier `extra` */
     char words[CURL_ERROR_SIZE];
 };
 
