@@ -183,17 +183,29 @@ void rpc_pending_fail(struct rpc_pending *pending, const struct failure *failure
     }
 }
 
-struct buf *rpc_notify(struct rpc_pending *pending, const char *method)
+struct buf *rpc_message_begin(struct rpc_peer *peer)
 {
-    if (!pending->peer) {
-        return NULL;
-    }
-    struct buf *out = begin(pending->peer, longest(pending->peer->server->options.limits));
+    return begin(peer, longest(peer->server->options.limits));
+}
+
+bool rpc_message_end(struct rpc_peer *peer)
+{
+    return end(peer);
+}
+
+struct buf *rpc_notice_begin(struct rpc_peer *peer, const char *method)
+{
+    struct buf *out = rpc_message_begin(peer);
     pack_put_array(out, 3);
     pack_put_uint(out, 2);
     pack_put_text(out, method);
     pack_put_array(out, 1);
     return out;
+}
+
+struct buf *rpc_notify(struct rpc_pending *pending, const char *method)
+{
+    return pending->peer ? rpc_notice_begin(pending->peer, method) : NULL;
 }
 
 void rpc_notify_end(struct rpc_pending *pending)

@@ -215,10 +215,8 @@ bool rpc_frame(struct rpc_peer *peer, struct slice frame)
         return handle_notification(peer, &cursor);
     }
     if (kind == KIND_RESPONSE && count == 4) {
-        /* Nothing is asked of clients yet: an answer to nothing harms nobody. */
-        log_at(LOG_DEBUG, "rpc", "response without a request ignored",
-               LOG_INT("pid", peer->identity.pid));
-        return true;
+        return rpc_take_response(peer, &cursor) ||
+               refuse_envelope(peer, NULL, "not a proper response");
     }
     bool has_msgid = kind == KIND_REQUEST && count > 1 && pack_next(&cursor, &item) &&
                      pack_as_uint(&item, &msgid) && msgid <= UINT32_MAX;

@@ -15,6 +15,7 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd,
 {
     struct rpc_peer *peer = mem_new(sizeof *peer);
     peer->server = server;
+    peer->id = ++server->last_peer;
     peer->identity = *identity;
     list_init(&peer->pending);
     buf_init(&peer->out, server->options.limits->peer_buffer_bytes);
@@ -57,6 +58,7 @@ static void cancel_all(struct rpc_peer *peer)
         pending->cancelled(pending);
     }
     peer->inflight = 0;
+    rpc_drop_dialogue(peer);
 }
 
 void rpc_peer_free(struct rpc_peer *peer)
@@ -69,6 +71,9 @@ void rpc_peer_free(struct rpc_peer *peer)
     drop_partial(peer);
     give_back_out(peer);
     mem_free(peer->defaults);
+    if (peer->server->options.peer_gone) {
+        peer->server->options.peer_gone(peer->server->options.arg, peer->id);
+    }
     rpc_server_forget(peer->server, &peer->identity);
     mem_free(peer);
 }
@@ -90,7 +95,7 @@ void rpc_peer_close(struct rpc_peer *peer)
 /* ---- out ---------------------------------------------------------------------------------- */
 
 /* So much waits for the peer to read it that no more of its requests are handled. */
-static bool is_full(const struct rpc_peer *peer)
+bool rpc_peer_is_full(const struct rpc_peer *peer)
 {
     return peer->out.len - peer->out_at > peer->server->options.limits->peer_buffer_bytes / 4;
 }
@@ -98,7 +103,7 @@ static bool is_full(const struct rpc_peer *peer)
 static void pause_or_resume(struct rpc_peer *peer)
 {
     bool must_write = peer->out.len > peer->out_at || peer->is_behind;
-    bool may_read = !peer->is_closing && !peer->is_behind && !is_full(peer);
+    bool may_read = !peer->is_closing && !peer->is_behind && !rpc_peer_is_full(peer);
     loop_io_want(&peer->io, (must_write ? LOOP_WRITE : 0) | (may_read ? LOOP_READ : 0));
 }
 
@@ -218,7 +223,7 @@ static size_t cut(struct rpc_peer *peer, struct slice bytes, struct pack_scan *s
     size_t done = 0;
     peer->is_behind = false;
     while (done < bytes.len && !peer->is_closing) {
-        if (is_full(peer)) {
+        if (rpc_peer_is_full(peer)) {
             peer->is_behind = true;
             break;
         }
@@ -297,7 +302,7 @@ static bool read_once(struct rpc_peer *peer)
 static void ready(void *arg, unsigned events)
 {
     struct rpc_peer *peer = arg;
-    if (peer->is_behind && !is_full(peer)) {
+    if (peer->is_behind && !rpc_peer_is_full(peer)) {
         received_more(peer);
     }
     if (events & LOOP_READ && !peer->is_behind && !peer->is_closing) {
@@ -320,10 +325,14 @@ const struct rpc_identity *rpc_identity(const struct rpc_peer *peer)
     return &peer->identity;
 }
 
+uint64_t rpc_peer_id(const struct rpc_peer *peer)
+{
+    return peer->id;
+}
+
 struct rpc_defaults rpc_defaults(const struct rpc_peer *peer)
 {
-    return peer->defaults ? *peer->defaults
-                          : (struct rpc_defaults){.agent = {NULL, 0}};
+    return peer->defaults ? *peer->defaults : (struct rpc_defaults){.agent = {NULL, 0}};
 }
 
 static struct slice copy_into(char **at, struct slice text)
@@ -342,11 +351,12 @@ void rpc_set_defaults(struct rpc_peer *peer, const struct rpc_defaults *defaults
         defaults->client.len + defaults->agent.len + defaults->user.len + defaults->locale.len;
     mem_free(peer->defaults);
     peer->defaults = NULL;
-    if (!len) {
+    if (!len && !defaults->capabilities) {
         return;
     }
     /* The texts live behind the struct, in one piece. */
     peer->defaults = mem_new(sizeof *peer->defaults + len);
+    peer->defaults->capabilities = defaults->capabilities;
     char *at = (char *)(peer->defaults + 1);
     peer->defaults->client = copy_into(&at, defaults->client);
     peer->defaults->agent = copy_into(&at, defaults->agent);

@@ -160,7 +160,10 @@ struct buf *rpc_ask(struct rpc_pending *pending, struct rpc_question *question,
                     const char *method,
                     void (*answered)(struct rpc_question *question, struct slice error,
                                      struct slice result));
-void rpc_ask_end(struct rpc_question *question);
+/* RPC_TOO_LONG: it was not sent, and the question is closed. RPC_GONE: the client did not read and
+ * was dropped, its pendings were cancelled, and what embeds the question may be freed. */
+enum rpc_asked { RPC_ASKED, RPC_TOO_LONG, RPC_GONE };
+enum rpc_asked rpc_ask_end(struct rpc_question *question);
 
 /* Takes it back: the client gets the notification `cancel` {msgid}. Not open: nothing. */
 void rpc_question_drop(struct rpc_question *question);

@@ -18,6 +18,13 @@ struct rpc_partial {
     struct pack_scan scan;
 };
 
+/* What we say to a peer unasked; most peers never have it. */
+struct rpc_dialogue {
+    struct list questions, subscribers;
+    uint32_t count;   /* of open questions */
+    uint32_t last_id; /* of questions */
+};
+
 struct rpc_peer {
     struct loop_io io; /* first: its storage wants alignment */
     struct rpc_server *server;
@@ -32,6 +39,8 @@ struct rpc_peer {
     uint64_t begun_id;
     uint32_t begun_msgid;
     uint32_t inflight;
+    struct rpc_dialogue *dialogue; /* NULL: none */
+    uint64_t id;
     struct rpc_identity identity;
     bool is_behind;  /* requests wait in `partial` until enough of `out` is read */
     bool is_closing; /* no more reading; freed at the turn's end, after one try to write */
@@ -51,6 +60,7 @@ struct rpc_server {
     gid_t socket_gid;
     unsigned connections;
     uint64_t id_base;
+    uint64_t last_peer;
     uint32_t id_count;
     struct buf spares[RPC_SPARES];
     unsigned spare_count;
@@ -66,12 +76,23 @@ struct rpc_peer *rpc_peer_new(struct rpc_server *server, int fd,
 void rpc_peer_close(struct rpc_peer *peer); /* cancels its calls; frees it now or soon */
 void rpc_peer_free(struct rpc_peer *peer);
 void rpc_peer_flush(struct rpc_peer *peer);
+/* So much waits for the peer to read it that no more is to be added unasked. */
+bool rpc_peer_is_full(const struct rpc_peer *peer);
 
 /* answer.c */
 struct buf *rpc_out_begin(struct rpc_peer *peer, uint32_t msgid, uint64_t id);
 void rpc_out_end(struct rpc_peer *peer);
 void rpc_put_error(struct rpc_peer *peer, uint32_t msgid, uint64_t id,
                    const struct failure *failure);
+
+/* A message that is no answer; rpc_message_end: false when it did not fit and was taken back. */
+struct buf *rpc_message_begin(struct rpc_peer *peer);
+struct buf *rpc_notice_begin(struct rpc_peer *peer, const char *method);
+bool rpc_message_end(struct rpc_peer *peer);
+
+/* question.c: a response of the client's, from its msgid on. False: malformed. */
+bool rpc_take_response(struct rpc_peer *peer, struct pack *cursor);
+void rpc_drop_dialogue(struct rpc_peer *peer); /* the connection closes */
 
 /* server.c: a peer is gone: the counts go down. */
 void rpc_server_forget(struct rpc_server *server, const struct rpc_identity *identity);
