@@ -22,11 +22,6 @@ const struct mcp_service *api_find_service(struct api *api, struct rpc_request *
     return NULL;
 }
 
-static const char *transport_name(const struct service_conf *conf)
-{
-    return conf->transport == SERVICE_STDIO ? "stdio" : "http";
-}
-
 static void put_summary(const struct mcp_service *service, struct buf *out)
 {
     const struct service_conf *conf = mcp_service_conf(service);
@@ -34,7 +29,7 @@ static void put_summary(const struct mcp_service *service, struct buf *out)
     pack_put_key_str(out, "name", conf->name);
     pack_put_key_str(out, "title", conf->title);
     pack_put_key_str(out, "description", conf->description);
-    pack_put_key_text(out, "transport", transport_name(conf));
+    pack_put_key_text(out, "transport", service_transport_name(conf->transport));
     pack_put_key_bool(out, "enabled", conf->enabled);
     pack_put_key_text(out, "state", mcp_state_name(mcp_service_state(service)));
     pack_put_text(out, "tags");

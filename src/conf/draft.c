@@ -15,6 +15,11 @@
 #define IDLE_STOP_S        300
 #define CONCURRENCY        1024
 
+#define MEMORY_BYTES_MIN   (16 << 20)
+#define MEMORY_BYTES_MAX   ((int64_t)1 << 46)
+#define OPEN_FILES_MIN     16
+#define OPEN_FILES_MAX     (1 << 20)
+
 /* ---- memory ------------------------------------------------------------------------------ */
 
 void *draft_take(struct draft *draft, size_t size)
@@ -91,36 +96,37 @@ static void read_allow_insecure_http(struct draft *draft, struct slice value)
     (void)check_bool(draft->check, value, &draft->may_be_plain);
 }
 
-/* A choice of the design that is not there yet gets its own words. */
-static bool is_later_choice(const struct draft *draft, struct slice value, const char *choice)
-{
-    struct pack cursor = pack_over(value);
-    struct slice text;
-    if (!pack_next_text(&cursor, &text) || !slice_is(text, choice)) {
-        return false;
-    }
-    check_fault(draft->check, "%s = \"%s\" is not supported by this version yet",
-                draft->check->path, choice);
-    return true;
-}
-
 /* In the order of enum service_sharing. */
 static void read_sharing(struct draft *draft, struct slice value)
 {
     unsigned choice = 0;
-    if (!is_later_choice(draft, value, "per_call") &&
-        check_choice(draft->check, value, "shared|per_user|per_agent", &choice)) {
-        draft->has_sharing = true;
+    if (check_choice(draft->check, value, "shared|per_user|per_agent|per_call", &choice)) {
+        draft->conf->sharing_is_given = true;
         draft->conf->sharing = (enum service_sharing)choice;
     }
 }
 
+/* In the order of enum service_era. */
 static void read_era(struct draft *draft, struct slice value)
 {
     unsigned choice = 0;
-    if (!is_later_choice(draft, value, "modern")) {
-        (void)check_choice(draft->check, value, "auto|legacy", &choice);
+    if (check_choice(draft->check, value, "auto|legacy|modern", &choice)) {
+        draft->conf->era = (enum service_era)choice;
     }
+}
+
+/* In the order of enum service_pin. */
+static void read_pin(struct draft *draft, struct slice value)
+{
+    unsigned choice = 0;
+    if (check_choice(draft->check, value, "warn|strict|off", &choice)) {
+        draft->conf->pin = (enum service_pin)choice;
+    }
+}
+
+static void read_trust_annotations(struct draft *draft, struct slice value)
+{
+    (void)check_bool(draft->check, value, &draft->conf->trust_annotations);
 }
 
 static void read_number(struct draft *draft, struct slice value, int64_t min, int64_t max,
@@ -147,16 +153,42 @@ static void read_idle_stop_s(struct draft *draft, struct slice value)
     read_number(draft, value, 0, 31536000, &draft->conf->idle_stop_s);
 }
 
+/* The limits of a process: none of ours where there is no child. */
+static bool has_child(const struct draft *draft)
+{
+    bool has = draft->conf->transport == SERVICE_STDIO;
+    if (!has) {
+        check_fault(draft->check, "%s does not go with transport %s", draft->check->path,
+                    service_transport_name(draft->conf->transport));
+    }
+    return has;
+}
+
+static void read_memory_bytes(struct draft *draft, struct slice value)
+{
+    int64_t number = 0;
+    if (has_child(draft) &&
+        check_int(draft->check, value, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, &number)) {
+        draft->conf->memory_bytes = (uint64_t)number;
+    }
+}
+
 static void read_limit(void *arg, struct check *check, struct slice key, struct slice value)
 {
     struct draft *draft = arg;
     if (slice_is(key, "concurrency")) {
         read_number(draft, value, 1, 65536, &draft->conf->concurrency);
+    } else if (slice_is(key, "memory_bytes")) {
+        read_memory_bytes(draft, value);
+    } else if (slice_is(key, "open_files")) {
+        if (has_child(draft)) {
+            read_number(draft, value, OPEN_FILES_MIN, OPEN_FILES_MAX, &draft->conf->open_files);
+        }
     } else if (slice_is(key, "rate")) {
         check_fault(check, "`%s` is not supported by this version yet: take it out",
                     check->path);
     } else {
-        check_unknown(check, key, "concurrency");
+        check_unknown(check, key, "concurrency|memory_bytes|open_files");
     }
 }
 
@@ -264,9 +296,7 @@ static bool read_named_transport(struct draft *draft)
     struct slice value = draft->raw[KEY_transport];
     unsigned choice = 0;
     size_t entered = check_enter(check, SLICE("transport"));
-    bool is_known = !is_later_choice(draft, value, "sse") &&
-                    !is_later_choice(draft, value, "auto") &&
-                    check_choice(check, value, "stdio|http", &choice);
+    bool is_known = check_choice(check, value, "stdio|http|sse|auto", &choice);
     check_leave(check, entered);
     draft->conf->transport = (enum service_transport)choice;
     return is_known;
@@ -292,15 +322,15 @@ static bool find_transport(struct draft *draft)
     if (draft->conf->transport == SERVICE_STDIO && !has_command) {
         check_fault(check, "%s has transport stdio but no command", check->path);
     }
-    if (draft->conf->transport == SERVICE_HTTP && !has_url) {
-        check_fault(check, "%s has transport http but no url", check->path);
+    if (draft->conf->transport != SERVICE_STDIO && !has_url) {
+        check_fault(check, "%s has transport %s but no url", check->path,
+                    service_transport_name(draft->conf->transport));
     }
     return true;
 }
 
 static void read_rows(struct draft *draft, bool is_transport_known)
 {
-    static const char *const transports[] = {"stdio", "http"};
     struct check *check = draft->check;
     enum applies other = draft->conf->transport == SERVICE_STDIO ? HTTP : STDIO;
     for (int i = 0; i < KEY_COUNT; i++) {
@@ -310,7 +340,7 @@ static void read_rows(struct draft *draft, bool is_transport_known)
         size_t entered = check_enter(check, slice_of(rows[i].name));
         if (is_transport_known && rows[i].applies == other) {
             check_fault(check, "%s does not go with transport %s", check->path,
-                        transports[draft->conf->transport]);
+                        service_transport_name(draft->conf->transport));
         } else {
             rows[i].read(draft, draft->raw[i]);
         }
@@ -335,7 +365,7 @@ static void settle_sharing(struct draft *draft)
     for (size_t i = 0; i < conf->header_count; i++) {
         note_template(draft, &conf->headers[i].value);
     }
-    if (!draft->has_sharing) {
+    if (!conf->sharing_is_given) {
         conf->sharing = conf->needs_user    ? SERVICE_PER_USER
                         : conf->needs_agent ? SERVICE_PER_AGENT
                                             : SERVICE_SHARED;

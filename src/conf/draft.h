@@ -27,7 +27,6 @@ struct draft {
     struct service_conf *conf;
     struct slice raw[KEY_COUNT]; /* values as found, MessagePack; ptr NULL: not there */
     bool may_be_plain;
-    bool has_sharing;
 };
 
 /* Memory of the configuration; NULL, and a fault, when there is no more. */

@@ -10,7 +10,7 @@ struct entry {
     bool is_fine;
 };
 
-/* The names that are in use for the same two transports. */
+/* The names that are in use for the same transports. */
 static const char *transport_of(struct slice type)
 {
     static const char *const http[] = {"http", "streamable-http", "streamable_http",
@@ -20,7 +20,7 @@ static const char *transport_of(struct slice type)
             return "http";
         }
     }
-    return slice_is(type, "stdio") ? "stdio" : NULL;
+    return slice_is(type, "stdio") ? "stdio" : slice_is(type, "sse") ? "sse" : NULL;
 }
 
 static void read_type(struct entry *entry, const struct check *check, struct slice value)
@@ -32,7 +32,7 @@ static void read_type(struct entry *entry, const struct check *check, struct sli
     }
     const char *transport = transport_of(type);
     if (!transport) {
-        check_fault(check, "%s must be \"stdio\" or \"http\" in this version, not \"%.*s\"",
+        check_fault(check, "%s must be \"stdio\", \"http\" or \"sse\", not \"%.*s\"",
                     check->path, SLICE_ARG(type));
         return;
     }

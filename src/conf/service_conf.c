@@ -24,6 +24,12 @@ struct service_conf *service_conf_unref(struct service_conf *conf)
     return NULL;
 }
 
+const char *service_transport_name(enum service_transport transport)
+{
+    static const char *const names[] = {"stdio", "http", "sse", "auto"};
+    return names[transport];
+}
+
 /* The line is not part of it: a comment added above changes no service. */
 bool service_conf_equal(const struct service_conf *a, const struct service_conf *b)
 {

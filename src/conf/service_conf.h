@@ -19,8 +19,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum service_transport { SERVICE_STDIO, SERVICE_HTTP };
-enum service_sharing { SERVICE_SHARED, SERVICE_PER_USER, SERVICE_PER_AGENT };
+enum service_transport {
+    SERVICE_STDIO,
+    SERVICE_HTTP, /* Streamable HTTP */
+    SERVICE_SSE,  /* HTTP+SSE of 2024-11-05 */
+    SERVICE_AUTO  /* Streamable HTTP, and HTTP+SSE where that is not there */
+};
+enum service_sharing { SERVICE_SHARED, SERVICE_PER_USER, SERVICE_PER_AGENT, SERVICE_PER_CALL };
+enum service_era { SERVICE_ERA_AUTO, SERVICE_ERA_LEGACY, SERVICE_ERA_MODERN };
+enum service_pin { SERVICE_PIN_WARN, SERVICE_PIN_STRICT, SERVICE_PIN_OFF };
 enum service_auth {
     SERVICE_AUTH_NONE,
     SERVICE_AUTH_BEARER,
@@ -63,12 +70,18 @@ struct service_conf {
     int line;
     enum service_transport transport;
     enum service_sharing sharing;
+    bool sharing_is_given; /* somebody wrote it down; else it follows from the templates */
+    enum service_era era;
+    enum service_pin pin;   /* what a changed tool means */
+    bool trust_annotations; /* what the server says of its own tools is believed */
     bool enabled;
     /* stdio */
     const char **argv; /* NULL-terminated, command first */
     struct template_pair *env;
     size_t env_count;
-    const char *cwd; /* NULL: the state folder */
+    const char *cwd;       /* NULL: the state folder */
+    uint64_t memory_bytes; /* RLIMIT_DATA of the child; 0: the daemon's own */
+    uint32_t open_files;   /* RLIMIT_NOFILE, likewise */
     /* http */
     struct template url;
     struct template_pair *headers;
@@ -90,6 +103,9 @@ struct service_conf {
 
 struct service_conf *service_conf_ref(struct service_conf *conf);
 struct service_conf *service_conf_unref(struct service_conf *conf); /* always NULL */
+
+/* "stdio", "http", "sse" or "auto". */
+const char *service_transport_name(enum service_transport transport);
 
 /* Whether both say the same: what a reload leaves running. */
 bool service_conf_equal(const struct service_conf *a, const struct service_conf *b);

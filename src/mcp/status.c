@@ -107,7 +107,7 @@ void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
     clock_format(service->since, since);
     pack_put_key_str(out, "name", conf->name);
     pack_put_key_str(out, "title", conf->title);
-    pack_put_key_text(out, "transport", conf->transport == SERVICE_STDIO ? "stdio" : "http");
+    pack_put_key_text(out, "transport", service_transport_name(conf->transport));
     pack_put_key_bool(out, "enabled", conf->enabled);
     pack_put_key_text(out, "state", mcp_state_name(service->state));
     pack_put_key_text(out, "since", since);

@@ -157,6 +157,45 @@ static void a_full_stdio_service(void **state)
     service_set_done(&set);
 }
 
+static void choices_of_transport_era_and_sharing(void **state)
+{
+    (void)state;
+    struct service_set set = load_lua(
+        "return {\n"
+        "  a = { url = 'https://h/' },\n"
+        "  b = { transport = 'sse', url = 'https://h/', era = 'modern', pin = 'strict',\n"
+        "    sharing = 'shared', trust_annotations = true },\n"
+        "  c = { transport = 'auto', url = 'https://h/', era = 'auto', pin = 'off',\n"
+        "    sharing = 'per_call' },\n"
+        "  d = { command = 'x', limits = { memory_bytes = 16777216, open_files = 64 } },\n"
+        "}\n");
+    const struct service_conf *a = set.list[0];
+    assert_int_equal(a->transport, SERVICE_HTTP);
+    assert_int_equal(a->era, SERVICE_ERA_AUTO);
+    assert_int_equal(a->pin, SERVICE_PIN_WARN);
+    assert_int_equal(a->sharing, SERVICE_SHARED);
+    assert_false(a->sharing_is_given);
+    assert_false(a->trust_annotations);
+    const struct service_conf *b = set.list[1];
+    assert_int_equal(b->transport, SERVICE_SSE);
+    assert_int_equal(b->era, SERVICE_ERA_MODERN);
+    assert_int_equal(b->pin, SERVICE_PIN_STRICT);
+    assert_int_equal(b->sharing, SERVICE_SHARED);
+    assert_true(b->sharing_is_given);
+    assert_true(b->trust_annotations);
+    const struct service_conf *c = set.list[2];
+    assert_int_equal(c->transport, SERVICE_AUTO);
+    assert_int_equal(c->pin, SERVICE_PIN_OFF);
+    assert_int_equal(c->sharing, SERVICE_PER_CALL);
+    assert_int_equal(c->memory_bytes, 0);
+    assert_int_equal(c->open_files, 0);
+    const struct service_conf *d = set.list[3];
+    assert_int_equal(d->memory_bytes, 16777216);
+    assert_int_equal(d->open_files, 64);
+    assert_int_equal(d->concurrency, 1024);
+    service_set_done(&set);
+}
+
 static void credentials_of_every_type(void **state)
 {
     (void)state;
@@ -317,8 +356,8 @@ static void faults_of_keys(void **state)
                  "    enabled = 'yes',\n"
                  "    title = 3,\n"
                  "    description = '',\n"
-                 "    era = 'modern',\n"
-                 "    sharing = 'per_call',\n"
+                 "    era = 'new',\n"
+                 "    sharing = 'by_call',\n"
                  "    env = { ['A=B'] = 'x',\n"
                  "      C = 3 },\n"
                  "    cwd = 'here',\n"
@@ -340,8 +379,10 @@ static void faults_of_keys(void **state)
         "13: a.enabled must be true or false, not the string \"yes\"\n"
         "14: a.title must be a text, not the number 3\n"
         "15: a.description must not be empty\n"
-        "16: a.era = \"modern\" is not supported by this version yet\n"
-        "17: a.sharing = \"per_call\" is not supported by this version yet\n"
+        "16: a.era must be one of \"auto\", \"legacy\", \"modern\", not the string \"new\"\n"
+        "17: a.sharing must be one of \"shared\", \"per_user\", \"per_agent\", \"per_call\", "
+        "not "
+        "the string \"by_call\"\n"
         "18: a.env.A=B: an environment variable's name is not empty and holds no `=`\n"
         "19: a.env.C must be a text, not a number\n"
         "20: a.cwd must be an absolute path, not \"here\"\n"
@@ -362,8 +403,8 @@ static void faults_of_transports(void **state)
         fault_of("return {\n"
                  "  a = {},\n"
                  "  b = { command = 'x', url = 'https://h/' },\n"
-                 "  c = { transport = 'sse', url = 'https://h/' },\n"
-                 "  d = { transport = 'auto', url = 'https://h/' },\n"
+                 "  c = { transport = 'sse' },\n"
+                 "  d = { transport = 'auto', command = 'x', url = 'https://h/' },\n"
                  "  e = { transport = 'pipe' },\n"
                  "  f = { transport = 'stdio' },\n"
                  "  g = { transport = 'http' },\n"
@@ -373,14 +414,38 @@ static void faults_of_transports(void **state)
                  "}\n"),
         "2: a has neither a command nor a url: give it a command (stdio) or a url (http)\n"
         "3: b has both a command and a url: give it a command (stdio) or a url (http)\n"
-        "4: c.transport = \"sse\" is not supported by this version yet\n"
-        "5: d.transport = \"auto\" is not supported by this version yet\n"
-        "6: e.transport must be one of \"stdio\", \"http\", not the string \"pipe\"\n"
+        "4: c has transport sse but no url\n"
+        "5: d.command does not go with transport auto\n"
+        "6: e.transport must be one of \"stdio\", \"http\", \"sse\", \"auto\", not the string "
+        "\"pipe\"\n"
         "7: f has transport stdio but no command\n"
         "8: g has transport http but no url\n"
         "9: h.command must be a text, not a table\n"
         "10: i.command is a list that holds the arguments: args cannot stand beside it\n"
         "11: j.command must not be empty\n");
+}
+
+static void faults_of_limits(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        fault_of("return {\n"
+                 "  a = { command = 'x', pin = 'yes', trust_annotations = 1,\n"
+                 "    limits = { memory_bytes = 16777215,\n"
+                 "      open_files = 15,\n"
+                 "      open_file = 1 } },\n"
+                 "  b = { url = 'https://h/', limits = {\n"
+                 "    memory_bytes = 16777216,\n"
+                 "    open_files = 16 } },\n"
+                 "}\n"),
+        "2: a.trust_annotations must be true or false, not the number 1\n"
+        "2: a.pin must be one of \"warn\", \"strict\", \"off\", not the string \"yes\"\n"
+        "3: a.limits.memory_bytes must be an integer from 16777216 to 70368744177664, not the "
+        "number 16777215\n"
+        "4: a.limits.open_files must be an integer from 16 to 1048576, not the number 15\n"
+        "5: unknown key `a.limits.open_file`, did you mean `open_files`?\n"
+        "7: b.limits.memory_bytes does not go with transport http\n"
+        "8: b.limits.open_files does not go with transport http\n");
 }
 
 static void faults_of_http(void **state)
@@ -496,14 +561,14 @@ static void faults_of_mcp_json(void **state)
     assert_string_equal(fault_of_json("[]"), "1: must be one JSON object\n");
     assert_string_equal(
         fault_of_json("{ \"mcpServers\": {\n"
-                      "  \"a\": { \"type\": \"sse\", \"url\": \"https://h/\" },\n"
+                      "  \"a\": { \"type\": \"ssh\", \"url\": \"https://h/\" },\n"
                       "  \"b\": { \"command\": \"x\",\n"
                       "    \"args\": [1],\n"
                       "    \"env\": { \"K\": \"${input:x}\" } },\n"
                       "  \"c\": { \"command\": \"x\", \"disabled\": 1 },\n"
                       "  \"d\": [],\n"
                       "  \"e\": { \"type\": 3 } } }"),
-        "2: mcpServers.a.type must be \"stdio\" or \"http\" in this version, not \"sse\"\n"
+        "2: mcpServers.a.type must be \"stdio\", \"http\" or \"sse\", not \"ssh\"\n"
         "4: mcpServers.b.args[1] must be a text, not the number 1\n"
         "5: mcpServers.b.env.K: unknown ${input:x}: there are ${env:NAME}, ${user} and "
         "${agent}; "
@@ -595,6 +660,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         folder_test(an_empty_folder_gives_the_built_in_services),
         folder_test(a_full_stdio_service),
+        folder_test(choices_of_transport_era_and_sharing),
         folder_test(credentials_of_every_type),
         folder_test(files_of_a_folder_come_together),
         folder_test(an_empty_file_means_no_services),
@@ -603,6 +669,7 @@ int main(void)
         folder_test(the_definition_hides_literal_secrets),
         folder_test(faults_of_keys),
         folder_test(faults_of_transports),
+        folder_test(faults_of_limits),
         folder_test(faults_of_http),
         folder_test(faults_of_auth),
         folder_test(names_are_unique_over_all_files),
