@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* listing.c - tools/list, page by page, into a catalogue; one at a time for all who wait for it. */
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "mcp/catalog.h"
+#include "mcp/pages.h"
 #include "mcp/session.h"
 #include "value/pack.h"
-
-#define PAGES_MAX    1000u
-#define CURSOR_BYTES ((size_t)64 * 1024)
 
 /* A server that says "changed" all the time is listed at most this often. */
 #define CHANGES_WINDOW ((mono_us)1000000)
@@ -20,10 +17,8 @@ struct listing {
     struct loop_timer deadline;
     struct buf definitions;
     size_t count;
-    unsigned pages;
-    struct map cursors; /* hashes of those that were followed */
-    struct buf cursor;  /* the next one */
-    bool has_cursor, is_outdated;
+    struct pages pages;
+    bool is_outdated;
 };
 
 static void free_listing(struct listing *listing)
@@ -33,8 +28,7 @@ static void free_listing(struct listing *listing)
     pending_done(&listing->pending);
     loop_timer_cancel(listing->session->core->loop, &listing->deadline);
     buf_done(&listing->definitions);
-    buf_done(&listing->cursor);
-    map_done(&listing->cursors);
+    pages_done(&listing->pages);
     mem_free(listing);
 }
 
@@ -92,12 +86,9 @@ static void ask(struct listing *listing)
     }
     struct buf *out = core_out(session->core);
     uint64_t id = session_next_id(session);
-    struct slice cursor = {NULL, 0};
-    if (listing->has_cursor) {
-        cursor = listing->cursor.len ? buf_slice(&listing->cursor) : SLICE("");
-    }
-    const struct message_request request = {
-        .method = "tools/list", .cursor = cursor, .envelope = {.revision = session->revision}};
+    const struct message_request request = {.method = "tools/list",
+                                            .cursor = pages_cursor(&listing->pages),
+                                            .envelope = {.revision = session->revision}};
     (void)message_put_request(out, id, &request, &session->core->part, NULL);
     const struct mcp_outgoing message = {.kind = MCP_REQUEST,
                                          .json = buf_slice(out),
@@ -115,11 +106,8 @@ static void begin(struct listing *listing)
 {
     buf_clear(&listing->definitions);
     listing->count = 0;
-    listing->pages = 0;
-    listing->has_cursor = false;
     listing->is_outdated = false;
-    map_done(&listing->cursors);
-    map_init(&listing->cursors);
+    pages_restart(&listing->pages);
     ask(listing);
 }
 
@@ -142,35 +130,6 @@ static const char *take_tools(struct listing *listing, struct slice result)
     listing->count += head.count;
     buf_put(&listing->definitions, cursor.at, (size_t)(cursor.end - cursor.at));
     return listing->definitions.overflow ? "they are longer than 32 MiB" : NULL;
-}
-
-/* Whether there is another page; *fault when its cursor cannot be followed. */
-static bool take_cursor(struct listing *listing, struct slice result, const char **fault)
-{
-    static char followed;
-    struct slice value;
-    struct slice cursor;
-    if (!pack_get(result, "nextCursor", &value) || pack_peek(pack_over(value)) == PACK_NIL) {
-        return false;
-    }
-    if (!pack_get_text(result, "nextCursor", &cursor)) {
-        *fault = "`nextCursor` is no string";
-    } else if (map_get_id(&listing->cursors, map_hash(cursor.ptr, cursor.len))) {
-        *fault = "the server gives the same cursor again and again";
-    } else if (++listing->pages >= PAGES_MAX) {
-        *fault = "there are more than 1000 pages";
-    } else {
-        buf_clear(&listing->cursor);
-        buf_put_slice(&listing->cursor, cursor);
-        if (listing->cursor.overflow) {
-            *fault = "`nextCursor` is longer than 64 KiB";
-            return false;
-        }
-        map_set_id(&listing->cursors, map_hash(cursor.ptr, cursor.len), &followed);
-        listing->has_cursor = true;
-        return true;
-    }
-    return false;
 }
 
 static void finish(struct listing *listing)
@@ -217,7 +176,7 @@ static void answered(struct pending *pending, const struct message *message)
         return;
     }
     fault = take_tools(listing, message->result);
-    bool has_more = !fault && take_cursor(listing, message->result, &fault);
+    bool has_more = !fault && pages_take(&listing->pages, message->result, &fault);
     if (fault) {
         fail_with(listing, fault);
     } else if (has_more) {
@@ -265,8 +224,7 @@ void listing_start(struct mcp_session *session)
     pending_init(&listing->pending, &listing_ops, 0);
     listing->pending.session = session;
     buf_init(&listing->definitions, CATALOG_BYTES_MAX);
-    buf_init(&listing->cursor, CURSOR_BYTES);
-    map_init(&listing->cursors);
+    pages_init(&listing->pages);
     loop_timer_init(&listing->deadline, timed_out, listing);
     loop_timer_set(loop, &listing->deadline,
                    loop_now(loop) + (mono_us)session->conf->timeout_ms * 1000);
