@@ -34,6 +34,9 @@ struct pending_ops {
     void (*log)(struct pending *pending, struct slice params);
     /* A request of a legacy server in the course of this one. False: it is refused. */
     bool (*asked)(struct pending *pending, const struct message *request);
+    /* A notification of a subscription (subscriptions/listen) whose subscriptionId is the id of this
+     * request, as the integer that it is. */
+    void (*notice)(struct pending *pending, const struct message *message);
     /* The server takes back what it asked; `id` as it came. */
     void (*ask_cancelled)(struct pending *pending, struct slice id);
 };

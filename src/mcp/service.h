@@ -22,13 +22,15 @@
 #include "conf/service_conf.h"
 #include "loop/child.h"
 #include "loop/loop.h"
+#include "mcp/approval.h"
+#include "mcp/tool.h"
 #include "value/failure.h"
-#include "value/schema.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct http; /* loop/http.h */
+struct http;  /* loop/http.h */
+struct store; /* store/store.h */
 struct mcp_session;
 struct mcp_transport;
 struct mcp_transport_events;
@@ -42,10 +44,17 @@ struct mcp_services_options {
     struct http *http;
     size_t message_bytes;     /* longest message of a server */
     const char *state_folder; /* cwd of children that name none */
+    /* Keeps approved tools and what was learned of servers over a restart; outlives the services.
+     * NULL: only in memory. */
+    struct store *store;
     /* Told after each change of a service's state, for log and events. */
     void (*state_changed)(void *arg, const struct mcp_service *service);
     /* A list of the server's is another now; `kind` is "tools", "prompts" or "resources". */
     void (*list_changed)(void *arg, const struct mcp_service *service, const char *kind);
+    /* A tool is not as it was approved; `what`: "new", or the changed members ("description,
+     * inputSchema"). Once a change. */
+    void (*tool_changed)(void *arg, const struct mcp_service *service, struct slice tool,
+                         const char *what);
     void *arg;
     /* Tests: makes the transports in place of stdio and HTTP, with `arg`; NULL: as configured.
      * Events go to `events_arg`. */
@@ -86,29 +95,11 @@ const struct service_conf *mcp_service_conf(const struct mcp_service *service);
 enum mcp_state mcp_service_state(const struct mcp_service *service);
 /* Appends the map of services.status for one service: {name, title, transport, enabled, state,
  * since (RFC 3339), reason?, last_error? {code, message, suggestion}, pid?, sessions, protocol?, server? {name, version},
- * tools?, inflight, calls, failures, restarts, protocol_faults?, messages_dropped?}: the last two where
- * there are any. */
+ * tools?, tool_warnings? [{tool, warnings: [text]}], tools_left_out? [{tool, reason}], tools_withheld?
+ * [name], inflight, calls, failures, restarts, protocol_faults?, messages_dropped?}. */
 void mcp_service_put_status(const struct mcp_service *service, struct buf *out);
 
 /* ---- tools ------------------------------------------------------------------------------- */
-
-struct mcp_tool {
-    struct slice name;
-    struct slice definition; /* the server's own map, MessagePack, unchanged */
-    struct schema *input;    /* compiled by the first call; NULL before, and for one that cannot
-                                be compiled: said once in the log, nothing is checked then */
-};
-
-/* Immutable, counted. */
-struct mcp_catalog {
-    unsigned references;
-    size_t count;
-    struct mcp_tool *tools; /* in the server's order */
-};
-
-struct mcp_catalog *mcp_catalog_ref(struct mcp_catalog *catalog);
-struct mcp_catalog *mcp_catalog_unref(struct mcp_catalog *catalog); /* always NULL */
-const struct mcp_tool *mcp_catalog_find(const struct mcp_catalog *catalog, struct slice name);
 
 /* What a client can be asked in the course of its calls (its `hello`), and what it shows. */
 enum mcp_capability {

@@ -36,6 +36,13 @@ struct session_events {
                     const struct failure *failure);
     void (*wire_leaving)(void *arg); /* a wire is let go, and closes in order ... */
     void (*wire_ended)(void *arg);   /* ... and has closed; also after session_done */
+    /* A list of the server's is another now; `kind` is "tools", "prompts" or "resources". */
+    void (*list_changed)(void *arg, struct mcp_session *session, const char *kind);
+    /* A resource, or something below it. */
+    void (*resource_updated)(void *arg, struct mcp_session *session, struct slice uri);
+    /* Makes the catalogue of `count` definitions; NULL: no memory. Without it, catalog_build. */
+    struct mcp_catalog *(*listed)(void *arg, struct mcp_session *session,
+                                  struct slice definitions, size_t count);
 };
 
 struct listing;
@@ -95,6 +102,8 @@ struct mcp_session {
     struct mcp_catalog *catalog; /* NULL: never listed */
     bool is_catalog_stale;
     mono_us catalog_at;
+    mono_us
+        catalog_until; /* fresh for listings up to this time; MONO_NEVER for legacy servers */
     struct listing *listing;
     struct watches *watches; /* NULL: none */
     struct loop_timer relist_timer;
@@ -131,6 +140,12 @@ void session_await_catalog(struct mcp_session *session, struct pending *pending)
 static inline bool session_has_catalog(const struct mcp_session *session)
 {
     return session->catalog && !session->is_catalog_stale;
+}
+/* Whether it may also be shown to a client: calls use what is there, however old. */
+static inline bool session_has_fresh_catalog(const struct mcp_session *session)
+{
+    return session_has_catalog(session) &&
+           loop_now(session->core->loop) <= session->catalog_until;
 }
 /* The server may have other tools now. */
 void session_forget_catalog(struct mcp_session *session);
@@ -177,5 +192,16 @@ void session_take_message(struct mcp_session *session, struct slice json, mcp_to
 /* listing.c */
 void listing_start(struct mcp_session *session);
 void listing_drop(struct mcp_session *session);
+
+/* watch.c */
+/* The session is READY, also after RENEWING: what is watched is asked for (again). Before anything
+ * that waits is sent. */
+void watches_began(struct mcp_session *session);
+/* It ended: the wire is gone, and nothing of it will be answered. */
+void watches_lost(struct mcp_session *session);
+void watches_done(struct mcp_session *session); /* session_done */
+/* A notification that came by itself: a list changed, a resource was updated (legacy), or
+ * `notifications/cancelled` for a subscription (modern). False: it is none of these. */
+bool watches_take(struct mcp_session *session, struct slice method, struct slice params);
 
 #endif
