@@ -140,17 +140,71 @@ static void put_initialize(struct echo_text *answer, struct span params)
                            "\"version\":\"1\"}}}");
 }
 
-static void put_call(struct echo_text *answer, struct span params)
+/* `count` bytes of `unit`, which is cut only between its repetitions. */
+static void put_repeated(struct echo_text *answer, const char *unit, size_t count)
 {
-    struct span message = member(member(params, "arguments"), "message");
-    if (!is(member(params, "name"), "echo") || !message.from || *message.from != '"') {
-        echo_text_puts(answer,
-                       "\"error\":{\"code\":-32602,\"message\":\"echo takes a message\"}}");
+    size_t length = strlen(unit), done = length;
+    count -= count % length;
+    if (!count) {
         return;
     }
-    echo_text_puts(answer, "\"result\":{\"content\":[{\"type\":\"text\",\"text\":");
-    put(answer, message);
-    echo_text_puts(answer, "}]}}");
+    char *to = echo_text_room(answer, count);
+    memcpy(to, unit, length);
+    for (; done < count; done += done < count - done ? done : count - done) {
+        memcpy(to + done, to, done < count - done ? done : count - done);
+    }
+    answer->length += count;
+}
+
+/* A result of about so many bytes: a text as tools print it, or many small values. */
+static void put_large(struct echo_text *answer, size_t bytes, bool is_rows)
+{
+    static const char text[] = "The quick brown fox says \\\"caf\\u00e9\\\" \xE2\x80\x94 and "
+                               "jumps over the lazy dog.\\n";
+    static const char rows[] = "{\"id\":1234,\"name\":\"ana\",\"share\":0.25,\"is_new\":true},";
+    if (is_rows) {
+        echo_text_puts(answer, "\"result\":{\"content\":[],\"structuredContent\":{\"rows\":[");
+        put_repeated(answer, rows, bytes);
+        echo_text_puts(answer, "0]}}}");
+        return;
+    }
+    echo_text_puts(answer, "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"");
+    put_repeated(answer, text, bytes);
+    echo_text_puts(answer, "\"}]}}");
+}
+
+static void put_call(struct echo_text *answer, struct span params)
+{
+    struct span arguments = member(params, "arguments"), name = member(params, "name");
+    struct span message = member(arguments, "message"), bytes = member(arguments, "bytes");
+    if (is(name, "echo") && message.from && *message.from == '"') {
+        echo_text_puts(answer, "\"result\":{\"content\":[{\"type\":\"text\",\"text\":");
+        put(answer, message);
+        echo_text_puts(answer, "}]}}");
+    } else if ((is(name, "text") || is(name, "rows")) && bytes.from) {
+        put_large(answer, strtoul(bytes.from, NULL, 10), is(name, "rows"));
+    } else {
+        echo_text_puts(
+            answer, "\"error\":{\"code\":-32602,\"message\":\"echo takes a message, text and "
+                    "rows take bytes\"}}");
+    }
+}
+
+static void put_tools(struct echo_text *answer)
+{
+    echo_text_puts(answer,
+                   "\"result\":{\"tools\":[{\"name\":\"echo\",\"description\":\"Gives its "
+                   "message back.\",\"inputSchema\":{\"type\":\"object\",\"properties\":{"
+                   "\"message\":{\"type\":\"string\"}},\"required\":[\"message\"]},"
+                   "\"annotations\":{\"readOnlyHint\":true}}");
+    for (int i = 0; i < 2; i++) {
+        echo_text_puts(answer, i ? ",{\"name\":\"rows\",\"description\":\"Many small values."
+                                 : ",{\"name\":\"text\",\"description\":\"A long text.");
+        echo_text_puts(answer,
+                       "\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"bytes\":{"
+                       "\"type\":\"integer\"}},\"required\":[\"bytes\"]}}");
+    }
+    echo_text_puts(answer, "]}}");
 }
 
 void echo_mcp_answer(const char *json, size_t length, struct echo_text *answer)
@@ -169,11 +223,7 @@ void echo_mcp_answer(const char *json, size_t length, struct echo_text *answer)
     } else if (is(method, "initialize")) {
         put_initialize(answer, params);
     } else if (is(method, "tools/list")) {
-        echo_text_puts(answer,
-                       "\"result\":{\"tools\":[{\"name\":\"echo\",\"description\":\"Gives its "
-                       "message back.\",\"inputSchema\":{\"type\":\"object\",\"properties\":{"
-                       "\"message\":{\"type\":\"string\"}},\"required\":[\"message\"]},"
-                       "\"annotations\":{\"readOnlyHint\":true}}]}}");
+        put_tools(answer);
     } else if (is(method, "ping")) {
         echo_text_puts(answer, "\"result\":{}}");
     } else {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo_mcp.h - just enough of an MCP server to be called: initialize, ping, tools/list, and one
- * tool `echo` {message} that gives its message back.
+ * echo_mcp.h - just enough of an MCP server to be called: initialize, ping, tools/list, the tool
+ * `echo` {message} that gives its message back, and `text` and `rows` {bytes}, whose results are of
+ * about that length.
  *
  * Owns:    the answer's bytes, which are reused by the next answer.
  */
