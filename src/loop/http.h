@@ -120,4 +120,10 @@ void http_set_deadline(struct http_exchange *exchange, mono_us deadline);
  * and fragment; "(not a URL)" if it is none. */
 void http_put_url(struct buf *out, const struct http_target *base, struct slice url);
 
+/* Appends `url`, resolved relative to the target's, in full, with the user info of the target's.
+ * *ret_same_origin: whether scheme, host and port are the target's; if not, nothing is appended.
+ * ERR_VALIDATION_ERROR: it is no URL. */
+int http_resolve(struct buf *out, const struct http_target *base, struct slice url,
+                 bool *ret_same_origin, struct err *reterr);
+
 #endif

@@ -3,8 +3,9 @@
  * http_internal.h - what the files of loop/http share.
  *
  * http.c runs curl on the loop and leads exchanges through their stages; http_socket.c registers
- * its sockets; http_target.c, http_handle.c, http_headers.c and http_proxy.c prepare what a request
- * needs; http_failure.c finds words for what went wrong; http_memory.c is curl's allocator.
+ * its sockets; http_url.c, http_target.c, http_handle.c, http_headers.c and http_proxy.c prepare
+ * what a request needs; http_failure.c finds words for what went wrong; http_memory.c is curl's
+ * allocator.
  */
 #ifndef LOOP_HTTP_INTERNAL_H
 #define LOOP_HTTP_INTERNAL_H
@@ -109,6 +110,13 @@ int http_on_close_socket(void *arg, curl_socket_t fd);
 void http_note_established(const struct http_exchange *exchange, int local_port);
 void http_forget_target(struct http *http, const struct http_target *target);
 void http_forget_sockets(struct http *http);
+
+/* http_url.c */
+/* The parsed URL, relative to `base` unless that is NULL; NULL when it is none. A terminated copy is
+ * parsed, and wiped. */
+CURLU *http_parse_url(CURLU *base, struct slice url);
+char *http_url_part(CURLU *url, CURLUPart what); /* NULL: it has none; freed with curl_free */
+void http_put_name(struct buf *out, CURLU *url); /* scheme://host/path */
 
 /* http_target.c */
 void http_destroy_target(struct http_target *target);

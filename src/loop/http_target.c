@@ -5,63 +5,14 @@
 
 #include <string.h>
 
-/* ---- URLs ------------------------------------------------------------------------------- */
-
-/* The parsed URL, NULL when it is none. A terminated copy is parsed, and wiped. */
-static CURLU *parse_url(CURLU *base, struct slice url)
-{
-    if (!url.len || url.len > 8192 || memchr(url.ptr, '\0', url.len)) {
-        return NULL;
-    }
-    CURLU *parsed = base ? curl_url_dup(base) : curl_url();
-    char *text = mem_dup(url);
-    if (parsed && curl_url_set(parsed, CURLUPART_URL, text, 0) != CURLUE_OK) {
-        curl_url_cleanup(parsed);
-        parsed = NULL;
-    }
-    mem_wipe(text, url.len);
-    mem_free(text);
-    return parsed;
-}
-
-/* A part of a URL, NULL where it has none. Freed with curl_free. */
-static char *part(CURLU *url, CURLUPart what)
-{
-    char *text = NULL;
-    return curl_url_get(url, what, &text, 0) == CURLUE_OK ? text : NULL;
-}
-
-static void put_name(struct buf *out, CURLU *url)
-{
-    char *scheme = part(url, CURLUPART_SCHEME), *host = part(url, CURLUPART_HOST);
-    char *port = part(url, CURLUPART_PORT), *path = part(url, CURLUPART_PATH);
-    buf_printf(out, "%s://%s%s%s%s", scheme ? scheme : "", host ? host : "", port ? ":" : "",
-               port ? port : "", path ? path : "");
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_free(path);
-}
-
-void http_put_url(struct buf *out, const struct http_target *base, struct slice url)
-{
-    CURLU *parsed = parse_url(base ? base->url : NULL, url);
-    if (parsed) {
-        put_name(out, parsed);
-        curl_url_cleanup(parsed);
-    } else {
-        buf_put_text(out, "(not a URL)");
-    }
-}
-
 /* How every request to the URL begins, behind its method; to a proxy the URL is said in full. */
 static void put_request(struct buf *out, CURLU *url, bool is_for_proxy)
 {
-    char *scheme = part(url, CURLUPART_SCHEME), *host = NULL;
-    char *port = part(url, CURLUPART_PORT), *path = part(url, CURLUPART_PATH);
-    char *query = part(url, CURLUPART_QUERY);
+    char *scheme = http_url_part(url, CURLUPART_SCHEME), *host = NULL;
+    char *port = http_url_part(url, CURLUPART_PORT), *path = http_url_part(url, CURLUPART_PATH);
+    char *query = http_url_part(url, CURLUPART_QUERY);
     if (curl_url_get(url, CURLUPART_HOST, &host, CURLU_PUNYCODE) != CURLUE_OK) {
-        host = part(url, CURLUPART_HOST);
+        host = http_url_part(url, CURLUPART_HOST);
     }
     if (is_for_proxy) {
         buf_printf(out, "%s://%s%s%s", scheme ? scheme : "", host ? host : "", port ? ":" : "",
@@ -88,7 +39,7 @@ void http_wipe(struct buf *buf)
 
 static int check_url(const struct http_target *target, bool *ret_https, struct err *reterr)
 {
-    char *scheme = target->url ? part(target->url, CURLUPART_SCHEME) : NULL;
+    char *scheme = target->url ? http_url_part(target->url, CURLUPART_SCHEME) : NULL;
     bool is_https = scheme && strcmp(scheme, "https") == 0;
     bool is_http = scheme && strcmp(scheme, "http") == 0;
     curl_free(scheme);
@@ -124,12 +75,12 @@ int http_target_new(struct http *http, const struct http_target_options *options
     list_init(&target->waiting);
     list_append(&http->targets, &target->link);
     buf_init(&target->request, 16384);
-    target->url = parse_url(NULL, options->url);
+    target->url = http_parse_url(NULL, options->url);
     buf_init(&name, 16384);
     if (options->name.len) {
         buf_put_slice(&name, options->name);
     } else if (target->url) {
-        put_name(&name, target->url);
+        http_put_name(&name, target->url);
     }
     target->name = mem_dup(buf_slice(&name));
     buf_done(&name);
@@ -138,7 +89,7 @@ int http_target_new(struct http *http, const struct http_target_options *options
         http_target_free(target);
         return failed;
     }
-    char *host = part(target->url, CURLUPART_HOST);
+    char *host = http_url_part(target->url, CURLUPART_HOST);
     target->proxy = http_find_proxy(slice_of(host), is_https);
     curl_free(host);
     put_request(&target->request, target->url, target->proxy && !is_https);
