@@ -6,12 +6,10 @@
  */
 #include "mcp/http.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "mcp/http_internal.h"
 
 #include <string.h>
-#include <strings.h>
 
 #define GOODBYE_US       2000000
 #define SESSION_ID_BYTES 1024u
@@ -37,9 +35,7 @@ static void destroy(struct mcp_http *mcp)
     sse_done(&mcp->stream.sse);
     mcp->post_headers = http_headers_unref(mcp->post_headers);
     http_target_free(mcp->target);
-    mem_wipe(mcp->text, mcp->text_size);
-    mem_free(mcp->text);
-    mem_free(mcp->fields);
+    mcp_http_fields_done(&mcp->fields);
     forget_session_id(mcp);
     mem_free(mcp->fault);
     mem_free(mcp);
@@ -90,50 +86,11 @@ static void http_free_transport(struct mcp_transport *transport)
 
 /* ---- headers ---------------------------------------------------------------------------- */
 
-static bool is_ours(struct slice name)
-{
-    static const char *const ours[] = {
-        "accept", "content-type",   "content-length",       "transfer-encoding", "connection",
-        "host",   "mcp-session-id", "mcp-protocol-version", "last-event-id",     "expect"};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (name.len == strlen(ours[i]) && strncasecmp(name.ptr, ours[i], name.len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Copies what the caller gave, except what the transport says itself. */
-static void copy_fields(struct mcp_http *mcp, const struct mcp_http_options *options)
-{
-    for (size_t i = 0; i < options->header_count; i++) {
-        mcp->text_size += options->headers[i].name.len + options->headers[i].value.len;
-    }
-    mcp->fields = mem_new((options->header_count + 1) * sizeof *mcp->fields);
-    mcp->text = mem_new(mcp->text_size);
-    char *at = mcp->text;
-    for (size_t i = 0; i < options->header_count; i++) {
-        struct slice name = options->headers[i].name, value = options->headers[i].value;
-        if (is_ours(name)) {
-            log_at(LOG_DEBUG, "mcp", "a configured header is left out: the transport sets it",
-                   LOG_SLICE("header", name));
-            continue;
-        }
-        memcpy(at, name.ptr, name.len);
-        if (value.len) {
-            memcpy(at + name.len, value.ptr, value.len);
-        }
-        mcp->fields[mcp->field_count].name = (struct slice){at, name.len};
-        mcp->fields[mcp->field_count++].value = (struct slice){at + name.len, value.len};
-        at += name.len + value.len;
-    }
-}
-
 struct http_headers *mcp_http_make_headers(const struct mcp_http *mcp,
                                            enum mcp_http_accept accept,
                                            struct slice last_event_id, struct err *reterr)
 {
-    struct http_field *list = mem_new((mcp->field_count + 5) * sizeof *list);
+    struct http_field list[5];
     size_t count = 0;
     if (accept == MCP_HTTP_ACCEPT_ANSWER) {
         list[count++] = (struct http_field){SLICE("Content-Type"), SLICE("application/json")};
@@ -152,12 +109,7 @@ struct http_headers *mcp_http_make_headers(const struct mcp_http *mcp,
     if (last_event_id.len) {
         list[count++] = (struct http_field){SLICE("Last-Event-ID"), last_event_id};
     }
-    if (mcp->field_count) {
-        memcpy(list + count, mcp->fields, mcp->field_count * sizeof *list);
-    }
-    struct http_headers *headers = http_headers_new(list, count + mcp->field_count, reterr);
-    mem_free(list);
-    return headers;
+    return mcp_http_fields_join(&mcp->fields, list, count, reterr);
 }
 
 bool mcp_http_take_session_id(struct mcp_http *mcp, struct slice id)
@@ -176,22 +128,30 @@ bool mcp_http_take_session_id(struct mcp_http *mcp, struct slice id)
     return true;
 }
 
+/* Whatever belonged to the session before: it is over, or there is none. */
+static void forget_session(struct mcp_http *mcp)
+{
+    mcp->epoch++;
+    mcp->awaits_initialized = false;
+    forget_session_id(mcp);
+    mcp_http_listen_stop(mcp);
+}
+
 static void http_set_revision(struct mcp_transport *transport, const struct revision *revision)
 {
     struct mcp_http *mcp = self(transport);
     mcp->post_headers = http_headers_unref(mcp->post_headers);
     mcp->version[0] = '\0';
-    if (!revision) {
-        mcp->epoch++;
-        mcp->awaits_initialized = false;
-        forget_session_id(mcp);
-        mcp_http_listen_stop(mcp);
-        return;
+    mcp->is_modern = revision && revision->era == ERA_MODERN;
+    if (!revision || mcp->is_modern) {
+        forget_session(mcp);
     }
-    size_t length = strnlen(revision->name, sizeof mcp->version - 1);
-    memcpy(mcp->version, revision->name, length);
-    mcp->version[length] = '\0';
-    mcp->awaits_initialized = true;
+    if (revision) {
+        size_t length = strnlen(revision->name, sizeof mcp->version - 1);
+        memcpy(mcp->version, revision->name, length);
+        mcp->version[length] = '\0';
+        mcp->awaits_initialized = !mcp->is_modern;
+    }
 }
 
 /* ---- operations ------------------------------------------------------------------------- */
@@ -253,7 +213,7 @@ static void http_abandon(struct mcp_transport *transport, mcp_token token)
 static void http_listen(struct mcp_transport *transport)
 {
     struct mcp_http *mcp = self(transport);
-    if (!mcp->is_closing && mcp->target) {
+    if (!mcp->is_closing && mcp->target && !mcp->is_modern) {
         mcp->stream.is_wanted = true;
         mcp_http_listen_start(mcp);
     }
@@ -340,7 +300,7 @@ struct mcp_transport *mcp_http_new(const struct mcp_http_options *options,
     loop_task_init(&mcp->open_task, tell_opened, mcp);
     loop_task_init(&mcp->closed_task, tell_closed, mcp);
     mcp_http_listen_init(mcp);
-    copy_fields(mcp, options);
+    mcp_http_fields_init(&mcp->fields, options->headers, options->header_count);
     if (http_target_new(options->http, &target, &mcp->target, &fault) == 0) {
         mcp->post_headers =
             mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANSWER, (struct slice){NULL, 0}, &fault);

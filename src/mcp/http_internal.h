@@ -3,8 +3,8 @@
  * http_internal.h - what the files of the Streamable HTTP transport share.
  *
  * http.c is the transport: its operations, headers and session id. http_post.c leads one message
- * and its answer, http_listen.c the standalone stream, http_status.c finds words for answers that
- * are none.
+ * and its answer, http_resume.c asks again for a stream that broke, http_listen.c has the
+ * standalone stream, http_modern.c the header fields of 2026-07-28.
  *
  * Life:    events go up inside mcp_http_enter .. mcp_http_leave; what is freed or abandoned by one of
  *          them is destroyed by the last leave.
@@ -14,17 +14,25 @@
 
 #include "base/list.h"
 #include "mcp/http.h"
+#include "mcp/http_answer.h"
+#include "mcp/http_fields.h"
 #include "mcp/sse.h"
 
-/* Enough for a JSON-RPC error in the body of an answer with an error status. */
-#define MCP_HTTP_ERROR_BYTES 65536u
+/* When a broken stream is asked for again: as the server wishes, and ever later when the attempts
+ * bring nothing. */
+struct mcp_http_pace {
+    mono_us begun; /* of the last attempt */
+    uint64_t mark; /* what the last event id was then */
+    unsigned fruitless;
+    bool has_brought; /* a message */
+};
 
 struct mcp_http_stream { /* the standalone GET stream */
     struct http_exchange *http;
     struct sse sse;
     struct loop_timer retry;
     struct loop_task task;
-    mono_us wait;
+    struct mcp_http_pace pace;
     bool is_wanted;
     bool has_stood; /* it was accepted once: worth another try */
 };
@@ -35,10 +43,7 @@ struct mcp_http {
     struct http_target *target;
     const struct mcp_transport_events *events;
     void *arg;
-    struct http_field *fields; /* names and values in `text` */
-    size_t field_count;
-    char *text;
-    size_t text_size;
+    struct mcp_http_fields fields;
     size_t message_bytes;
     struct http_headers *post_headers; /* NULL: to be made anew */
     char *session_id;                  /* NULL: none */
@@ -52,7 +57,7 @@ struct mcp_http {
     struct err *fault; /* of the options; NULL: none */
     unsigned depth;
     unsigned responses; /* under way */
-    bool awaits_initialized, is_closing, is_freed;
+    bool is_modern, awaits_initialized, is_closing, is_freed;
 };
 
 enum mcp_http_form { MCP_HTTP_NOTHING, MCP_HTTP_JSON, MCP_HTTP_EVENTS, MCP_HTTP_ERROR };
@@ -60,17 +65,22 @@ enum mcp_http_form { MCP_HTTP_NOTHING, MCP_HTTP_JSON, MCP_HTTP_EVENTS, MCP_HTTP_
 struct mcp_http_exchange {
     struct list_link link;
     struct mcp_http *mcp;
-    struct http_exchange *http;
+    struct http_exchange *http; /* NULL while a broken stream waits to be asked for again */
     mcp_token token;
     enum mcp_message_kind kind;
     enum mcp_http_form form; /* of the body that comes */
     int status;
     unsigned epoch;
+    mono_us deadline;
     bool had_session;   /* the request carried a session id */
     bool opens_session; /* sent before a version was agreed on: `initialize` */
+    bool is_modern;
+    bool is_stream; /* it lasts */
     bool is_answered, is_gone;
     struct buf body;
     struct sse sse;
+    struct loop_timer retry;
+    struct mcp_http_pace pace;
 };
 
 /* http.c */
@@ -87,19 +97,38 @@ int mcp_http_post(struct mcp_http *mcp, const struct mcp_outgoing *message,
                   struct failure *failure);
 void mcp_http_drop(struct mcp_http_exchange *exchange); /* without a word */
 void mcp_http_destroy_exchange(struct mcp_http_exchange *exchange);
+/* Tells how it ended and drops it; `failure` is freed. */
+void mcp_http_finish(struct mcp_http_exchange *exchange, struct failure *failure,
+                     bool is_session_gone);
+void mcp_http_feed(struct mcp_http_exchange *exchange, struct slice bytes); /* of its events */
+struct mcp_http_answer mcp_http_answer_of(const struct mcp_http_exchange *exchange);
+
+/* http_resume.c */
+/* Whether a stream that ended before its answer can be asked for again. */
+bool mcp_http_can_resume(const struct mcp_http_exchange *exchange);
+void mcp_http_resume(struct mcp_http_exchange *exchange);
+void mcp_http_resume_init(struct mcp_http_exchange *exchange);
+void mcp_http_resume_stop(struct mcp_http_exchange *exchange);
+void mcp_http_pace_begin(struct mcp_http_pace *pace, const struct sse *sse, mono_us now);
+/* How long to wait now that an attempt has ended. */
+mono_us mcp_http_pace_next(struct mcp_http_pace *pace, const struct sse *sse, mono_us now);
 
 /* http_listen.c */
 void mcp_http_listen_init(struct mcp_http *mcp);
 void mcp_http_listen_start(struct mcp_http *mcp);
 void mcp_http_listen_stop(struct mcp_http *mcp); /* and forget its last event id */
 
-/* http_status.c */
-bool mcp_http_is_type(const struct http_exchange *http, const char *type);
-/* What an answer's status means; `error`: the JSON-RPC error of its body, MessagePack, or empty. */
-void mcp_http_explain_status(const struct mcp_http_exchange *exchange, struct slice error,
-                             struct failure *failure);
-/* A fault of the answer itself: EXTERNAL_TOOL_EXECUTION_FAILED, or UNAVAILABLE with `code`. */
-void mcp_http_explain(const struct mcp_http_exchange *exchange, enum err_code code,
-                      const char *reason, const char *words, struct failure *failure);
+/* http_modern.c */
+/* Header fields that describe one message: the list and what it points into. */
+struct mcp_http_extra {
+    struct http_field *list;
+    size_t count;
+    struct buf text;
+};
+int mcp_http_extra_init(struct mcp_http_extra *extra, const struct mcp_outgoing *message,
+                        struct err *reterr);
+void mcp_http_extra_done(struct mcp_http_extra *extra);
+/* Appends a value as Mcp-Name and Mcp-Param-* carry it: plain, or "=?base64?...?=". */
+void mcp_http_put_value(struct buf *out, struct slice value);
 
 #endif

@@ -7,9 +7,6 @@
 #include "base/log.h"
 #include "mcp/http_internal.h"
 
-#define WAIT_MIN_US 1000000
-#define WAIT_MAX_US 60000000
-
 static void note(const struct mcp_http *mcp, const char *why)
 {
     log_at(LOG_DEBUG, "mcp", "no standalone stream",
@@ -25,12 +22,9 @@ static void ended(struct mcp_http *mcp)
         stream->is_wanted = false;
         return;
     }
-    mono_us wait = stream->wait;
-    if (stream->sse.retry_ms > wait / 1000) { /* the server's wish is a minimum */
-        wait = stream->sse.retry_ms < 3600000 ? stream->sse.retry_ms * 1000 : 3600000000;
-    }
-    stream->wait = stream->wait < WAIT_MAX_US / 2 ? stream->wait * 2 : WAIT_MAX_US;
-    loop_timer_set(mcp->loop, &stream->retry, loop_now(mcp->loop) + wait);
+    mono_us now = loop_now(mcp->loop);
+    mono_us wait = mcp_http_pace_next(&stream->pace, &stream->sse, now);
+    loop_timer_set(mcp->loop, &stream->retry, now + wait);
 }
 
 static void give_up(struct mcp_http *mcp, const char *why)
@@ -58,7 +52,7 @@ static bool on_event(void *arg, const struct sse_event *event)
 {
     struct mcp_http *mcp = arg;
     const struct http_exchange *http = mcp->stream.http;
-    mcp->stream.wait = WAIT_MIN_US;
+    mcp->stream.pace.has_brought = true;
     if (!event->type.len || slice_is(event->type, "message")) {
         mcp->events->message(mcp->arg, event->data, 0);
     }
@@ -101,6 +95,7 @@ static void start(void *arg)
                                    .is_urgent = true,
                                    .may_repeat = true};
     sse_restart(&stream->sse);
+    mcp_http_pace_begin(&stream->pace, &stream->sse, loop_now(mcp->loop));
     if (!headers ||
         http_start(mcp->target, &request, &stream_events, mcp, &stream->http, &err) != 0) {
         note(mcp, err.text);
@@ -115,7 +110,6 @@ void mcp_http_listen_init(struct mcp_http *mcp)
     loop_timer_init(&mcp->stream.retry, start, mcp);
     loop_task_init(&mcp->stream.task, start, mcp);
     sse_init(&mcp->stream.sse, mcp->message_bytes);
-    mcp->stream.wait = WAIT_MIN_US;
 }
 
 /* Never at once: the parser may be on the stack. */
@@ -130,7 +124,7 @@ void mcp_http_listen_stop(struct mcp_http *mcp)
 {
     struct mcp_http_stream *stream = &mcp->stream;
     stream->is_wanted = stream->has_stood = false;
-    stream->wait = WAIT_MIN_US;
+    stream->pace = (struct mcp_http_pace){0};
     stream->sse.retry_ms = -1;
     buf_clear(&stream->sse.last_id);
     loop_timer_cancel(mcp->loop, &stream->retry);

@@ -9,13 +9,13 @@
 #include "base/mem.h"
 #include "mcp/http_internal.h"
 #include "mcp/message.h"
-#include "value/json.h"
 #include "value/pack.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define TELL_US        30000000 /* for a notification or response to be taken */
+#define STREAM_HEAD_US 60000000 /* for the answer of a stream that lasts to begin */
 #define LINGER_US      500000   /* for a stream to end after the answer */
 #define RESERVED_BYTES 262144   /* at most, on the word of a Content-Length */
 
@@ -48,6 +48,7 @@ void mcp_http_drop(struct mcp_http_exchange *exchange)
         http_cancel(exchange->http);
         exchange->http = NULL;
     }
+    mcp_http_resume_stop(exchange);
     release(exchange);
     exchange->is_gone = true;
     list_remove(&exchange->link);
@@ -58,9 +59,8 @@ void mcp_http_drop(struct mcp_http_exchange *exchange)
     }
 }
 
-/* Tells how it ended and drops it; `failure` is freed. */
-static void finish(struct mcp_http_exchange *exchange, struct failure *failure,
-                   bool is_session_gone)
+void mcp_http_finish(struct mcp_http_exchange *exchange, struct failure *failure,
+                     bool is_session_gone)
 {
     struct mcp_http *mcp = exchange->mcp;
     mcp_token token = exchange->token;
@@ -79,12 +79,20 @@ static void finish(struct mcp_http_exchange *exchange, struct failure *failure,
     }
 }
 
+struct mcp_http_answer mcp_http_answer_of(const struct mcp_http_exchange *exchange)
+{
+    const struct mcp_http *mcp = exchange->mcp;
+    return (struct mcp_http_answer){mcp->loop,        mcp->target, exchange->http,
+                                    exchange->status, "/mcp",      exchange->had_session};
+}
+
 static void fail(struct mcp_http_exchange *exchange, enum err_code code, const char *reason,
                  const char *words)
 {
+    struct mcp_http_answer answer = mcp_http_answer_of(exchange);
     struct failure failure = {0};
-    mcp_http_explain(exchange, code, reason, words, &failure);
-    finish(exchange, &failure, false);
+    mcp_http_explain(&answer, code, reason, words, &failure);
+    mcp_http_finish(exchange, &failure, false);
 }
 
 static void fail_too_long(struct mcp_http_exchange *exchange)
@@ -167,7 +175,8 @@ static void head_of_told(struct mcp_http_exchange *exchange)
 {
     release(exchange);
     if (mcp_http_is_type(exchange->http, "text/event-stream")) {
-        finish(exchange, NULL, false); /* a stream that nobody asked for, and that may last */
+        mcp_http_finish(exchange, NULL,
+                        false); /* a stream that nobody asked for, and that may last */
     }
 }
 
@@ -207,13 +216,15 @@ static void on_head(void *arg, struct http_exchange *http, int status)
 {
     struct mcp_http_exchange *exchange = arg;
     struct mcp_http *mcp = exchange->mcp;
-    (void)http;
     mcp_http_enter(mcp);
     exchange->status = status;
     if (status < 200 || status > 299) {
         exchange->form = MCP_HTTP_ERROR;
         buf_init(&exchange->body, MCP_HTTP_ERROR_BYTES);
     } else if (take_session(exchange)) {
+        if (exchange->is_stream) {
+            http_set_deadline(http, MONO_NEVER);
+        }
         if (exchange->kind == MCP_REQUEST) {
             head_of_request(exchange);
         } else {
@@ -236,6 +247,7 @@ static bool on_event(void *arg, const struct sse_event *event)
     if (event->type.len && !slice_is(event->type, "message")) {
         return true;
     }
+    exchange->pace.has_brought = true;
     bool is_first = !exchange->is_answered && is_response(event->data);
     exchange->is_answered = exchange->is_answered || is_first;
     tell(exchange, event->data);
@@ -246,6 +258,13 @@ static bool on_event(void *arg, const struct sse_event *event)
         http_set_deadline(exchange->http, loop_now(exchange->mcp->loop) + LINGER_US);
     }
     return true;
+}
+
+void mcp_http_feed(struct mcp_http_exchange *exchange, struct slice bytes)
+{
+    if (sse_feed(&exchange->sse, bytes, on_event, exchange) == SSE_TOO_LONG) {
+        fail_too_long(exchange);
+    }
 }
 
 static void body_of_json(struct mcp_http_exchange *exchange, struct slice bytes)
@@ -266,43 +285,7 @@ static void body_of_json(struct mcp_http_exchange *exchange, struct slice bytes)
     }
 }
 
-static void on_body(void *arg, struct slice bytes)
-{
-    struct mcp_http_exchange *exchange = arg;
-    struct mcp_http *mcp = exchange->mcp;
-    mcp_http_enter(mcp);
-    switch (exchange->form) {
-    case MCP_HTTP_JSON:
-        body_of_json(exchange, bytes);
-        break;
-    case MCP_HTTP_EVENTS:
-        if (sse_feed(&exchange->sse, bytes, on_event, exchange) == SSE_TOO_LONG) {
-            fail_too_long(exchange);
-        }
-        break;
-    case MCP_HTTP_ERROR:
-        buf_put_slice(&exchange->body, bytes); /* what is too long is no JSON-RPC error */
-        break;
-    case MCP_HTTP_NOTHING:
-        break;
-    }
-    mcp_http_leave(mcp);
-}
-
 /* ---- the answer's end ------------------------------------------------------------------- */
-
-/* The JSON-RPC error in the body of an error status, as MessagePack in `value`; or none. */
-static struct slice find_error(const struct mcp_http_exchange *exchange, struct buf *value)
-{
-    struct message message;
-    struct slice none = {NULL, 0};
-    if (exchange->body.overflow || !exchange->body.len ||
-        json_to_pack(buf_slice(&exchange->body), JSON_DEPTH_MAX, value, NULL) != 0) {
-        return none;
-    }
-    message_read(buf_slice(value), &message);
-    return message.kind == MESSAGE_ERROR ? message.error : none;
-}
 
 static bool says_no_such_method(struct slice error)
 {
@@ -318,10 +301,13 @@ static bool is_telling(int status)
 
 static void end_with_status(struct mcp_http_exchange *exchange)
 {
+    struct mcp_http_answer answer = mcp_http_answer_of(exchange);
     struct failure failure = {0};
     struct buf value;
     buf_init(&value, (size_t)4 * MCP_HTTP_ERROR_BYTES);
-    struct slice error = find_error(exchange, &value);
+    struct slice body =
+        exchange->body.overflow ? (struct slice){NULL, 0} : buf_slice(&exchange->body);
+    struct slice error = mcp_http_find_error(body, &value);
     bool is_session_gone =
         exchange->status == 404 && exchange->had_session && !says_no_such_method(error);
     if (error.ptr && exchange->kind == MCP_REQUEST && !is_session_gone &&
@@ -329,16 +315,40 @@ static void end_with_status(struct mcp_http_exchange *exchange)
         tell(exchange, buf_slice(&exchange->body));
     }
     if (!exchange->is_gone) {
-        mcp_http_explain_status(exchange, error, &failure);
-        finish(exchange, &failure, is_session_gone);
+        mcp_http_explain_status(&answer, error, &failure);
+        mcp_http_finish(exchange, &failure, is_session_gone);
     }
     buf_done(&value);
+}
+
+static void on_body(void *arg, struct slice bytes)
+{
+    struct mcp_http_exchange *exchange = arg;
+    struct mcp_http *mcp = exchange->mcp;
+    mcp_http_enter(mcp);
+    switch (exchange->form) {
+    case MCP_HTTP_JSON:
+        body_of_json(exchange, bytes);
+        break;
+    case MCP_HTTP_EVENTS:
+        mcp_http_feed(exchange, bytes);
+        break;
+    case MCP_HTTP_ERROR:
+        buf_put_slice(&exchange->body, bytes);
+        if (exchange->body.overflow) { /* no JSON-RPC error: nothing to wait for */
+            end_with_status(exchange);
+        }
+        break;
+    case MCP_HTTP_NOTHING:
+        break;
+    }
+    mcp_http_leave(mcp);
 }
 
 static void end_in_order(struct mcp_http_exchange *exchange)
 {
     if (exchange->kind != MCP_REQUEST && exchange->form != MCP_HTTP_ERROR) {
-        finish(exchange, NULL, false);
+        mcp_http_finish(exchange, NULL, false);
         return;
     }
     switch (exchange->form) {
@@ -350,6 +360,10 @@ static void end_in_order(struct mcp_http_exchange *exchange)
              "took the request without answering it");
         return;
     case MCP_HTTP_EVENTS:
+        if (!exchange->is_answered && mcp_http_can_resume(exchange)) {
+            mcp_http_resume(exchange);
+            return;
+        }
         if (!exchange->is_answered) {
             fail(exchange, ERR_UNAVAILABLE, "stream_ended",
                  "ended the stream before the answer");
@@ -363,7 +377,7 @@ static void end_in_order(struct mcp_http_exchange *exchange)
         break;
     }
     if (!exchange->is_gone) {
-        finish(exchange, NULL, false);
+        mcp_http_finish(exchange, NULL, false);
     }
 }
 
@@ -373,12 +387,17 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
     struct mcp_http *mcp = exchange->mcp;
     (void)was_sent; /* is in the details */
     mcp_http_enter(mcp);
-    if (failure && !exchange->is_answered) {
+    if (failure && exchange->form == MCP_HTTP_ERROR) {
+        end_with_status(exchange); /* its status says more than how its body broke off */
+    } else if (failure && !exchange->is_answered && failure->code == ERR_UNAVAILABLE &&
+               mcp_http_can_resume(exchange)) {
+        mcp_http_resume(exchange);
+    } else if (failure && !exchange->is_answered) {
         struct failure copy = {0};
         failure_copy(&copy, failure);
-        finish(exchange, &copy, false);
+        mcp_http_finish(exchange, &copy, false);
     } else if (failure) {
-        finish(exchange, NULL, false);
+        mcp_http_finish(exchange, NULL, false);
     } else {
         end_in_order(exchange);
     }
@@ -389,27 +408,72 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
 
 static const struct http_events post_events = {on_head, on_body, on_done};
 
-static int start(struct mcp_http_exchange *exchange, struct slice json, mono_us deadline,
-                 struct err *reterr)
+/* The header lines that every POST of this revision and session has. */
+static struct http_headers *common_headers(struct mcp_http *mcp, struct err *reterr)
 {
-    struct mcp_http *mcp = exchange->mcp;
     if (!mcp->post_headers) {
         mcp->post_headers =
             mcp_http_make_headers(mcp, MCP_HTTP_ACCEPT_ANSWER, (struct slice){NULL, 0}, reterr);
-        if (!mcp->post_headers) {
-            return -ERR_OVERLOADED;
-        }
     }
+    return mcp->post_headers;
+}
+
+static int start(struct mcp_http_exchange *exchange, const struct mcp_outgoing *message,
+                 struct err *reterr)
+{
+    struct mcp_http *mcp = exchange->mcp;
+    struct mcp_http_extra extra = {0};
     struct http_request request = {
         .method = HTTP_POST,
-        .headers = mcp->post_headers,
-        .body = json,
-        .deadline = deadline,
-        .is_urgent = exchange->kind != MCP_REQUEST,
+        .headers = common_headers(mcp, reterr),
+        .body = message->json,
+        .deadline = exchange->deadline,
+        .is_urgent = exchange->kind != MCP_REQUEST || exchange->is_stream,
         /* What a client tells, or asks before anything else, does nothing twice. */
-        .may_repeat = exchange->kind != MCP_REQUEST || exchange->opens_session,
+        .may_repeat =
+            exchange->kind != MCP_REQUEST || exchange->opens_session || exchange->is_stream,
     };
-    return http_start(mcp->target, &request, &post_events, exchange, &exchange->http, reterr);
+    if (!request.headers) {
+        return -(int)reterr->code;
+    }
+    if (exchange->is_modern) {
+        int r = mcp_http_extra_init(&extra, message, reterr);
+        if (r < 0) {
+            return r;
+        }
+        request.extra = extra.list;
+        request.extra_count = extra.count;
+    }
+    int r = http_start(mcp->target, &request, &post_events, exchange, &exchange->http, reterr);
+    mcp_http_extra_done(&extra);
+    return r;
+}
+
+static struct mcp_http_exchange *new_exchange(struct mcp_http *mcp,
+                                              const struct mcp_outgoing *message)
+{
+    struct mcp_http_exchange *exchange = mem_new(sizeof *exchange);
+    mono_us now = loop_now(mcp->loop), limit = message->deadline;
+    exchange->mcp = mcp;
+    exchange->kind = message->kind;
+    exchange->token = message->token;
+    exchange->epoch = mcp->epoch;
+    exchange->is_modern = mcp->is_modern;
+    exchange->is_stream = message->is_stream;
+    exchange->had_session = mcp->session_id != NULL;
+    exchange->opens_session = message->kind == MCP_REQUEST && !mcp->version[0];
+    if (message->is_stream) {
+        limit = now + STREAM_HEAD_US;
+    } else if (message->kind != MCP_REQUEST && limit > now + TELL_US) {
+        limit = now + TELL_US;
+    }
+    exchange->deadline = limit;
+    buf_init(&exchange->body, mcp->message_bytes);
+    sse_init(&exchange->sse, mcp->message_bytes);
+    mcp_http_resume_init(exchange);
+    list_append(&mcp->exchanges, &exchange->link);
+    mcp->responses += message->kind == MCP_RESPONSE;
+    return exchange;
 }
 
 /* Each question of the server costs a request of ours: a flood of them must not take every
@@ -419,34 +483,23 @@ static int start(struct mcp_http_exchange *exchange, struct slice json, mono_us 
 int mcp_http_post(struct mcp_http *mcp, const struct mcp_outgoing *message,
                   struct failure *failure)
 {
-    enum mcp_message_kind kind = message->kind;
-    mono_us deadline = message->deadline;
-    if (kind == MCP_RESPONSE && mcp->responses >= RESPONSES_MAX) {
+    struct err err = {ERR_NONE, ""};
+    if (message->kind == MCP_RESPONSE && mcp->responses >= RESPONSES_MAX) {
         failure_set(failure, ERR_OVERLOADED, "the server asks faster than it takes answers");
         return -ERR_OVERLOADED;
     }
-    struct mcp_http_exchange *exchange = mem_new(sizeof *exchange);
-    mono_us limit = loop_now(mcp->loop) + TELL_US;
-    struct err err = {ERR_NONE, ""};
-    exchange->mcp = mcp;
-    exchange->kind = kind;
-    exchange->token = message->token;
-    exchange->epoch = mcp->epoch;
-    exchange->had_session = mcp->session_id != NULL;
-    exchange->opens_session = kind == MCP_REQUEST && !mcp->version[0];
-    buf_init(&exchange->body, mcp->message_bytes);
-    sse_init(&exchange->sse, mcp->message_bytes);
-    list_append(&mcp->exchanges, &exchange->link);
-    mcp->responses += kind == MCP_RESPONSE;
-    if (kind != MCP_REQUEST && deadline > limit) {
-        deadline = limit;
+    if (message->kind == MCP_RESPONSE && mcp->is_modern) {
+        failure_set(failure, ERR_VALIDATION_ERROR, "a server of revision %s takes no responses",
+                    mcp->version);
+        return -ERR_VALIDATION_ERROR;
     }
-    if (start(exchange, message->json, deadline, &err) != 0) {
+    struct mcp_http_exchange *exchange = new_exchange(mcp, message);
+    if (start(exchange, message, &err) != 0) {
         failure_from_err(failure, &err);
         mcp_http_destroy_exchange(exchange);
         return -(int)err.code;
     }
-    if (kind == MCP_NOTIFICATION && mcp->awaits_initialized) {
+    if (message->kind == MCP_NOTIFICATION && mcp->awaits_initialized) {
         mcp->awaits_initialized = false;
         mcp->barrier = exchange;
         http_target_hold(mcp->target, true);

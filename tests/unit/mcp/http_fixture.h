@@ -26,7 +26,11 @@
     "Transfer-Encoding: chunked\r\n\r\n"
 #define MESSAGE_BYTES 100000u
 
+typedef struct mcp_transport *(*make_transport)(const struct mcp_http_options *,
+                                                const struct mcp_transport_events *, void *);
+
 struct fixture {
+    make_transport make; /* NULL: Streamable HTTP */
     struct loop *loop;
     struct http *http;
     struct peer peer;
@@ -34,6 +38,8 @@ struct fixture {
     struct mcp_transport *frees; /* in the next message */
     mcp_token abandons;          /* in the next message */
     bool answers_in_message, renews_in_message;
+    unsigned cut; /* connections that we ended, as a server counts them */
+    uint32_t connect_timeout_ms;
     unsigned opened, messages, ended, closed;
     struct buf text; /* messages, "TOKEN:JSON\n" */
     mcp_token last_token;
@@ -153,8 +159,8 @@ static inline void drop(struct fixture *fixture)
     }
 }
 
-/* A new transport to `path`, opened; the record of events is cleared. */
-static inline void aim(struct fixture *fixture, const char *path)
+/* A new transport to `path`, opening; the record of events is cleared. */
+static inline void begin(struct fixture *fixture, const char *path)
 {
     char url[128];
     char secret[] = "Bearer s3cret";
@@ -166,6 +172,7 @@ static inline void aim(struct fixture *fixture, const char *path)
                                        .url = slice_of(url),
                                        .headers = fields,
                                        .header_count = 2,
+                                       .connect_timeout_ms = fixture->connect_timeout_ms,
                                        .concurrency = 2,
                                        .message_bytes = MESSAGE_BYTES};
     drop(fixture);
@@ -173,11 +180,18 @@ static inline void aim(struct fixture *fixture, const char *path)
     failure_clear(&fixture->failure);
     fixture->opened = fixture->messages = fixture->ended = fixture->closed = 0;
     fixture->has_failed = fixture->is_session_gone = false;
-    fixture->transport = mcp_http_new(&options, &events, fixture);
+    fixture->transport =
+        (fixture->make ? fixture->make : mcp_http_new)(&options, &events, fixture);
     memset(secret, 'x', sizeof secret - 1);
     memset(url, 'x', sizeof url);
     fixture->transport->ops->open(fixture->transport);
-    assert_int_equal(fixture->opened, 0);
+    assert_int_equal(fixture->opened + fixture->closed, 0);
+}
+
+/* And opened. */
+static inline void aim(struct fixture *fixture, const char *path)
+{
+    begin(fixture, path);
     run_until(fixture, &fixture->opened, 1);
 }
 
@@ -397,7 +411,7 @@ static inline bool answer(struct peer *peer, int fd, const struct peer_request *
     }
     if (peer_is(request, "GET /stream-ends")) {
         return peer_print(fd, SSE_HEAD) &&
-               chunk(fd, "id: e-1\nretry: 20\ndata: " NOTE_JSON "\n\n") &&
+               chunk(fd, "id: e-1\nretry: 250\ndata: " NOTE_JSON "\n\n") &&
                peer_print(fd, "0\r\n\r\n");
     }
     if (strstr(request->head, "/session")) {
@@ -406,16 +420,23 @@ static inline bool answer(struct peer *peer, int fd, const struct peer_request *
     return answer_status(fd, request);
 }
 
-static inline int setup(void **state)
+static inline int setup_with(void **state,
+                             bool (*answers)(struct peer *, int, const struct peer_request *))
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     fixture->loop = loop_new();
     fixture->http = http_new(fixture->loop);
     buf_init(&fixture->text, 1u << 22);
-    peer_start(&fixture->peer, answer);
+    peer_start(&fixture->peer, answers);
+    fixture->peer.arg = fixture;
     *state = fixture;
     return 0;
+}
+
+static inline int setup(void **state)
+{
+    return setup_with(state, answer);
 }
 
 static inline int teardown(void **state)

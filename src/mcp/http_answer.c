@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* http_status.c - what an answer that is no message means: statuses, and faults of the answer. */
+/* http_answer.c - what an answer that is no message means: statuses, and faults of the answer. */
+#include "mcp/http_answer.h"
+
 #include "base/text.h"
-#include "mcp/http_internal.h"
+#include "mcp/message.h"
+#include "value/json.h"
 #include "value/pack.h"
 
 #include <string.h>
@@ -21,74 +24,74 @@ bool mcp_http_is_type(const struct http_exchange *http, const char *type)
     return value.len == length || strchr("; \t", value.ptr[length]);
 }
 
-static void put_details(struct failure *failure, const struct mcp_http_exchange *exchange,
+static void put_details(struct failure *failure, const struct mcp_http_answer *answer,
                         const char *reason)
 {
     struct slice type;
-    failure_detail_text(failure, "url", http_target_name(exchange->mcp->target));
+    failure_detail_text(failure, "url", http_target_name(answer->target));
     failure_detail_text(failure, "reason", reason);
     failure_detail_pack(failure, "request_sent", SLICE("\xC3"));
-    failure_detail_int(failure, "http_status", exchange->status);
-    if (http_header(exchange->http, "content-type", &type) && type.len <= TEXT_BYTES &&
-        text_is_utf8(type)) {
+    failure_detail_int(failure, "http_status", answer->status);
+    if (answer->http && http_header(answer->http, "content-type", &type) &&
+        type.len <= TEXT_BYTES && text_is_utf8(type)) {
         failure_detail_str(failure, "content_type", type);
     }
 }
 
-void mcp_http_explain(const struct mcp_http_exchange *exchange, enum err_code code,
+void mcp_http_explain(const struct mcp_http_answer *answer, enum err_code code,
                       const char *reason, const char *words, struct failure *failure)
 {
     struct slice type = {NULL, 0};
-    if (strcmp(reason, "content_type") == 0 &&
-        http_header(exchange->http, "content-type", &type)) {
+    if (strcmp(reason, "content_type") == 0 && answer->http &&
+        http_header(answer->http, "content-type", &type)) {
         type.len = type.len < TEXT_BYTES ? type.len : TEXT_BYTES;
     }
-    failure_set(failure, code, "%s %s%s%.*s", http_target_name(exchange->mcp->target), words,
+    failure_set(failure, code, "%s %s%s%.*s", http_target_name(answer->target), words,
                 type.len ? " but with " : "", (int)type.len, type.len ? type.ptr : "");
     if (type.len) {
         failure_suggest(failure,
                         "Check that the service's url is the address of an MCP endpoint, "
-                        "often one that ends in /mcp.");
+                        "often one that ends in %s.",
+                        answer->usual_path);
     }
-    put_details(failure, exchange, reason);
+    put_details(failure, answer, reason);
 }
 
-/* Seconds, or a date. */
-static void take_retry_after(struct failure *failure, const struct mcp_http_exchange *exchange)
+int64_t mcp_http_retry_after(const struct mcp_http_answer *answer)
 {
     struct slice value;
     int64_t seconds = 0;
-    if (!http_header(exchange->http, "retry-after", &value) || !value.len) {
-        return;
+    if (!answer->http || !http_header(answer->http, "retry-after", &value) || !value.len) {
+        return -1;
     }
     for (size_t i = 0; i < value.len && seconds >= 0; i++) {
         bool is_digit = value.ptr[i] >= '0' && value.ptr[i] <= '9' && i < 10;
         seconds = is_digit ? seconds * 10 + (value.ptr[i] - '0') : -1;
     }
-    if (seconds < 0) {
+    if (seconds < 0) { /* no number: a date */
         int64_t date = http_date(value);
         if (date < 0) {
-            return;
+            return -1;
         }
-        int64_t left = date * 1000 - loop_wall(exchange->mcp->loop);
+        int64_t left = date * 1000 - loop_wall(answer->loop);
         seconds = left > 0 ? (left + 999) / 1000 : 0;
     }
-    failure->retry_after_ms = (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * 1000;
+    return (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * 1000;
 }
 
-static void explain_redirect(const struct mcp_http_exchange *exchange, struct failure *failure)
+static void explain_redirect(const struct mcp_http_answer *answer, struct failure *failure)
 {
     struct slice location;
     struct buf where;
     buf_init(&where, 16384);
-    if (http_header(exchange->http, "location", &location)) {
-        http_put_url(&where, exchange->mcp->target, location);
+    if (http_header(answer->http, "location", &location)) {
+        http_put_url(&where, answer->target, location);
     } else {
         buf_put_text(&where, "(nowhere)");
     }
     failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                 "%s answered %d: it redirects to %s, and redirects are not followed",
-                http_target_name(exchange->mcp->target), exchange->status, buf_text(&where));
+                http_target_name(answer->target), answer->status, buf_text(&where));
     failure_suggest(failure,
                     "If you trust that address with this service's credentials, make it "
                     "the service's url.");
@@ -96,17 +99,18 @@ static void explain_redirect(const struct mcp_http_exchange *exchange, struct fa
     buf_done(&where);
 }
 
-static void explain_other(const struct mcp_http_exchange *exchange, struct failure *failure)
+static void explain_other(const struct mcp_http_answer *answer, struct failure *failure)
 {
-    const char *name = http_target_name(exchange->mcp->target);
-    int status = exchange->status;
-    if (status == 404 && exchange->had_session) {
+    const char *name = http_target_name(answer->target);
+    int status = answer->status;
+    if (status == 404 && answer->had_session) {
         failure_set(failure, ERR_UNAVAILABLE, "%s answered 404: it has forgotten the session",
                     name);
     } else if (status == 404 || status == 405) {
         failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                     "%s answered %d: there is no MCP endpoint at this address", name, status);
-        failure_suggest(failure, "Check the path of the service's url, often /mcp.");
+        failure_suggest(failure, "Check the path of the service's url, often %s.",
+                        answer->usual_path);
     } else if (status >= 500) {
         failure_set(failure, ERR_UNAVAILABLE, "%s answered %d: the server failed", name,
                     status);
@@ -114,6 +118,17 @@ static void explain_other(const struct mcp_http_exchange *exchange, struct failu
         failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                     "%s answered %d: it refused the request", name, status);
     }
+}
+
+struct slice mcp_http_find_error(struct slice body, struct buf *value)
+{
+    struct message message;
+    struct slice none = {NULL, 0};
+    if (!body.len || json_to_pack(body, JSON_DEPTH_MAX, value, NULL) != 0) {
+        return none;
+    }
+    message_read(buf_slice(value), &message);
+    return message.kind == MESSAGE_ERROR ? message.error : none;
 }
 
 /* The server's own words, from a JSON-RPC error. */
@@ -130,11 +145,11 @@ static void add_error(struct failure *failure, struct slice error)
     failure_detail_pack(failure, "jsonrpc", error);
 }
 
-void mcp_http_explain_status(const struct mcp_http_exchange *exchange, struct slice error,
+void mcp_http_explain_status(const struct mcp_http_answer *answer, struct slice error,
                              struct failure *failure)
 {
-    const char *name = http_target_name(exchange->mcp->target);
-    switch (exchange->status) {
+    const char *name = http_target_name(answer->target);
+    switch (answer->status) {
     case 401:
         failure_set(failure, ERR_AUTH_FAILED,
                     "%s answered 401: it does not accept the credentials", name);
@@ -149,13 +164,16 @@ void mcp_http_explain_status(const struct mcp_http_exchange *exchange, struct sl
         failure_set(failure, ERR_RATE_LIMITED, "%s answered 429: too many requests", name);
         break;
     default:
-        if (exchange->status >= 300 && exchange->status < 400) {
-            explain_redirect(exchange, failure);
+        if (answer->status >= 300 && answer->status < 400) {
+            explain_redirect(answer, failure);
         } else {
-            explain_other(exchange, failure);
+            explain_other(answer, failure);
         }
     }
-    take_retry_after(failure, exchange);
+    int64_t retry_after = mcp_http_retry_after(answer);
+    if (retry_after >= 0) {
+        failure->retry_after_ms = retry_after;
+    }
     add_error(failure, error);
-    put_details(failure, exchange, "status");
+    put_details(failure, answer, "status");
 }
