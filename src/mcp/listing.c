@@ -10,6 +10,8 @@
 /* A server that says "changed" all the time is listed at most this often. */
 #define CHANGES_WINDOW ((mono_us)1000000)
 #define CHANGES_MAX    8u
+/* A list is asked for again after a day, whatever its server says. */
+#define TTL_MAX_MS ((int64_t)24 * 3600 * 1000)
 
 struct listing {
     struct pending pending;
@@ -18,7 +20,9 @@ struct listing {
     struct buf definitions;
     size_t count;
     struct pages pages;
+    mono_us until; /* its pages are fresh so long */
     bool is_outdated;
+    bool is_waiting; /* all is here, but not yet what it is to be compared with */
 };
 
 static void free_listing(struct listing *listing)
@@ -86,9 +90,10 @@ static void ask(struct listing *listing)
     }
     struct buf *out = core_out(session->core);
     uint64_t id = session_next_id(session);
-    const struct message_request request = {.method = "tools/list",
-                                            .cursor = pages_cursor(&listing->pages),
-                                            .envelope = {.revision = session->revision}};
+    const struct message_request request = {
+        .method = "tools/list",
+        .cursor = pages_cursor(&listing->pages),
+        .envelope = {.revision = session->revision, .capabilities = session->capabilities}};
     (void)message_put_request(out, id, &request, &session->core->part, NULL);
     const struct mcp_outgoing message = {.kind = MCP_REQUEST,
                                          .json = buf_slice(out),
@@ -106,7 +111,8 @@ static void begin(struct listing *listing)
 {
     buf_clear(&listing->definitions);
     listing->count = 0;
-    listing->is_outdated = false;
+    listing->until = MONO_NEVER;
+    listing->is_outdated = listing->is_waiting = false;
     pages_restart(&listing->pages);
     ask(listing);
 }
@@ -132,31 +138,73 @@ static const char *take_tools(struct listing *listing, struct slice result)
     return listing->definitions.overflow ? "they are longer than 32 MiB" : NULL;
 }
 
+/* How long a modern server lets a page be kept; the whole list is as fresh as its oldest page. What a
+ * legacy server listed is good until it says otherwise. */
+static void take_freshness(struct listing *listing, struct slice result)
+{
+    struct mcp_session *session = listing->session;
+    mono_us now = loop_now(session->core->loop);
+    int64_t ttl_ms = 0;
+    if (!session_is_modern(session)) {
+        return;
+    }
+    if (!pack_get_int(result, "ttlMs", &ttl_ms) || ttl_ms < 0) {
+        ttl_ms = 0;
+    }
+    ttl_ms = ttl_ms < TTL_MAX_MS ? ttl_ms : TTL_MAX_MS;
+    mono_us until = now + ttl_ms * 1000;
+    listing->until = until < listing->until ? until : listing->until;
+}
+
+static struct mcp_catalog *make_catalog(struct listing *listing)
+{
+    struct mcp_session *session = listing->session;
+    struct slice definitions = buf_slice(&listing->definitions);
+    if (session->events && session->events->listed) {
+        return session->events->listed(session->arg, session, definitions, listing->count);
+    }
+    return catalog_build(definitions, listing->count, NULL);
+}
+
 static void finish(struct listing *listing)
 {
     struct mcp_session *session = listing->session;
     struct list_link *link;
-    size_t dropped = 0;
-    struct mcp_catalog *catalog =
-        catalog_build(buf_slice(&listing->definitions), listing->count, &dropped);
+    if (session->events && session->events->may_list &&
+        !session->events->may_list(session->arg)) {
+        listing->is_waiting = true;
+        return;
+    }
+    struct mcp_catalog *catalog = make_catalog(listing);
     if (!catalog) {
         fail_with(listing, "there is no memory for them");
         return;
-    }
-    if (dropped) {
-        log_at(LOG_WARN, "mcp",
-               "tools without a name, or of a name that is taken, are left out",
-               LOG_SLICE("service", session->conf->name), LOG_INT("tools", dropped));
     }
     mcp_catalog_unref(session->catalog);
     session->catalog = catalog;
     session->is_catalog_stale = false;
     session->catalog_at = loop_now(session->core->loop);
+    /* Those who wait now are shown it, however short it keeps. */
+    session->catalog_until =
+        listing->until > session->catalog_at ? listing->until : session->catalog_at;
     listing_drop(session);
     while (session_has_catalog(session) && (link = list_first(&session->listers))) {
         struct pending *pending = LIST_ITEM(link, struct pending, link);
         list_remove(link);
         pending->ops->listed(pending);
+    }
+}
+
+void listing_resume(struct mcp_session *session)
+{
+    struct listing *listing = session->listing;
+    if (listing && listing->is_waiting) {
+        listing->is_waiting = false;
+        if (listing->is_outdated) {
+            begin(listing);
+        } else {
+            finish(listing);
+        }
     }
 }
 
@@ -176,6 +224,7 @@ static void answered(struct pending *pending, const struct message *message)
         return;
     }
     fault = take_tools(listing, message->result);
+    take_freshness(listing, message->result);
     bool has_more = !fault && pages_take(&listing->pages, message->result, &fault);
     if (fault) {
         fail_with(listing, fault);

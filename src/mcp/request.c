@@ -326,13 +326,14 @@ void request_go(struct mcp_request *request)
     bool is_ready = session->state == SESSION_READY;
     /* What is known of a server that was stopped is good until it is started again. */
     bool is_stopped = session->state == SESSION_STOPPED && request->list_events;
-    if ((is_ready || is_stopped) && session_has_catalog(session) && request->list_events) {
+    if ((is_ready || is_stopped) && session_has_fresh_catalog(session) &&
+        request->list_events) {
         give_catalog(request);
     } else if (!is_ready) {
         wait_for_start(request);
     } else if (request->pending.was_resent && request->pending.id) {
         send_again(request);
-    } else if (!session_has_catalog(session)) {
+    } else if (!session_has_catalog(session) || request->list_events) {
         wait_for_catalog(request);
     } else {
         call_tool(request);

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "mcp/core.h"
+#include "mcp/news.h"
 #include "mcp/pending.h"
 #include "mcp/service.h"
 #include "mcp/session.h"
@@ -86,6 +87,7 @@ struct mcp_service {
     uint64_t faults, dropped; /* of seats that are gone */
     bool by_user, by_agent, is_removed;
     struct session_known known;
+    struct news news;
 };
 
 struct mcp_services {

@@ -146,7 +146,13 @@ static void wire_ended(void *arg)
 }
 
 static const struct session_events seat_events = {
-    .changed = changed, .wire_leaving = wire_leaving, .wire_ended = wire_ended};
+    .changed = changed,
+    .wire_leaving = wire_leaving,
+    .wire_ended = wire_ended,
+    .list_changed = news_list_changed,
+    .may_list = tools_may_list,
+    .listed = tools_listed,
+};
 
 /* ---- finding and leaving ----------------------------------------------------------------- */
 

@@ -102,6 +102,7 @@ static void configure(struct mcp_service *service, struct service_conf *conf)
 {
     service->conf = service_conf_ref(conf);
     service->known = (struct session_known){.era = KNOWN_NOTHING};
+    news_forget(service);
     service->by_user = conf->sharing == SERVICE_PER_USER || service_conf_needs_user(conf);
     service->by_agent = conf->sharing == SERVICE_PER_AGENT || service_conf_needs_agent(conf);
 }
@@ -115,6 +116,7 @@ struct mcp_service *service_new(struct mcp_services *services, struct service_co
     list_init(&service->queue);
     map_init(&service->by_key);
     loop_task_init(&service->pump, service_pump, service);
+    news_init(service);
     configure(service, conf);
     service->state = conf->enabled ? MCP_STOPPED : MCP_DISABLED;
     service->since = loop_wall(services->core.loop);
@@ -135,6 +137,7 @@ void service_free(struct mcp_service *service)
     loop_task_cancel(&service->pump);
     free_seats(&service->seats);
     free_seats(&service->retired);
+    news_done(service);
     map_done(&service->by_key);
     list_remove(&service->link);
     if (service->last_error) {

@@ -40,6 +40,8 @@ struct session_events {
     void (*list_changed)(void *arg, struct mcp_session *session, const char *kind);
     /* A resource, or something below it. */
     void (*resource_updated)(void *arg, struct mcp_session *session, struct slice uri);
+    /* Whether what a list is compared with is there; if not, listing_resume comes when it is. */
+    bool (*may_list)(void *arg);
     /* Makes the catalogue of `count` definitions; NULL: no memory. Without it, catalog_build. */
     struct mcp_catalog *(*listed)(void *arg, struct mcp_session *session,
                                   struct slice definitions, size_t count);
@@ -145,7 +147,8 @@ static inline bool session_has_catalog(const struct mcp_session *session)
 static inline bool session_has_fresh_catalog(const struct mcp_session *session)
 {
     return session_has_catalog(session) &&
-           loop_now(session->core->loop) <= session->catalog_until;
+           (!(session->offers & OFFERS_TOOLS) ||
+            loop_now(session->core->loop) <= session->catalog_until);
 }
 /* The server may have other tools now. */
 void session_forget_catalog(struct mcp_session *session);
@@ -192,6 +195,7 @@ void session_take_message(struct mcp_session *session, struct slice json, mcp_to
 /* listing.c */
 void listing_start(struct mcp_session *session);
 void listing_drop(struct mcp_session *session);
+void listing_resume(struct mcp_session *session);
 
 /* watch.c */
 /* The session is READY, also after RENEWING: what is watched is asked for (again). Before anything

@@ -125,7 +125,7 @@ void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
     }
     if (catalog) {
         pack_put_key_int(out, "tools", (int64_t)catalog->count);
-        count++;
+        count += 1 + tools_put_status(catalog, out);
     }
     count += put_counters(service, out);
     count += put_oddities(service, out);

@@ -189,6 +189,7 @@ static void odd_tools_are_left_out(void **state)
                 "{'tools':[17,{'name':''},{'name':5},{'title':'x'},{'name':'ok'},{'name':'ok',"
                 "'description':'second'},{'name':'\\u00fc /:'}]}");
     assert_string_equal(told.text, "ok \xc3\xbc /: ");
+    assert_int_equal(catalog_absent(told.catalog).nameless, 5);
     told_done(&told);
     bench_done(&bench);
 }
@@ -198,7 +199,6 @@ static void index_finds_every_tool(void **state)
     enum { TOOLS = 3000 };
     (void)state;
     struct buf definitions;
-    size_t dropped = 1;
     buf_init(&definitions, 1 << 20);
     for (int i = 0; i < TOOLS; i++) {
         char name[16];
@@ -206,9 +206,9 @@ static void index_finds_every_tool(void **state)
         pack_put_map(&definitions, 1);
         pack_put_key_text(&definitions, "name", name);
     }
-    struct mcp_catalog *catalog = catalog_build(buf_slice(&definitions), TOOLS, &dropped);
+    struct mcp_catalog *catalog = catalog_build(buf_slice(&definitions), TOOLS, NULL);
     buf_done(&definitions);
-    assert_int_equal(dropped, 0);
+    assert_int_equal(catalog_absent(catalog).nameless, 0);
     assert_int_equal(catalog->count, TOOLS);
     for (int i = 0; i < TOOLS; i++) {
         char name[16];
@@ -226,10 +226,160 @@ static void index_finds_every_tool(void **state)
 static void no_memory_for_a_catalogue_is_an_error_of_that_listing(void **state)
 {
     (void)state;
-    size_t dropped;
     mem_fail_at(1);
-    assert_null(catalog_build((struct slice){NULL, 0}, 0, &dropped));
+    assert_null(catalog_build((struct slice){NULL, 0}, 0, NULL));
     mem_fail_at(0);
+}
+
+/* ---- building ---------------------------------------------------------------------------- */
+
+static struct mcp_catalog *build(const char *json, const struct catalog_rules *rules)
+{
+    struct buf tools;
+    struct slice array = pack(&tools, json);
+    struct pack cursor = pack_over(array);
+    struct pack_item head;
+    assert_true(pack_next(&cursor, &head) && head.type == PACK_ARRAY);
+    struct slice definitions = {(const char *)cursor.at, (size_t)(cursor.end - cursor.at)};
+    struct mcp_catalog *catalog = catalog_build(definitions, head.count, rules);
+    assert_non_null(catalog);
+    assert_true(catalog_is_of(catalog, definitions, head.count,
+                              rules ? rules : &(struct catalog_rules){false}));
+    buf_done(&tools);
+    return catalog;
+}
+
+#define REGION(name)                                                                      \
+    "{\"name\":\"" name                                                                   \
+    "\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"r\":{\"type\":\"string\"," \
+    "\"x-mcp-header\":\"Region\"}}}}"
+#define BAD_HEADER                                                                            \
+    "{\"name\":\"bad\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"r\":{\"type\":" \
+    "\"string\",\"x-mcp-header\":\"Bad Header\"}}}}"
+
+static void bad_headers_leave_a_tool_out_only_where_they_count(void **state)
+{
+    (void)state;
+    const struct catalog_rules rules = {.has_headers = true};
+    const char *json = "[" REGION("good") "," BAD_HEADER ",{\"name\":\"plain\"}]";
+    struct mcp_catalog *catalog = build(json, &rules);
+    assert_int_equal(catalog->count, 2);
+    assert_null(mcp_catalog_find(catalog, SLICE("bad")));
+    assert_non_null(catalog_headers(catalog, mcp_catalog_find(catalog, SLICE("good"))));
+    assert_null(catalog_headers(catalog, mcp_catalog_find(catalog, SLICE("plain"))));
+    const struct catalog_absent absent = catalog_absent(catalog);
+    assert_int_equal(absent.left_out_count, 1);
+    struct pack cursor = pack_over(absent.left_out);
+    struct slice text;
+    assert_true(pack_next_text(&cursor, &text) && slice_is(text, "bad"));
+    assert_true(pack_next_text(&cursor, &text) && text.len > 10);
+    mcp_catalog_unref(catalog);
+    catalog = build(json, NULL);
+    assert_int_equal(catalog->count, 3);
+    assert_null(catalog_headers(catalog, mcp_catalog_find(catalog, SLICE("good"))));
+    mcp_catalog_unref(catalog);
+}
+
+static bool withholds_b(void *arg, struct slice tool, struct slice definition)
+{
+    (void)definition;
+    ++*(int *)arg;
+    return slice_is(tool, "b");
+}
+
+static void withheld_tools_are_not_found_and_come_back(void **state)
+{
+    (void)state;
+    int asked = 0;
+    struct catalog_rules rules = {.withholds = withholds_b, .arg = &asked};
+    struct mcp_catalog *catalog =
+        build("[{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"c\"}]", &rules);
+    assert_int_equal(asked, 3);
+    assert_int_equal(catalog->count, 2);
+    assert_null(mcp_catalog_find(catalog, SLICE("b")));
+    assert_true(catalog_withholds(catalog, SLICE("b")));
+    assert_false(catalog_withholds(catalog, SLICE("a")));
+    assert_int_equal(catalog_absent(catalog).withheld_count, 1);
+    rules.withholds = NULL;
+    struct mcp_catalog *all = catalog_rebuild(catalog, &rules);
+    mcp_catalog_unref(catalog);
+    assert_int_equal(all->count, 3);
+    assert_non_null(mcp_catalog_find(all, SLICE("b")));
+    assert_false(catalog_withholds(all, SLICE("b")));
+    mcp_catalog_unref(all);
+}
+
+static void schemas_are_compiled_once_and_when_used(void **state)
+{
+    (void)state;
+    struct mcp_catalog *catalog = build(
+        "[{\"name\":\"a\",\"inputSchema\":{\"type\":\"object\"},\"outputSchema\":{\"type\":"
+        "\"array\"}},{\"name\":\"b\"},{\"name\":\"c\",\"outputSchema\":{\"type\":5}}]",
+        NULL);
+    const struct mcp_tool *a = mcp_catalog_find(catalog, SLICE("a"));
+    const struct mcp_tool *c = mcp_catalog_find(catalog, SLICE("c"));
+    assert_null(a->output);
+    const struct schema *output = catalog_output(catalog, a, SLICE("s"));
+    assert_non_null(output);
+    assert_null(a->input);
+    assert_true(schema_accepts(output, (struct slice){"\x90", 1}));
+    assert_false(schema_accepts(output, (struct slice){"\x80", 1}));
+    assert_ptr_equal(catalog_output(catalog, a, SLICE("s")), output);
+    assert_non_null(catalog_input(catalog, a, SLICE("s")));
+    assert_null(catalog_output(catalog, mcp_catalog_find(catalog, SLICE("b")), SLICE("s")));
+    assert_null(catalog_output(catalog, c, SLICE("s")));
+    assert_null(catalog_output(catalog, c, SLICE("s")));
+    mcp_catalog_unref(catalog);
+}
+
+static void warnings_stand_at_their_tools(void **state)
+{
+    (void)state;
+    struct mcp_catalog *catalog =
+        build("[{\"name\":\"a "
+              "b\"},{\"name\":\"fine\"},{\"name\":\"c\",\"description\":\"x\\u200by\"}]",
+              NULL);
+    char *first = as_json(catalog->tools[0].warnings);
+    char *third = as_json(catalog->tools[2].warnings);
+    assert_has(first, "the name has other characters");
+    assert_int_equal(catalog->tools[1].warnings.len, 0);
+    assert_string_equal(third, "[\"the description holds a zero-width character (U+200B)\"]");
+    mem_free(first);
+    mem_free(third);
+    mcp_catalog_unref(catalog);
+}
+
+static struct mcp_request *list_as(struct bench *bench, struct told *told, const char *user)
+{
+    const struct mcp_identity identity = {.agent = {"", 0}, .user = slice_of(user)};
+    told->request = mcp_list_tools(service_named(bench, "s"), &identity,
+                                   loop_now(bench->loop) + 30000 * MS, &list_events, told);
+    turn(bench);
+    return told->request;
+}
+
+static void equal_lists_are_one_catalogue(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told[3] = {{0}};
+    bench_init(&bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->sharing = SERVICE_PER_USER;
+    apply_one(&bench, conf);
+    static const char *const users[] = {"ana", "ben", "cyd"};
+    for (size_t i = 0; i < 3; i++) {
+        (void)list_as(&bench, &told[i], users[i]);
+        shake_hands(fake_at(&bench, i), "2025-11-25");
+        answer_last(fake_at(&bench, i), i < 2 ? "{'tools':[" ECHO_TOOL "]}" : "{'tools':[]}");
+        assert_int_equal(told[i].done, 1);
+    }
+    assert_ptr_equal(told[0].catalog, told[1].catalog);
+    assert_ptr_not_equal(told[0].catalog, told[2].catalog);
+    for (size_t i = 0; i < 3; i++) {
+        told_done(&told[i]);
+    }
+    bench_done(&bench);
 }
 
 /* ---- changes ----------------------------------------------------------------------------- */
@@ -379,6 +529,11 @@ int main(void)
         cmocka_unit_test(odd_tools_are_left_out),
         cmocka_unit_test(index_finds_every_tool),
         cmocka_unit_test(no_memory_for_a_catalogue_is_an_error_of_that_listing),
+        cmocka_unit_test(bad_headers_leave_a_tool_out_only_where_they_count),
+        cmocka_unit_test(withheld_tools_are_not_found_and_come_back),
+        cmocka_unit_test(schemas_are_compiled_once_and_when_used),
+        cmocka_unit_test(warnings_stand_at_their_tools),
+        cmocka_unit_test(equal_lists_are_one_catalogue),
         cmocka_unit_test(a_change_lists_anew),
         cmocka_unit_test(a_change_during_a_listing_begins_it_again),
         cmocka_unit_test(a_storm_of_changes_is_bounded),
