@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/must.h"
+#include "loop/work.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -47,6 +48,7 @@ struct loop {
     struct loop_wake *wakes, **wakes_tail;
     struct loop_io wake_io;
     int wake_fd;
+    struct work_pool *work_pool;
 };
 
 static void run_wakes(void *arg, unsigned events)
@@ -81,6 +83,25 @@ void loop_wake(struct loop *loop, struct loop_wake *wake)
     if (is_first) { /* whoever found the queue empty wakes the loop for all that join it */
         (void)!write(loop->wake_fd, &one, sizeof one);
     }
+}
+
+void loop_unwake(struct loop *loop, struct loop_wake *wake)
+{
+    (void)pthread_mutex_lock(&loop->wake_lock);
+    struct loop_wake **place = &loop->wakes;
+    while (*place && *place != wake) {
+        place = &(*place)->next;
+    }
+    if (*place) {
+        *place = wake->next;
+        loop->wakes_tail = wake->next ? loop->wakes_tail : place;
+    }
+    (void)pthread_mutex_unlock(&loop->wake_lock);
+}
+
+struct work_pool **loop_work_pool(struct loop *loop)
+{
+    return &loop->work_pool;
 }
 
 static void timer_due(evutil_socket_t fd, short what, void *arg)
@@ -120,6 +141,7 @@ void loop_free(struct loop *loop)
     if (!loop) {
         return;
     }
+    work_pool_free(loop->work_pool);
     loop_io_done(&loop->wake_io);
     (void)close(loop->wake_fd);
     for (unsigned i = 0; i < loop->signal_count; i++) {

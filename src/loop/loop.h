@@ -130,5 +130,7 @@ struct loop_wake {
     void *arg;
 };
 void loop_wake(struct loop *loop, struct loop_wake *wake);
+/* On the loop thread, between turns: it will not run, if it is queued. */
+void loop_unwake(struct loop *loop, struct loop_wake *wake);
 
 #endif

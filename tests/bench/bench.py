@@ -498,12 +498,54 @@ def row_9_json(bench):
     subprocess.run(["taskset", "-c", str(SERVER_CPU), str(bench.bin / "json_vs_yajl")], check=True)
 
 
+def tool_text(service, size):
+    return rpc("tools.call", {"tool": f"{service}/text", "agent": "bench", "user": "u1",
+                              "arguments": {"bytes": size}})
+
+
+def peak(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def row_10_large(bench):
+    headline("10  large text results against nginx proxying the same POST (CPU a call; ours, nginx)")
+    echo, port = echo_http(bench, CLIENT_CPU)
+    proxy, proxy_port = nginx(bench, port, SERVER_CPU)
+    services = SERVICE_HTTP % ("echo", port, "") + SERVICE_HTTP % ("echo_sse", port, "?sse")
+    services += SERVICE % ("echo_stdio", bench.bin / "echo_stdio")
+    for size, goal in ((100_000, "<= 1.0"), (5_000_000, "<= 2.5")):
+        daemon, path = bench.daemon("large", services, POLICY)
+        pid = daemon.pid
+        call = json.dumps({"jsonrpc": "2.0", "id": 1000000000, "method": "tools/call",
+                           "params": {"name": "text", "arguments": {"bytes": size}}}).encode()
+        theirs = bench.file(http_post(proxy_port, "/mcp", call))
+        for service, title in (("echo", "JSON"), ("echo_sse", "SSE"), ("echo_stdio", "stdio")):
+            ask(path, tool_text(service, 100))
+            before = resident(pid)
+            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak, from now on
+            ask(path, tool_text(service, size))
+            row(f"{size // 1000} KB, {title}: peak memory beside idle, payloads",
+                (peak(pid) - before) / size, 4, "x", "<= 4 x", (peak(pid) - before) / size)
+            ours = bench.file(tool_text(service, size))
+            a, b = bench.versus(
+                lambda: bench.load(path, "rpc", ours, 4, 1, [pid], "quick brown"),
+                lambda: bench.load(proxy_port, "http", theirs, 4, 1, tree(proxy.pid),
+                                   "quick brown"))
+            row(f"{size // 1000} KB, {title}: CPU", a["cpu_us"], b["cpu_us"], "us", goal)
+        bench.stop(daemon)
+    for child in (proxy, echo):
+        bench.stop(child)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True)
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", default="1,2,3,4,5,7,8,9")
+    parser.add_argument("--rows", default="1,2,3,4,5,7,8,9,10")
     parser.add_argument("--cpus", default="0,1", help="the client's core, and the server's")
     args = parser.parse_args()
     global CLIENT_CPU, SERVER_CPU
@@ -513,7 +555,8 @@ def main():
     http = stdio = None
     try:
         for number, run in (("1", row_1_ping), ("2", row_2_policy), ("5", row_5_memory),
-                            ("7", row_7_start), ("8", row_8_growth), ("9", row_9_json)):
+                            ("7", row_7_start), ("8", row_8_growth), ("9", row_9_json),
+                            ("10", row_10_large)):
             if number in rows:
                 run(bench)
         if "3" in rows:
