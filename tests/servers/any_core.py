@@ -398,5 +398,6 @@ class Server:
                 conversation.push(method, params)
         for exchange in list(self.listens.values()):
             if wants is None or wants(exchange):
-                meta = {"_meta": {SUBSCRIPTION: exchange.id}}
+                is_odd = self.options.get("string_subscription")
+                meta = {"_meta": {SUBSCRIPTION: str(exchange.id) if is_odd else exchange.id}}
                 exchange.note(method, **{**meta, **(params or {})})

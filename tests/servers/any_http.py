@@ -13,6 +13,7 @@ import socket
 import socketserver
 import threading
 import time
+import traceback
 
 from any_core import VERSION, Conversation, Refusal
 from any_schema import MODERN
@@ -28,6 +29,7 @@ class Stream:
         self.owner, self.name, self.is_resumable = owner, name, is_resumable
         self.events, self.moved = [], threading.Condition()
         self.is_ended = self.is_cut = False
+        self.cut_at = 0  # so many events are written before it is cut
         self.status, self.retry, self.left_at = 200, None, 0
         self.readers = 0
 
@@ -53,7 +55,7 @@ class Stream:
             exchange.progress(1, None, "before the drop")  # something with an id to resume from
             time.sleep(0.05)
         with self.moved:
-            self.is_cut = how
+            self.is_cut, self.cut_at = how, len(self.events)
             self.moved.notify_all()
 
 
@@ -90,6 +92,9 @@ class Handler(socketserver.StreamRequestHandler):
                 pass
         except (ConnectionError, TimeoutError):
             pass
+        except Exception:
+            self.mcp.violation("the server itself failed: " + traceback.format_exc()[-2000:])
+            raise
 
     def handle_one(self):
         line = self.rfile.readline()
@@ -298,7 +303,9 @@ class Handler(socketserver.StreamRequestHandler):
         number = self.mcp.number()
         session = self.begin("sse", f"sse-{number}")
         session.common.is_ended = False
-        endpoint = self.options.get("endpoint", "/messages?sid={n}").replace("{n}", str(number))
+        endpoint = self.options.get("endpoint", "/messages?sid={n}")
+        port = str(self.server.server_address[1])
+        endpoint = endpoint.replace("{n}", str(number)).replace("{port}", port)
         self.head(200, "text/event-stream", None)
         self.chunk(self.event(endpoint, name="endpoint"))
         self.mcp.journal.note("connected", session=session.name)
@@ -361,7 +368,7 @@ class Handler(socketserver.StreamRequestHandler):
         with stream.moved:
             stream.readers += 1
             reader = stream.readers
-            is_now = bool(stream.events) and stream.is_ended
+            is_now = bool(stream.events) and stream.is_ended and not stream.is_cut
         if is_now and headers is not None and self.is_plain(stream):
             self.body(stream.status, stream.events[-1], headers)
             return
@@ -373,9 +380,9 @@ class Handler(socketserver.StreamRequestHandler):
                 stream.moved.wait_for(
                     lambda: len(stream.events) > start or stream.is_ended or stream.is_cut, 0.05
                 )
-                news = stream.events[start:]
                 is_ended, cut = stream.is_ended, stream.is_cut
-            if headers is not None and news and is_ended and len(news) == 1:
+                news = stream.events[start : stream.cut_at if cut else None]
+            if headers is not None and is_ended and not cut and len(news) == 1:
                 self.body(stream.status, news[0], headers)
                 return
             if headers is not None and (news or cut):
@@ -389,7 +396,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.cut(stream, cut)
                 return
             if is_ended and not cut:
-                self.finish(headers)
+                self.end_events(headers)
                 return
             if self.is_gone() or stream.readers != reader:
                 self.leave(stream, exchange)
@@ -401,7 +408,7 @@ class Handler(socketserver.StreamRequestHandler):
             self.options.get("form") == "json" or stream.status != 200
         )
 
-    def finish(self, headers):
+    def end_events(self, headers):
         if headers is not None:
             self.head(200, "text/event-stream", None, headers)
         self.chunk(b"")

@@ -26,6 +26,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 
 import any_schema as schema
 from any_core import VERSION, Conversation, Refusal, Server
@@ -53,8 +54,9 @@ def take_orders(server):
     path where several processes are to have one each."""
     path = server.options["control"].replace("{pid}", str(os.getpid()))
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
+    listener.bind(path + ".new")
     listener.listen()
+    os.rename(path + ".new", path)  # who finds it can connect
     while True:
         peer, _ = listener.accept()
         threading.Thread(target=take_peer, args=(server, peer), daemon=True).start()
@@ -159,6 +161,9 @@ def main():
     options = json.loads(sys.argv[1])
     server = build(options)
     server.journal.note("start", versions=server.revisions)
+    threading.excepthook = lambda args: server.violation(
+        "the server itself failed: " + "".join(traceback.format_exception(*args[:3]))[-2000:]
+    )
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     time.sleep(options.get("cold_ms", 0) / 1000)
     if options.get("transport", "stdio") == "stdio":

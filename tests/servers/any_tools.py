@@ -268,6 +268,11 @@ class Tools:
         what, name = call.arguments.get("what", "tools"), call.arguments.get("name", "added")
         if what == "tools":
             self.tools.append(tool(name, "Added later."))
+        elif what == "headers":  # and nobody is told
+            old = self.find("header")
+            self.tools[self.tools.index(old)] = {**old, "inputSchema": with_header(
+                "header", name)["inputSchema"]}  # fmt: skip
+            return text("changed")
         elif what == "prompts":
             self.features.prompts.append({"name": name})
         else:
@@ -285,8 +290,10 @@ class Tools:
 
     def tool_drop(self, call):
         """how: `cut` (the connection, before anything was said), `poll` (the client is to come back
-        for the answer), `half` (in mid-message). The first time of a tag only."""
+        for the answer), `half` (in mid-message), or `none`. The first time of a tag only."""
         how, tag = call.arguments.get("how", "cut"), call.arguments.get("tag")
+        if how == "none":
+            return text("after the drop")
         if self.server.scripted_tags.get(tag):
             return text("not dropped again")
         self.server.scripted_tags[tag] = True
