@@ -116,7 +116,9 @@ class Tools:
 
     def list(self, call):
         revision = call.exchange.revision
-        return self.features.page(call, "tools", [self.shown(t, revision) for t in self.tools])
+        hidden = [] if revision == MODERN else MODERN_TOOLS + BAD_HEADERS
+        shown = [self.shown(entry, revision) for entry in self.tools if entry not in hidden]
+        return self.features.page(call, "tools", shown)
 
     @staticmethod
     def shown(entry, revision):
