@@ -31,7 +31,7 @@ class Asked(Client):
     """A client that answers what servers ask, and remembers it: `questions` has (method, params)."""
 
     def __init__(self, path, timeout=60, capabilities=None, **hello):
-        self.questions = []
+        self.questions, self.question_ids = [], []
         self.answers_by = {"elicitation.create": accept, "sampling.create": lambda _params: WORDS,
                            "roots.list": lambda _params: ROOTS}  # fmt: skip
         hello = {"agent": "tester", "user": "u1", **hello}
@@ -46,6 +46,7 @@ class Asked(Client):
                 return message
             _, msgid, method, params = message
             self.questions.append((method, params[0]))
+            self.question_ids.append(msgid)
             answer = self.answers_by[method](params[0])
             if answer is not None:  # None: it is left unanswered
                 self.send_bytes(pack([1, msgid, None, answer]))

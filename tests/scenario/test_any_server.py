@@ -179,6 +179,10 @@ WRONG = {
     "no such params": (LEGACY[3], ["hello", {"id": 5, "method": "tools/call", "params": {}}],
                        "'name' is a required property"),
     "unknown member": (LEGACY[3], ["hello", {"id": 5, "method": "ping", "x": 1}], "unknown member x"),
+    "arguments that do not fit": (
+        LEGACY[0],
+        ["hello", {"id": 5, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}],
+        "'message' is a required property"),
     "answer to nothing": (LEGACY[3], ["hello", {"id": 5, "result": {}}], "not asked"),
     "cancel of nothing": (
         LEGACY[3],
@@ -291,3 +295,4 @@ def test_a_session_over_http(journal):
         assert len(rules) == 3, rules
         assert web.post(None, verb="DELETE", **told)[0].status == 200
         assert web.post({"id": 6, "method": "ping"}, **told)[0].status == 404
+        assert len(read_journal(journal, "violation")) == 4

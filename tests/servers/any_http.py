@@ -76,7 +76,7 @@ class Site:
 
     def __init__(self, server):
         self.server, self.sessions, self.lock = server, {}, threading.Lock()
-        self.expired = set()
+        self.expired = set()  # by the server; a client may use what it does not know of yet
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -292,6 +292,7 @@ class Handler(socketserver.StreamRequestHandler):
         elif session := self.find_session():
             self.mcp.journal.note("deleted", session=session.name)
             self.expire(session.name)
+            self.site.expired.discard(session.name)
             self.head(200)
 
     # ---- HTTP+SSE ----------------------------------------------------------------------------

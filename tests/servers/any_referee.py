@@ -116,6 +116,7 @@ class Referee:
         if method not in self.server.handlers or method in REMOVED:
             raise Refusal(-32601, "Method not found", status=404)
         self.check_announced(message, method, self.server.capabilities(MODERN))
+        self.check_arguments(message)
         if key_of(message["id"]) in conversation.open:
             self.fault(message, "an id that is in use")
         self.check_token(conversation, message)
@@ -220,6 +221,7 @@ class Referee:
             raise Refusal(-32601, "Method not found")
         self.check_announced(message, method, self.server.capabilities(revision))
         self.check_token(conversation, message)
+        self.check_arguments(message)
         if method == "tools/call":
             self.check_task_support(message, revision)
 
@@ -291,6 +293,15 @@ class Referee:
         token = ((message.get("params") or {}).get("_meta") or {}).get("progressToken")
         if token is not None and token in conversation.tokens:
             self.fault(message, "a progress token that is in use")
+
+    def check_arguments(self, message):
+        """What does not fit a tool's own schema is not sent at all."""
+        tool = None
+        if message["method"] == "tools/call":
+            tool = self.server.find_tool(message["params"]["name"])
+        arguments = message["params"].get("arguments", {}) if tool else None
+        for fault in schema.check_instance(tool["inputSchema"], arguments) if tool else ():
+            self.fault(message, "arguments that do not fit the inputSchema: " + fault)
 
     def check_task_support(self, message, revision):
         params = message["params"]
