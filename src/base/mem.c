@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BLOCK 4096u
+#define ARENA_BLOCK       4096u
+#define ARENA_BLOCK_SMALL 256u
 
 struct arena_block {
     struct arena_block *next;
@@ -73,7 +74,12 @@ void mem_wipe(void *ptr, size_t size)
 
 void arena_init(struct arena *arena, size_t ceiling)
 {
-    *arena = (struct arena){.ceiling = ceiling};
+    *arena = (struct arena){.ceiling = ceiling, .block = ARENA_BLOCK};
+}
+
+void arena_init_small(struct arena *arena, size_t ceiling)
+{
+    *arena = (struct arena){.ceiling = ceiling, .block = ARENA_BLOCK_SMALL};
 }
 
 void arena_done(struct arena *arena)
@@ -82,7 +88,7 @@ void arena_done(struct arena *arena)
         next = block->next;
         mem_free(block);
     }
-    *arena = (struct arena){.ceiling = arena->ceiling};
+    *arena = (struct arena){.ceiling = arena->ceiling, .block = arena->block};
 }
 
 void arena_clear(struct arena *arena)
@@ -96,7 +102,7 @@ void arena_clear(struct arena *arena)
             mem_free(block);
         }
     }
-    *arena = (struct arena){.ceiling = arena->ceiling};
+    *arena = (struct arena){.ceiling = arena->ceiling, .block = arena->block};
     if (kept) {
         kept->next = NULL;
         arena->head = kept;
@@ -108,7 +114,7 @@ void arena_clear(struct arena *arena)
 
 static bool arena_grow(struct arena *arena, size_t size)
 {
-    size_t room = size > ARENA_BLOCK ? size : ARENA_BLOCK;
+    size_t room = size > arena->block ? size : arena->block;
     if (room > arena->ceiling || arena->used > arena->ceiling - room) {
         return false;
     }
@@ -122,6 +128,9 @@ static bool arena_grow(struct arena *arena, size_t size)
     arena->at = block->bytes;
     arena->end = block->bytes + room;
     arena->used += room;
+    if (arena->block < ARENA_BLOCK) {
+        arena->block *= 2;
+    }
     return true;
 }
 

@@ -32,9 +32,12 @@ struct arena {
     struct arena_block *head;
     char *at, *end;
     size_t used, ceiling;
+    size_t block; /* bytes of the next block, at least */
 };
 
 void arena_init(struct arena *arena, size_t ceiling);
+void arena_init_small(struct arena *arena,
+                      size_t ceiling); /* for little that is kept long: blocks begin small */
 void arena_done(struct arena *arena);
 void arena_clear(struct arena *arena); /* keeps one block for reuse */
 void *arena_take(struct arena *arena,

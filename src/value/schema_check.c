@@ -3,7 +3,7 @@
 #include "value/schema.h"
 
 #include "value/json_number.h"
-#include "value/schema_program.h"
+#include "value/schema_pattern.h"
 
 #include <math.h>
 
@@ -11,6 +11,12 @@ void schema_run_start(struct schema_run *run, struct slice value)
 {
     *run = (struct schema_run){.work = SCHEMA_WORK_LEAST +
                                        SCHEMA_WORK_PER_BYTE * (uint64_t)value.len};
+}
+
+void schema_run_end(struct schema_run *run)
+{
+    schema_matcher_free(run->matcher);
+    run->matcher = NULL;
 }
 
 /* ---- scalars ---------------------------------------------------------------------------- */
@@ -73,9 +79,13 @@ uint8_t schema_type(const struct pack_item *item)
     return type_of(item);
 }
 
-static bool check_number(const struct schema_numbers *numbers, const struct pack_item *item)
+static bool check_number(struct schema_run *run, const struct schema_numbers *numbers,
+                         const struct pack_item *item)
 {
     struct schema_number value;
+    if (numbers->multiple && !schema_is_multiple(run, item, numbers->multiple)) {
+        return false;
+    }
     if (item->type == PACK_INT || (item->type == PACK_UINT && item->u <= INT64_MAX)) {
         return item->i >= numbers->low && item->i <= numbers->high;
     }
@@ -106,23 +116,23 @@ static bool has_length(const struct schema_strings *strings, const struct pack_i
     return length >= strings->least && length <= strings->most;
 }
 
-static inline bool check_string(const struct schema_strings *strings,
+static inline bool check_string(struct schema_run *run, const struct schema_strings *strings,
                                 const struct pack_item *item)
 {
     /* A character has one to four bytes: mostly there is nothing to count. */
-    if (item->type == PACK_STR && item->text.len <= strings->most &&
-        item->text.len / 4 >= strings->least) {
-        return true;
-    }
-    return has_length(strings, item);
+    bool is_fit = (item->type == PACK_STR && item->text.len <= strings->most &&
+                   item->text.len / 4 >= strings->least) ||
+                  has_length(strings, item);
+    return is_fit && (!strings->pattern || schema_text_matches(run, strings->pattern, item));
 }
 
-static inline bool check_scalar(const struct schema_node *node, const struct pack_item *item)
+static inline bool check_scalar(struct schema_run *run, const struct schema_node *node,
+                                const struct pack_item *item)
 {
     if (item->type == PACK_STR || item->type == PACK_BIN) {
-        return !node->strings || check_string(node->strings, item);
+        return !node->strings || check_string(run, node->strings, item);
     }
-    return item->type <= PACK_BOOL || !node->numbers || check_number(node->numbers, item);
+    return item->type <= PACK_BOOL || !node->numbers || check_number(run, node->numbers, item);
 }
 
 bool schema_has_value(struct schema_run *run, const struct schema_values *values,
@@ -180,8 +190,7 @@ static bool is_unique_among_many(struct schema_run *run, uint32_t count, struct 
     struct unique_entry *table = mem_try(cap * sizeof *table);
     if (!table || !schema_spend(run, (uint64_t)(cursor.end - cursor.at))) {
         mem_free(table);
-        run->is_exhausted = true;
-        return false;
+        return schema_exhaust(run);
     }
     memset(table, 0, cap * sizeof *table);
     bool is_unique = true;
@@ -208,7 +217,7 @@ bool schema_is_unique(struct schema_run *run, uint32_t count, struct pack cursor
                                : is_unique_among_many(run, count, cursor);
 }
 
-static bool skip_charged(struct schema_run *run, struct pack *cursor)
+bool schema_skip(struct schema_run *run, struct pack *cursor)
 {
     const unsigned char *from = cursor->at;
     return pack_skip(cursor) && schema_spend(run, (uint64_t)(cursor->at - from) / 16);
@@ -221,10 +230,16 @@ static bool check_array(struct schema_run *run, const struct schema_arrays *arra
         (arrays->is_unique && !schema_is_unique(run, count, *cursor))) {
         return false;
     }
+    if (arrays->contains) {
+        uint64_t found = schema_count_contained(run, arrays->contains, count, *cursor);
+        if (found < arrays->contains->least || found > arrays->contains->most) {
+            return false;
+        }
+    }
     for (uint32_t i = 0; i < count; i++) {
         const struct schema_node *node =
             i < arrays->prefix.count ? arrays->prefix.at[i] : arrays->items;
-        if (!(node ? schema_check(run, node, cursor) : skip_charged(run, cursor))) {
+        if (!(node ? schema_check(run, node, cursor) : schema_skip(run, cursor))) {
             return false;
         }
     }
@@ -316,16 +331,6 @@ const struct schema_field *schema_find_field(const struct schema_objects *object
     return find_field(objects, name, head_of(name, end));
 }
 
-static bool has_all(const uint64_t *seen, uint32_t required)
-{
-    for (; required >= 64; required -= 64) {
-        if (~*seen++) {
-            return false;
-        }
-    }
-    return !required || *seen == ((uint64_t)1 << required) - 1;
-}
-
 /* Short texts are most of what objects hold, and the names of their properties: they are read
  * without a struct pack_item. */
 static inline bool take_short(struct pack *cursor, struct slice *ret)
@@ -348,7 +353,7 @@ static inline bool check_member(struct schema_run *run, const struct schema_node
     struct pack ahead = *cursor;
     struct slice text;
     if (!node) {
-        return skip_charged(run, cursor);
+        return schema_skip(run, cursor);
     }
     if (node->text_span && take_short(&ahead, &text) &&
         (uint32_t)text.len - node->text_from < node->text_span) {
@@ -364,6 +369,9 @@ static bool check_object(struct schema_run *run, const struct schema_objects *ob
     uint64_t seen[SCHEMA_REQUIRED_MAX / 64];
     if (count < objects->least || count > objects->most) {
         return false;
+    }
+    if (objects->names) {
+        return schema_check_named(run, objects, count, cursor);
     }
     for (uint32_t i = 0; i < objects->required; i += 64) {
         seen[i / 64] = 0;
@@ -391,7 +399,7 @@ static bool check_object(struct schema_run *run, const struct schema_objects *ob
             return false;
         }
     }
-    return has_all(seen, objects->required);
+    return schema_has_all(seen, objects->required);
 }
 
 /* ---- schemas applied to the same value -------------------------------------------------- */
@@ -426,6 +434,11 @@ static bool check_logic(struct schema_run *run, const struct schema_logic *logic
     if (logic->not_ && fits(run, logic->not_, start)) {
         return false;
     }
+    for (uint32_t i = 0; i < logic->dependent_count; i++) {
+        if (!schema_check_dependent(run, &logic->dependents[i], start)) {
+            return false;
+        }
+    }
     if (!logic->if_) {
         return true;
     }
@@ -443,7 +456,7 @@ static bool check_members(struct schema_run *run, const struct schema_node *node
         return check_array(run, node->arrays, item->count, cursor);
     }
     *cursor = start;
-    return skip_charged(run, cursor);
+    return schema_skip(run, cursor);
 }
 
 /* All that may check other nodes. */
@@ -453,14 +466,17 @@ static __attribute__((noinline)) bool check_deeper(struct schema_run *run,
                                                    struct pack start, struct pack *cursor)
 {
     if (run->depth == SCHEMA_DEPTH_MAX) {
-        run->is_exhausted = true;
-        return false;
+        return schema_exhaust(run);
     }
     run->depth++;
     bool is_fit = !node->logic || check_logic(run, node->logic, start);
     if (is_fit) {
         is_fit = item->type >= PACK_ARRAY ? check_members(run, node, item, start, cursor)
-                                          : check_scalar(node, item);
+                                          : check_scalar(run, node, item);
+    }
+    if (is_fit && node->logic &&
+        (node->logic->unevaluated_properties || node->logic->unevaluated_items)) {
+        is_fit = schema_check_unevaluated(run, node, start);
     }
     run->depth--;
     return is_fit;
@@ -489,7 +505,7 @@ bool schema_check(struct schema_run *run, const struct schema_node *node, struct
     if (item.type >= PACK_ARRAY || node->logic) {
         return check_deeper(run, node, &item, start, cursor);
     }
-    return check_scalar(node, &item);
+    return check_scalar(run, node, &item);
 }
 
 bool schema_accepts(const struct schema *schema, struct slice value)
@@ -497,5 +513,9 @@ bool schema_accepts(const struct schema *schema, struct slice value)
     struct schema_run run;
     struct pack cursor = pack_over(value);
     schema_run_start(&run, value);
-    return schema_check(&run, schema->root, &cursor) && !run.is_exhausted;
+    bool is_fit = schema_check(&run, schema->root, &cursor) && !run.is_exhausted;
+    if (run.matcher) {
+        schema_run_end(&run);
+    }
+    return is_fit;
 }

@@ -3,7 +3,7 @@
  * schema_keyword.c. */
 #include "value/schema.h"
 
-#include "value/schema_compiler.h"
+#include "value/schema_pattern.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +23,32 @@ void *schema_take(struct schema_compiler *c, size_t size)
     }
     memset(ptr, 0, size);
     return ptr;
+}
+
+void *schema_take_scratch(struct schema_compiler *c, size_t size)
+{
+    void *ptr = c->has_failed ? NULL : arena_take(&c->scratch, size);
+    if (!ptr) {
+        return schema_fail(c, NULL, "it is too large");
+    }
+    memset(ptr, 0, size);
+    return ptr;
+}
+
+bool schema_keep(struct schema_compiler *c, struct slice bytes, struct slice *ret)
+{
+    *ret = arena_copy(&c->schema->arena, bytes);
+    if (!ret->ptr) {
+        (void)schema_fail(c, NULL, "it is too large");
+    }
+    return ret->ptr != NULL;
+}
+
+bool schema_walk(struct schema_compiler *c, size_t bytes)
+{
+    bool is_left = c->work > bytes;
+    c->work -= is_left ? bytes : c->work;
+    return is_left;
 }
 
 /* ---- faults ----------------------------------------------------------------------------- */
@@ -77,18 +103,19 @@ void *schema_fail(struct schema_compiler *c, const struct schema_source *source,
 /* ---- sources ---------------------------------------------------------------------------- */
 
 static struct schema_source *add_source(struct schema_compiler *c,
-                                        const struct schema_source *parent,
-                                        struct schema_step step, struct slice value)
+                                        const struct schema_source *from)
 {
     if (c->count == SCHEMA_NODES_MAX) {
-        return schema_fail(c, parent, "there are more than %u schemas in it", SCHEMA_NODES_MAX);
+        return schema_fail(c, from->parent, "there are more than %u schemas in it",
+                           SCHEMA_NODES_MAX);
     }
+    struct schema_source *source = schema_take_scratch(c, sizeof *source);
     struct schema_node *node = schema_take(c, sizeof *node);
-    struct schema_source *source = arena_take(&c->scratch, sizeof *source);
     if (!node || !source) {
-        return schema_fail(c, parent, "it is too large");
+        return NULL;
     }
-    *source = (struct schema_source){node, value, parent, step, NULL};
+    *source = *from;
+    source->node = node;
     if (c->last) {
         c->last->next = source;
     } else {
@@ -99,11 +126,12 @@ static struct schema_source *add_source(struct schema_compiler *c,
     return source;
 }
 
-const struct schema_node *schema_want(struct schema_compiler *c,
-                                      const struct schema_source *parent,
-                                      struct schema_step step, struct slice value)
+const struct schema_node *schema_want_target(struct schema_compiler *c,
+                                             const struct schema_source *parent,
+                                             struct schema_step step,
+                                             const struct schema_target *target)
 {
-    struct pack cursor = pack_over(value);
+    struct pack cursor = pack_over(target->value);
     struct pack_item item;
     if (c->has_failed) {
         return NULL;
@@ -119,15 +147,36 @@ const struct schema_node *schema_want(struct schema_compiler *c,
     if (!item.count) {
         return &schema_anything;
     }
-    uint64_t place = (uint64_t)(value.ptr - c->document.ptr) + 1;
+    const struct schema_scope *scope =
+        schema_enter(c, parent ? parent->scope : NULL, target->resource);
+    if (!scope) {
+        return NULL;
+    }
+    uint64_t place =
+        (uint64_t)scope->number << 32 | schema_place(target->resource->document, target->value);
     struct schema_source *source = map_get_id(&c->by_place, place);
     if (!source) {
-        source = add_source(c, parent, step, value);
+        const struct schema_source from = {.value = target->value,
+                                           .resource = target->resource,
+                                           .scope = scope,
+                                           .parent = parent,
+                                           .step = step};
+        source = add_source(c, &from);
         if (source) {
             map_set_id(&c->by_place, place, source);
         }
     }
     return source ? source->node : NULL;
+}
+
+const struct schema_node *schema_want(struct schema_compiler *c,
+                                      const struct schema_source *parent,
+                                      struct schema_step step, struct slice value)
+{
+    const struct schema_resource *inner =
+        schema_resource_at(c, parent->resource->document, value);
+    const struct schema_target target = {value, inner ? inner : parent->resource, NULL};
+    return schema_want_target(c, parent, step, &target);
 }
 
 /* ---- chains of schemas that apply to the same value ------------------------------------- */
@@ -167,6 +216,9 @@ static int measure(const struct schema_node *node, unsigned depth)
     longest = measure_one(logic->if_, depth + 1, longest);
     longest = measure_one(logic->then_, depth + 1, longest);
     longest = measure_one(logic->else_, depth + 1, longest);
+    for (uint32_t i = 0; i < logic->dependent_count; i++) {
+        longest = measure_one(logic->dependents[i].node, depth + 1, longest);
+    }
     if (longest < 0 || (unsigned)longest >= SCHEMA_CHAIN_MAX) {
         return -1;
     }
@@ -189,31 +241,14 @@ static void check_chains(struct schema_compiler *c)
 
 /* ---- the whole -------------------------------------------------------------------------- */
 
-static bool names_draft7(struct slice document)
-{
-    struct slice name;
-    static const char *const older[] = {"http://json-schema.org/draft-07/schema",
-                                        "http://json-schema.org/draft-06/schema",
-                                        "http://json-schema.org/draft-04/schema"};
-    if (!pack_get_text(document, "$schema", &name)) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
-        if (slice_starts(name, older[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void compile(struct schema_compiler *c)
+static void compile(struct schema_compiler *c, struct slice definition)
 {
     struct schema_step step = {"", {NULL, 0}, -1};
-    c->is_draft7 = names_draft7(c->document);
-    if (!pack_get_text(c->document, "$id", &c->root_id)) {
-        c->root_id = (struct slice){NULL, 0};
+    if (!schema_index(c, definition, (struct slice){NULL, 0}, &c->root)) {
+        return;
     }
-    c->schema->root = schema_want(c, NULL, step, c->document);
+    const struct schema_target root = {c->root->value, c->root, NULL};
+    c->schema->root = schema_want_target(c, NULL, step, &root);
     for (struct schema_source *source = c->first; source && !c->has_failed;
          source = source->next) {
         schema_compile_keywords(c, source);
@@ -221,6 +256,29 @@ static void compile(struct schema_compiler *c)
     if (!c->has_failed) {
         check_chains(c);
     }
+}
+
+static void start(struct schema_compiler *c)
+{
+    arena_init_small(&c->schema->arena, PROGRAM_BYTES_MAX);
+    arena_init(&c->scratch, SCRATCH_BYTES_MAX);
+    map_init(&c->by_place);
+    map_init(&c->resources_at);
+    map_init(&c->resources_by_uri);
+    map_init(&c->scopes_entered);
+    map_init(&c->patterns);
+    c->work = DOCUMENT_WORK;
+    c->places = 1;
+}
+
+static void end(struct schema_compiler *c)
+{
+    map_done(&c->by_place);
+    map_done(&c->resources_at);
+    map_done(&c->resources_by_uri);
+    map_done(&c->scopes_entered);
+    map_done(&c->patterns);
+    arena_done(&c->scratch);
 }
 
 int schema_compile(struct slice definition, struct schema **ret, struct err *reterr)
@@ -234,18 +292,10 @@ int schema_compile(struct slice definition, struct schema **ret, struct err *ret
                        SCHEMA_BYTES_MAX, PACK_DEPTH_MAX);
     }
     struct schema *schema = mem_new(sizeof *schema);
-    arena_init(&schema->arena, PROGRAM_BYTES_MAX);
-    struct schema_compiler c = {.schema = schema, .work = DOCUMENT_WORK, .reterr = reterr};
-    arena_init(&c.scratch, SCRATCH_BYTES_MAX);
-    map_init(&c.by_place);
-    c.document = arena_copy(&schema->arena, (struct slice){definition.ptr, scan.at});
-    if (c.document.ptr) {
-        compile(&c);
-    } else {
-        (void)schema_fail(&c, NULL, "it is too large");
-    }
-    map_done(&c.by_place);
-    arena_done(&c.scratch);
+    struct schema_compiler c = {.schema = schema, .reterr = reterr};
+    start(&c);
+    compile(&c, (struct slice){definition.ptr, scan.at});
+    end(&c);
     if (c.has_failed) {
         schema_free(schema);
         return -(int)ERR_VALIDATION_ERROR;
@@ -257,6 +307,7 @@ int schema_compile(struct slice definition, struct schema **ret, struct err *ret
 void schema_free(struct schema *schema)
 {
     if (schema) {
+        schema_patterns_free(schema->patterns);
         arena_done(&schema->arena);
         mem_free(schema);
     }

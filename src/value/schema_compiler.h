@@ -4,6 +4,11 @@
  *
  * Each schema in the document is a source, found by its place in the document, so that one that is
  * referred to twice is compiled once. Sources wait in a list: nothing recurses.
+ *
+ * What a $dynamicRef means depends on the resources that were entered on the way to it, outermost
+ * first. That is settled here, not in a check: the anchors bound on the way are a scope, and a
+ * schema is compiled once for each scope in which it is reached. Where nothing in the document is
+ * a $dynamicAnchor, there is one.
  * Errors:  the first failure is kept in the compiler and ends everything.
  */
 #ifndef VALUE_SCHEMA_COMPILER_H
@@ -20,9 +25,49 @@ struct schema_step {
     int32_t index; /* -1: none */
 };
 
+/* A document: the schema itself, or a metaschema that it refers to. */
+struct schema_document {
+    struct slice bytes;
+    uint32_t base; /* the place of its first byte */
+};
+
+struct schema_anchor {
+    struct slice name, value;
+    const struct schema_resource *resource;
+    const struct schema_anchor *next;
+    uint32_t number; /* of a dynamic one */
+    bool is_dynamic;
+};
+
+/* A schema with a URI of its own, or the root of a document. */
+struct schema_resource {
+    struct slice uri; /* without a fragment; empty if it has none */
+    struct slice value;
+    const struct schema_document *document;
+    const struct schema_anchor *anchors;
+    uint32_t number, anchor_count;
+    bool is_draft7, is_dynamic; /* has dynamic anchors */
+};
+
+/* The dynamic anchors that are bound, the names all different, by number. */
+struct schema_scope {
+    uint32_t number, count;
+    const struct schema_scope *next;
+    const struct schema_anchor *bound[];
+};
+
+/* A schema that a reference found. */
+struct schema_target {
+    struct slice value;
+    const struct schema_resource *resource;
+    const struct schema_anchor *anchor; /* if it was found by one */
+};
+
 struct schema_source {
     struct schema_node *node;
     struct slice value;
+    const struct schema_resource *resource;
+    const struct schema_scope *scope;
     const struct schema_source *parent;
     struct schema_step step;
     struct schema_source *next;
@@ -30,16 +75,22 @@ struct schema_source {
 
 struct schema_compiler {
     struct schema *schema;
-    struct slice document;
-    struct slice root_id;
     struct arena scratch;
-    struct map by_place;
+    struct map by_place; /* sources, by scope and place */
     struct schema_source *first, *last;
     uint32_t count;
-    bool is_draft7;
     bool has_failed;
     uint64_t work; /* left for walking the document */
     struct err *reterr;
+    struct schema_resource *root;
+    struct map resources_at, resources_by_uri;
+    uint32_t resource_count, dynamic_count;
+    uint32_t places; /* given to documents so far */
+    const struct schema_scope *scopes;
+    uint32_t scope_count;
+    struct map scopes_entered; /* by scope and resource */
+    struct map patterns;       /* by text */
+    size_t pattern_bytes, pattern_code;
 };
 
 /* Zeroed memory of the program; NULL (and failed) when it grows too large. */
@@ -49,10 +100,25 @@ void *schema_take(struct schema_compiler *c, size_t size);
 void *schema_fail(struct schema_compiler *c, const struct schema_source *source,
                   const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Temporary memory, zeroed; as above. */
+void *schema_take_scratch(struct schema_compiler *c, size_t size);
+
+/* Bytes of the document that the program keeps. */
+bool schema_keep(struct schema_compiler *c, struct slice bytes, struct slice *ret);
+
+/* Whether there is work left for walking so many bytes of the document. */
+bool schema_walk(struct schema_compiler *c, size_t bytes);
+
 /* The node for the schema `value`, which will be compiled if it is new; NULL on failure. */
 const struct schema_node *schema_want(struct schema_compiler *c,
                                       const struct schema_source *parent,
                                       struct schema_step step, struct slice value);
+
+/* The same for one that a reference found. */
+const struct schema_node *schema_want_target(struct schema_compiler *c,
+                                             const struct schema_source *parent,
+                                             struct schema_step step,
+                                             const struct schema_target *target);
 
 /* ---- one schema while its keywords are read --------------------------------------------- */
 
@@ -66,12 +132,12 @@ struct schema_draft {
     struct schema_strings *strings;
     struct schema_arrays *arrays;
     struct schema_objects *objects;
+    struct schema_names *names;
     /* Keywords that only make sense together. */
     struct slice properties, required, additional_items;
+    struct slice contains, least_contained, most_contained;
     bool is_above, is_below; /* draft-04: the limits exclude themselves */
-    bool has_patterns;       /* patternProperties: what they match is not known here */
     bool has_array_items;    /* the older form of prefixItems */
-    const struct schema_node *additional;
 };
 
 typedef void schema_keyword_fn(struct schema_draft *d, const char *name, struct slice value);
@@ -80,6 +146,24 @@ static inline struct schema_step schema_step_of(const char *keyword)
 {
     return (struct schema_step){keyword, {NULL, 0}, -1};
 }
+
+/* NULL where everything fits, which spares the check. */
+static inline const struct schema_node *schema_unless_anything(const struct schema_node *node)
+{
+    return node == &schema_anything ? NULL : node;
+}
+
+static inline uint32_t schema_count_of(struct slice value, struct pack *ret_cursor)
+{
+    struct pack_item item;
+    *ret_cursor = pack_over(value);
+    return pack_next(ret_cursor, &item) ? item.count : 0;
+}
+
+/* The parts of the node, made when first needed; NULL on failure. */
+struct schema_logic *schema_logic_of(struct schema_draft *d);
+struct schema_strings *schema_strings_of(struct schema_draft *d);
+struct schema_objects *schema_objects_of(struct schema_draft *d);
 
 /* Fails with: "name" should be ... */
 void schema_wrong(struct schema_draft *d, const char *name, const char *expected);
@@ -95,19 +179,75 @@ bool schema_append(struct schema_compiler *c, struct schema_list *list, uint32_t
 void schema_want_list(struct schema_draft *d, const char *name, struct slice value,
                       struct schema_list *list);
 
+/* What a keyword holds that may be a schema. */
+enum schema_holds {
+    SCHEMA_HOLDS_NONE,
+    SCHEMA_HOLDS_ONE,
+    SCHEMA_HOLDS_LIST,
+    SCHEMA_HOLDS_MAP,
+    SCHEMA_HOLDS_EITHER /* one, or a list, or a map of schemas and lists of names */
+};
+
+struct schema_keyword {
+    const char *name;
+    schema_keyword_fn *read; /* NULL: says nothing about a value */
+    uint8_t length, dialects, holds;
+};
+
+/* schema_keyword.c. NULL: the dialect does not know it. */
+const struct schema_keyword *schema_keyword_of(struct slice name, bool is_draft7);
+
+/* Fills the node of a source whose value is a map. */
+void schema_compile_keywords(struct schema_compiler *c, struct schema_source *source);
+
+/* schema_bounds.c: numbers. */
+schema_keyword_fn schema_read_number_limit, schema_read_multiple;
+void schema_finish_numbers(struct schema_draft *d);
+
 /* schema_shape.c: keywords about the members of arrays and objects, and what is left to do when
  * all keywords are read. */
 schema_keyword_fn schema_read_array_limit, schema_read_object_limit, schema_read_prefix,
-    schema_read_items, schema_read_additional_items, schema_read_unique, schema_read_properties,
-    schema_read_required, schema_read_additional, schema_read_patterns;
+    schema_read_items, schema_read_additional_items, schema_read_unique, schema_read_contains,
+    schema_read_least_contained, schema_read_most_contained, schema_read_properties,
+    schema_read_required, schema_read_additional;
 void schema_finish_arrays(struct schema_draft *d);
 void schema_finish_objects(struct schema_draft *d);
 
-/* schema_keyword.c: fills the node of a source whose value is a map. */
-void schema_compile_keywords(struct schema_compiler *c, struct schema_source *source);
+/* schema_names.c: keywords about names and about what depends on them. */
+schema_keyword_fn schema_read_pattern, schema_read_matched, schema_read_names,
+    schema_read_dependents;
+
+/* schema_resource.c: what the documents hold under which name. */
+bool schema_index(struct schema_compiler *c, struct slice bytes, struct slice uri,
+                  struct schema_resource **ret);
+const struct schema_resource *schema_resource_at(const struct schema_compiler *c,
+                                                 const struct schema_document *document,
+                                                 struct slice value);
+const struct schema_resource *schema_resource_named(struct schema_compiler *c,
+                                                    struct slice uri);
+const struct schema_anchor *schema_anchor_of(struct schema_compiler *c,
+                                             const struct schema_resource *resource,
+                                             struct slice name);
+
+static inline uint64_t schema_place(const struct schema_document *document, struct slice value)
+{
+    return document->base + (uint64_t)(value.ptr - document->bytes.ptr);
+}
+
+/* schema_scope.c: the scope inside `resource`, entered from `scope`; NULL on failure. */
+const struct schema_scope *schema_enter(struct schema_compiler *c,
+                                        const struct schema_scope *scope,
+                                        const struct schema_resource *resource);
+const struct schema_anchor *schema_bound(const struct schema_scope *scope, struct slice name);
 
 /* schema_ref.c: the schema that `ref` names; false (and failed) if there is none. */
 bool schema_resolve(struct schema_compiler *c, const struct schema_source *source,
-                    struct slice ref, struct slice *ret);
+                    const char *keyword, struct slice ref, struct schema_target *ret);
+
+/* schema_uri.c: appends `ref`, which has no fragment, as seen from `base` (RFC 3986, 5.2). */
+void schema_uri_resolve(struct slice base, struct slice ref, struct buf *out);
+
+/* schema_meta.c: appends the text of a metaschema; false if there is none of that name. */
+bool schema_meta(struct slice uri, struct buf *out);
 
 #endif

@@ -437,6 +437,7 @@ void schema_explain(const struct schema *schema, struct slice value, const char 
         return;
     }
     explain(&e, schema->root, at);
+    schema_run_end(&e.run);
     if (!ret->count) {
         struct pack cursor = at;
         e.path[0] = '\0';

@@ -64,7 +64,7 @@ void schema_want_list(struct schema_draft *d, const char *name, struct slice val
 
 /* ---- the parts -------------------------------------------------------------------------- */
 
-static struct schema_logic *logic_of(struct schema_draft *d)
+struct schema_logic *schema_logic_of(struct schema_draft *d)
 {
     if (!d->logic) {
         d->node->logic = d->logic = schema_take(d->c, sizeof *d->logic);
@@ -72,15 +72,7 @@ static struct schema_logic *logic_of(struct schema_draft *d)
     return d->logic;
 }
 
-static struct schema_numbers *numbers_of(struct schema_draft *d)
-{
-    if (!d->numbers) {
-        d->node->numbers = d->numbers = schema_take(d->c, sizeof *d->numbers);
-    }
-    return d->numbers;
-}
-
-static struct schema_strings *strings_of(struct schema_draft *d)
+struct schema_strings *schema_strings_of(struct schema_draft *d)
 {
     if (!d->strings && (d->strings = schema_take(d->c, sizeof *d->strings))) {
         d->strings->most = UINT64_MAX;
@@ -133,15 +125,16 @@ static void read_type(struct schema_draft *d, const char *name, struct slice val
     d->node->types = types ? types : SCHEMA_NEVER;
 }
 
-static void add_values(struct schema_draft *d, struct pack cursor, uint32_t count,
-                       bool is_const)
+/* `count` values one after the other. */
+static void add_values(struct schema_draft *d, struct slice all, uint32_t count, bool is_const)
 {
     struct schema_values *values = schema_take(d->c, sizeof *values);
     struct pack_item *items = schema_take(d->c, sizeof *items * (count ? count : 1));
     struct slice *bytes = schema_take(d->c, sizeof *bytes * (count ? count : 1));
-    if (!values || !items || !bytes) {
+    if (!values || !items || !bytes || !schema_keep(d->c, all, &all)) {
         return;
     }
+    struct pack cursor = pack_over(all);
     for (uint32_t i = 0; i < count; i++) {
         struct pack at = cursor;
         if (!pack_take(&cursor, &bytes[i]) || !pack_next(&at, &items[i])) {
@@ -155,7 +148,7 @@ static void add_values(struct schema_draft *d, struct pack cursor, uint32_t coun
     }
     /* Both const and enum: the second is a schema of its own on the same value. */
     struct schema_node *other = schema_take(d->c, sizeof *other);
-    struct schema_logic *logic = logic_of(d);
+    struct schema_logic *logic = schema_logic_of(d);
     const struct schema_node **at;
     if (other && logic && schema_append(d->c, &logic->all_of, 1, &at)) {
         other->values = values;
@@ -166,7 +159,7 @@ static void add_values(struct schema_draft *d, struct pack cursor, uint32_t coun
 static void read_const(struct schema_draft *d, const char *name, struct slice value)
 {
     (void)name;
-    add_values(d, pack_over(value), 1, true);
+    add_values(d, value, 1, true);
 }
 
 static void read_enum(struct schema_draft *d, const char *name, struct slice value)
@@ -177,7 +170,8 @@ static void read_enum(struct schema_draft *d, const char *name, struct slice val
         schema_wrong(d, name, "an array of values");
         return;
     }
-    add_values(d, cursor, item.count, false);
+    const struct slice all = {(const char *)cursor.at, (size_t)(cursor.end - cursor.at)};
+    add_values(d, all, item.count, false);
 }
 
 /* ---- limits ----------------------------------------------------------------------------- */
@@ -185,121 +179,17 @@ static void read_enum(struct schema_draft *d, const char *name, struct slice val
 static void read_string_limit(struct schema_draft *d, const char *name, struct slice value)
 {
     uint64_t count;
-    struct schema_strings *strings = strings_of(d);
+    struct schema_strings *strings = schema_strings_of(d);
     if (strings && schema_read_count(d, name, value, &count)) {
         *(strcmp(name, "minLength") == 0 ? &strings->least : &strings->most) = count;
     }
-}
-
-static void read_number_limit(struct schema_draft *d, const char *name, struct slice value)
-{
-    struct pack cursor = pack_over(value);
-    struct pack_item item;
-    struct schema_number number;
-    struct schema_numbers *numbers = numbers_of(d);
-    bool is_least = strstr(name, "inimum") != NULL;
-    bool is_exclusive = name[0] == 'e';
-    if (!numbers || !pack_next(&cursor, &item)) {
-        return;
-    }
-    if (is_exclusive && item.type == PACK_BOOL) {
-        *(is_least ? &d->is_above : &d->is_below) = item.b;
-        return;
-    }
-    if (!schema_number_of(&item, &number)) {
-        schema_wrong(d, name, "a number");
-    } else if (is_least && is_exclusive) {
-        numbers->above = number;
-        numbers->has_above = true;
-    } else if (is_exclusive) {
-        numbers->below = number;
-        numbers->has_below = true;
-    } else if (is_least) {
-        numbers->least = number;
-        numbers->has_least = true;
-    } else {
-        numbers->most = number;
-        numbers->has_most = true;
-    }
-}
-
-static struct schema_number number_of(int64_t value)
-{
-    uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    return (struct schema_number){true, value < 0, size, (double)value};
-}
-
-static bool is_high_enough(const struct schema_numbers *numbers, int64_t value)
-{
-    struct schema_number number = number_of(value);
-    return (!numbers->has_least || schema_number_compare(&number, &numbers->least) >= 0) &&
-           (!numbers->has_above || schema_number_compare(&number, &numbers->above) > 0);
-}
-
-static bool is_too_high(const struct schema_numbers *numbers, int64_t value)
-{
-    struct schema_number number = number_of(value);
-    return (numbers->has_most && schema_number_compare(&number, &numbers->most) > 0) ||
-           (numbers->has_below && schema_number_compare(&number, &numbers->below) >= 0);
-}
-
-/* The first int64_t for which `holds`, which then holds for all above it; false if there is none. */
-static bool first_integer(const struct schema_numbers *numbers,
-                          bool (*holds)(const struct schema_numbers *numbers, int64_t value),
-                          int64_t *ret)
-{
-    int64_t low = INT64_MIN;
-    int64_t high = INT64_MAX;
-    while (low < high) {
-        int64_t middle = (int64_t)((uint64_t)low + ((uint64_t)high - (uint64_t)low) / 2);
-        if (holds(numbers, middle)) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    *ret = low;
-    return holds(numbers, low);
-}
-
-/* Integers are what is mostly checked: for them the limits become two. */
-static void bound_integers(struct schema_numbers *numbers)
-{
-    int64_t too_high;
-    bool has_low = first_integer(numbers, is_high_enough, &numbers->low);
-    numbers->high = INT64_MAX;
-    if (first_integer(numbers, is_too_high, &too_high)) {
-        has_low = has_low && too_high != INT64_MIN;
-        numbers->high = too_high == INT64_MIN ? INT64_MIN : too_high - 1;
-    }
-    if (!has_low) {
-        numbers->low = 1;
-        numbers->high = 0;
-    }
-}
-
-/* Draft-04 said "exclusiveMinimum": true beside "minimum". */
-static void finish_numbers(struct schema_draft *d)
-{
-    struct schema_numbers *numbers = d->numbers;
-    if (d->is_above && numbers->has_least) {
-        numbers->above = numbers->least;
-        numbers->has_above = true;
-        numbers->has_least = false;
-    }
-    if (d->is_below && numbers->has_most) {
-        numbers->below = numbers->most;
-        numbers->has_below = true;
-        numbers->has_most = false;
-    }
-    bound_integers(numbers);
 }
 
 /* ---- schemas inside --------------------------------------------------------------------- */
 
 static void read_in_place_list(struct schema_draft *d, const char *name, struct slice value)
 {
-    struct schema_logic *logic = logic_of(d);
+    struct schema_logic *logic = schema_logic_of(d);
     if (logic) {
         schema_want_list(d, name, value,
                          name[1] == 'l'   ? &logic->all_of
@@ -310,7 +200,7 @@ static void read_in_place_list(struct schema_draft *d, const char *name, struct 
 
 static void read_in_place(struct schema_draft *d, const char *name, struct slice value)
 {
-    struct schema_logic *logic = logic_of(d);
+    struct schema_logic *logic = schema_logic_of(d);
     const struct schema_node *node = schema_want(d->c, d->source, schema_step_of(name), value);
     if (!logic || !node) {
         return;
@@ -334,61 +224,101 @@ static void read_ref(struct schema_draft *d, const char *name, struct slice valu
 {
     struct pack cursor = pack_over(value);
     struct slice ref;
-    struct slice target;
+    struct schema_target target;
     if (!pack_next_text(&cursor, &ref)) {
         schema_wrong(d, name, "text");
         return;
     }
-    struct schema_logic *logic = logic_of(d);
+    struct schema_logic *logic = schema_logic_of(d);
     const struct schema_node **at;
-    if (logic && schema_resolve(d->c, d->source, ref, &target) &&
-        schema_append(d->c, &logic->all_of, 1, &at)) {
-        *at = schema_want(d->c, d->source, schema_step_of(name), target);
+    if (!logic || !schema_resolve(d->c, d->source, name, ref, &target)) {
+        return;
+    }
+    if (name[1] == 'd' && target.anchor && target.anchor->is_dynamic) {
+        const struct schema_anchor *outer = schema_bound(d->source->scope, target.anchor->name);
+        if (outer) {
+            target = (struct schema_target){outer->value, outer->resource, outer};
+        }
+    }
+    if (schema_append(d->c, &logic->all_of, 1, &at)) {
+        *at = schema_want_target(d->c, d->source, schema_step_of(name), &target);
+    }
+}
+
+static void read_unevaluated(struct schema_draft *d, const char *name, struct slice value)
+{
+    struct schema_logic *logic = schema_logic_of(d);
+    struct schema_rest *rest = schema_take(d->c, sizeof *rest);
+    if (logic && rest) {
+        rest->node =
+            schema_unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
+        *(strcmp(name, "unevaluatedItems") == 0 ? &logic->unevaluated_items
+                                                : &logic->unevaluated_properties) = rest;
     }
 }
 
 /* ---- the table -------------------------------------------------------------------------- */
 
-static const struct keyword {
-    const char *name;
-    schema_keyword_fn *read;
-} keywords[] = {
-    {"type", read_type},
-    {"const", read_const},
-    {"enum", read_enum},
-    {"minLength", read_string_limit},
-    {"maxLength", read_string_limit},
-    {"minimum", read_number_limit},
-    {"maximum", read_number_limit},
-    {"exclusiveMinimum", read_number_limit},
-    {"exclusiveMaximum", read_number_limit},
-    {"minItems", schema_read_array_limit},
-    {"maxItems", schema_read_array_limit},
-    {"uniqueItems", schema_read_unique},
-    {"prefixItems", schema_read_prefix},
-    {"items", schema_read_items},
-    {"additionalItems", schema_read_additional_items},
-    {"minProperties", schema_read_object_limit},
-    {"maxProperties", schema_read_object_limit},
-    {"properties", schema_read_properties},
-    {"required", schema_read_required},
-    {"additionalProperties", schema_read_additional},
-    {"patternProperties", schema_read_patterns},
-    {"allOf", read_in_place_list},
-    {"anyOf", read_in_place_list},
-    {"oneOf", read_in_place_list},
-    {"not", read_in_place},
-    {"if", read_in_place},
-    {"then", read_in_place},
-    {"else", read_in_place},
-    {"$ref", read_ref},
+enum { DRAFT7 = 1, LATEST = 2, BOTH = DRAFT7 | LATEST };
+
+#define KEYWORD(name, read, dialects, holds)                               \
+    {                                                                      \
+        (name), (read), sizeof(name) - 1, (dialects), SCHEMA_HOLDS_##holds \
+    }
+
+static const struct schema_keyword keywords[] = {
+    KEYWORD("type", read_type, BOTH, NONE),
+    KEYWORD("properties", schema_read_properties, BOTH, MAP),
+    KEYWORD("required", schema_read_required, BOTH, NONE),
+    KEYWORD("additionalProperties", schema_read_additional, BOTH, ONE),
+    KEYWORD("items", schema_read_items, BOTH, EITHER),
+    KEYWORD("enum", read_enum, BOTH, NONE),
+    KEYWORD("const", read_const, BOTH, NONE),
+    KEYWORD("minimum", schema_read_number_limit, BOTH, NONE),
+    KEYWORD("maximum", schema_read_number_limit, BOTH, NONE),
+    KEYWORD("exclusiveMinimum", schema_read_number_limit, BOTH, NONE),
+    KEYWORD("exclusiveMaximum", schema_read_number_limit, BOTH, NONE),
+    KEYWORD("multipleOf", schema_read_multiple, BOTH, NONE),
+    KEYWORD("minLength", read_string_limit, BOTH, NONE),
+    KEYWORD("maxLength", read_string_limit, BOTH, NONE),
+    KEYWORD("pattern", schema_read_pattern, BOTH, NONE),
+    KEYWORD("minItems", schema_read_array_limit, BOTH, NONE),
+    KEYWORD("maxItems", schema_read_array_limit, BOTH, NONE),
+    KEYWORD("uniqueItems", schema_read_unique, BOTH, NONE),
+    KEYWORD("prefixItems", schema_read_prefix, LATEST, LIST),
+    KEYWORD("additionalItems", schema_read_additional_items, BOTH, ONE),
+    KEYWORD("unevaluatedItems", read_unevaluated, LATEST, ONE),
+    KEYWORD("contains", schema_read_contains, BOTH, ONE),
+    KEYWORD("minContains", schema_read_least_contained, LATEST, NONE),
+    KEYWORD("maxContains", schema_read_most_contained, LATEST, NONE),
+    KEYWORD("minProperties", schema_read_object_limit, BOTH, NONE),
+    KEYWORD("maxProperties", schema_read_object_limit, BOTH, NONE),
+    KEYWORD("patternProperties", schema_read_matched, BOTH, MAP),
+    KEYWORD("propertyNames", schema_read_names, BOTH, ONE),
+    KEYWORD("unevaluatedProperties", read_unevaluated, LATEST, ONE),
+    KEYWORD("dependentRequired", schema_read_dependents, LATEST, NONE),
+    KEYWORD("dependentSchemas", schema_read_dependents, LATEST, MAP),
+    KEYWORD("dependencies", schema_read_dependents, BOTH, MAP),
+    KEYWORD("allOf", read_in_place_list, BOTH, LIST),
+    KEYWORD("anyOf", read_in_place_list, BOTH, LIST),
+    KEYWORD("oneOf", read_in_place_list, BOTH, LIST),
+    KEYWORD("not", read_in_place, BOTH, ONE),
+    KEYWORD("if", read_in_place, BOTH, ONE),
+    KEYWORD("then", read_in_place, BOTH, ONE),
+    KEYWORD("else", read_in_place, BOTH, ONE),
+    KEYWORD("$ref", read_ref, BOTH, NONE),
+    KEYWORD("$dynamicRef", read_ref, LATEST, NONE),
+    KEYWORD("$defs", NULL, LATEST, MAP),
+    KEYWORD("definitions", NULL, BOTH, MAP),
+    KEYWORD("contentSchema", NULL, LATEST, ONE),
 };
 
-static const struct keyword *find_keyword(struct slice name)
+const struct schema_keyword *schema_keyword_of(struct slice name, bool is_draft7)
 {
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
-        if (slice_is(name, keywords[i].name)) {
-            return &keywords[i];
+        const struct schema_keyword *keyword = &keywords[i];
+        if (keyword->length == name.len && memcmp(keyword->name, name.ptr, name.len) == 0) {
+            return keyword->dialects & (is_draft7 ? DRAFT7 : LATEST) ? keyword : NULL;
         }
     }
     return NULL;
@@ -397,7 +327,8 @@ static const struct keyword *find_keyword(struct slice name)
 /* Says which short texts need no further look: a character has one to four bytes. */
 static void find_fitting_texts(struct schema_node *node)
 {
-    bool is_simple = !node->logic && !node->values;
+    bool is_simple =
+        !node->logic && !node->values && !(node->strings && node->strings->pattern);
     if (!is_simple || (node->types && !(node->types & SCHEMA_STRING))) {
         return;
     }
@@ -417,7 +348,8 @@ void schema_compile_keywords(struct schema_compiler *c, struct schema_source *so
     struct pack cursor = pack_over(source->value);
     struct pack_item item;
     (void)pack_next(&cursor, &item);
-    if (c->is_draft7 && pack_get(source->value, "$ref", &ref)) {
+    bool is_draft7 = source->resource->is_draft7;
+    if (is_draft7 && pack_get(source->value, "$ref", &ref)) {
         read_ref(&d, "$ref", ref); /* there it stands for everything beside it */
         return;
     }
@@ -428,15 +360,15 @@ void schema_compile_keywords(struct schema_compiler *c, struct schema_source *so
             (void)schema_fail(c, source, "its keys should be text");
             return;
         }
-        const struct keyword *keyword = find_keyword(name);
-        if (keyword) {
+        const struct schema_keyword *keyword = schema_keyword_of(name, is_draft7);
+        if (keyword && keyword->read) {
             keyword->read(&d, keyword->name, value);
         }
     }
     if (d.numbers) {
-        finish_numbers(&d);
+        schema_finish_numbers(&d);
     }
-    if (d.arrays) {
+    if (d.arrays && !c->has_failed) {
         schema_finish_arrays(&d);
     }
     if (d.objects && !c->has_failed) {

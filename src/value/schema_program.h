@@ -24,7 +24,8 @@
 #define SCHEMA_REQUIRED_MAX 512u
 #define SCHEMA_DEPTH_MAX    512u /* of nested checks */
 
-/* Work that one check may do, in visits of a node or steps over a value. */
+/* Work that one check may do, in visits of a node, steps over a value, or steps of a regular
+ * expression: some milliseconds for a small value. */
 #define SCHEMA_WORK_LEAST    100000u
 #define SCHEMA_WORK_PER_BYTE 4u
 
@@ -46,15 +47,39 @@ struct schema_number {
     double real;
 };
 
+/* A number as digits * 10^exponent, exactly. */
+struct schema_decimal {
+    uint64_t digits; /* without trailing zeros; 0 is 0 */
+    int64_t exponent;
+};
+
+struct schema_pattern;
+
 struct schema_list {
     const struct schema_node **at;
     uint32_t count;
 };
 
+/* What an object must have, or be, if it has the member `name`. */
+struct schema_dependent {
+    struct slice name;
+    struct slice *required;
+    uint32_t count;
+    const struct schema_node *node; /* NULL: anything */
+};
+
+/* A schema for the members that no other keyword says anything about. */
+struct schema_rest {
+    const struct schema_node *node; /* NULL: anything */
+};
+
 struct schema_logic {
-    struct schema_list all_of; /* $ref is one of them */
+    struct schema_list all_of; /* $ref and $dynamicRef are of them */
     struct schema_list any_of, one_of;
     const struct schema_node *not_, *if_, *then_, *else_;
+    struct schema_dependent *dependents;
+    uint32_t dependent_count;
+    const struct schema_rest *unevaluated_properties, *unevaluated_items; /* NULL: not said */
 };
 
 struct schema_values {
@@ -68,9 +93,16 @@ struct schema_numbers {
     int64_t low, high; /* what the limits mean for an int64_t */
     bool has_least, has_most, has_above, has_below;
     struct schema_number least, most, above, below;
+    const struct schema_decimal *multiple; /* NULL: of anything */
 };
 
 struct schema_strings {
+    uint64_t least, most;
+    const struct schema_pattern *pattern; /* NULL: none */
+};
+
+struct schema_contains {
+    const struct schema_node *node;
     uint64_t least, most;
 };
 
@@ -78,7 +110,9 @@ struct schema_arrays {
     uint64_t least, most;
     struct schema_list prefix;
     const struct schema_node *items; /* behind the prefix; NULL: anything */
+    const struct schema_contains *contains;
     bool is_unique;
+    bool has_items; /* says something about all items, if only that anything fits */
 };
 
 #define SCHEMA_SHORT    31u /* bytes of a text whose header is one byte */
@@ -95,6 +129,18 @@ struct schema_field {
     bool is_property;                /* if not, it is an additional one */
 };
 
+/* What fewer objects have: members by pattern, and a schema for the names themselves. */
+struct schema_matched {
+    const struct schema_pattern *pattern;
+    const struct schema_node *node; /* NULL: anything */
+};
+
+struct schema_names {
+    struct schema_matched *matched;
+    uint32_t count;
+    const struct schema_node *every; /* of which every name is a value; NULL: anything */
+};
+
 struct schema_objects {
     uint64_t least, most;
     struct schema_field *fields;      /* by length, then bytes */
@@ -102,6 +148,8 @@ struct schema_objects {
     uint32_t count;
     uint32_t required;                    /* how many */
     const struct schema_node *additional; /* NULL: anything */
+    const struct schema_names *names;     /* NULL: none of this */
+    bool has_additional; /* says something about all others, if only that anything fits */
 };
 
 struct schema_node {
@@ -121,6 +169,7 @@ struct schema_node {
 struct schema {
     struct arena arena;
     const struct schema_node *root;
+    struct schema_pattern *patterns; /* each regular expression once */
 };
 
 extern const struct schema_node schema_anything, schema_nothing;
@@ -129,20 +178,28 @@ extern const struct schema_node schema_anything, schema_nothing;
 struct schema_run {
     uint64_t work; /* left */
     uint32_t depth;
-    bool is_exhausted; /* sticky: nothing that was found counts then */
+    bool is_exhausted;              /* sticky: nothing that was found counts then */
+    struct schema_matcher *matcher; /* what matching patterns needs, made for the first one */
 };
+
+static inline bool schema_exhaust(struct schema_run *run)
+{
+    run->is_exhausted = true;
+    run->work = 0; /* what is still to do ends soon */
+    return false;
+}
 
 static inline bool schema_spend(struct schema_run *run, uint64_t work)
 {
     if (__builtin_expect(run->work < work, 0)) {
-        run->is_exhausted = true;
-        return false;
+        return schema_exhaust(run);
     }
     run->work -= work;
     return true;
 }
 
 void schema_run_start(struct schema_run *run, struct slice value);
+void schema_run_end(struct schema_run *run);
 
 /* Whether the value at the cursor fits; if so the cursor is behind it. */
 bool schema_check(struct schema_run *run, const struct schema_node *node, struct pack *cursor);
@@ -151,14 +208,64 @@ bool schema_check(struct schema_run *run, const struct schema_node *node, struct
 bool schema_has_value(struct schema_run *run, const struct schema_values *values,
                       const struct pack_item *item, struct pack start);
 bool schema_is_unique(struct schema_run *run, uint32_t count, struct pack cursor);
+bool schema_skip(struct schema_run *run, struct pack *cursor);
 uint64_t schema_text_length(const struct pack_item *item);
+bool schema_text_matches(struct schema_run *run, const struct schema_pattern *pattern,
+                         const struct pack_item *item);
 const struct schema_field *schema_find_field(const struct schema_objects *objects,
                                              struct slice name);
 uint8_t schema_type(const struct pack_item *item);
 
+static inline bool schema_has_all(const uint64_t *seen, uint32_t required)
+{
+    for (; required >= 64; required -= 64) {
+        if (~*seen++) {
+            return false;
+        }
+    }
+    return !required || *seen == ((uint64_t)1 << required) - 1;
+}
+
+/* schema_check_rare.c: keywords that few schemas use. `count` and `cursor` are of an array or
+ * object, behind its header. */
+bool schema_check_named(struct schema_run *run, const struct schema_objects *objects,
+                        uint32_t count, struct pack *cursor);
+uint64_t schema_count_contained(struct schema_run *run, const struct schema_contains *contains,
+                                uint32_t count, struct pack cursor);
+bool schema_find_member(struct schema_run *run, uint32_t count, struct pack cursor,
+                        struct slice name, struct pack *ret);
+bool schema_check_dependent(struct schema_run *run, const struct schema_dependent *dependent,
+                            struct pack start);
+bool schema_check_unevaluated(struct schema_run *run, const struct schema_node *node,
+                              struct pack start);
+
+/* Which members of a value are evaluated: a bit for each. */
+struct schema_marks {
+    uint64_t *bits;
+    uint32_t count;
+    uint64_t few[4];
+};
+
+/* Marks what the keywords of `node`, which fits the value, and of the schemas it applies in
+ * place evaluate, its own unevaluatedItems and unevaluatedProperties left out. False if there
+ * is no memory, or the work is exhausted. Ended by schema_marks_done in any case. */
+bool schema_mark(struct schema_run *run, const struct schema_node *node, struct pack start,
+                 struct schema_marks *ret);
+void schema_marks_done(struct schema_marks *marks);
+
+static inline bool schema_is_marked(const struct schema_marks *marks, uint32_t place)
+{
+    return marks->bits[place / 64] >> (place % 64) & 1;
+}
+
 /* schema_value.c: values as JSON sees them: 1 is 1.0, the order of keys does not matter. */
 bool schema_number_of(const struct pack_item *item, struct schema_number *ret);
 int schema_number_compare(const struct schema_number *a, const struct schema_number *b);
+
+/* schema_multiple.c. False if the item is no number, or has more than 19 digits. */
+bool schema_decimal_of(const struct pack_item *item, struct schema_decimal *ret);
+bool schema_is_multiple(struct schema_run *run, const struct pack_item *item,
+                        const struct schema_decimal *of);
 bool schema_equal(struct schema_run *run, struct pack a, struct pack b);
 uint64_t schema_hash(struct pack *cursor);
 

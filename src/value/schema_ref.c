@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* schema_ref.c - what a $ref names inside the document: JSON pointers (RFC 6901) and anchors. */
+/* schema_ref.c - what a $ref names: a schema with that URI inside the document or a metaschema, and
+ * in it an anchor or what a JSON pointer (RFC 6901) leads to. Nothing is ever fetched. */
 #include "value/schema_compiler.h"
 
 #define TOKEN_BYTES 512
@@ -49,13 +50,6 @@ static bool take_token(struct slice *rest, char token[TOKEN_BYTES], size_t *ret_
     return true;
 }
 
-static bool spend(struct schema_compiler *c, size_t bytes)
-{
-    bool is_left = c->work > bytes;
-    c->work -= is_left ? bytes : c->work;
-    return is_left;
-}
-
 static bool take_member(struct pack cursor, uint32_t count, struct slice name,
                         struct slice *ret)
 {
@@ -98,98 +92,89 @@ static bool take_element(struct pack cursor, uint32_t count, struct slice name,
     return pack_take(&cursor, ret);
 }
 
-static bool resolve_pointer(struct schema_compiler *c, struct slice pointer, struct slice *ret)
+/* Follows a pointer from the root of a resource. On the way it may come into another one. */
+static bool resolve_pointer(struct schema_compiler *c, struct slice pointer,
+                            struct schema_target *target)
 {
-    struct slice value = c->document;
+    const struct schema_document *document = target->resource->document;
     while (pointer.len) {
         char token[TOKEN_BYTES];
         struct slice name = {token, 0};
-        struct pack cursor = pack_over(value);
+        struct pack cursor = pack_over(target->value);
         struct pack_item item;
         pointer.ptr++;
         pointer.len--;
-        if (!take_token(&pointer, token, &name.len) || !spend(c, value.len) ||
+        if (!take_token(&pointer, token, &name.len) || !schema_walk(c, target->value.len) ||
             !pack_next(&cursor, &item)) {
             return false;
         }
         bool is_there =
-            (item.type == PACK_MAP && take_member(cursor, item.count, name, &value)) ||
-            (item.type == PACK_ARRAY && take_element(cursor, item.count, name, &value));
+            (item.type == PACK_MAP && take_member(cursor, item.count, name, &target->value)) ||
+            (item.type == PACK_ARRAY && take_element(cursor, item.count, name, &target->value));
         if (!is_there) {
             return false;
         }
+        const struct schema_resource *inner = schema_resource_at(c, document, target->value);
+        target->resource = inner ? inner : target->resource;
     }
-    *ret = value;
     return true;
 }
 
-/* The map that says "$anchor": name. Walks the document item by item, with the maps that are open
- * on a stack. */
-static bool resolve_anchor(struct schema_compiler *c, struct slice name, struct slice *ret)
+static bool resolve_anchor(struct schema_compiler *c, struct slice fragment,
+                           struct schema_target *target)
 {
-    struct {
-        const unsigned char *from;
-        uint64_t left;
-    } open[PACK_DEPTH_MAX + 1];
-    uint32_t depth = 0;
-    struct pack cursor = pack_over(c->document);
-    if (!spend(c, c->document.len)) {
+    char token[TOKEN_BYTES];
+    struct slice name = {token, 0};
+    if (!take_token(&fragment, token, &name.len) || fragment.len) {
         return false;
     }
-    while (cursor.at < cursor.end) {
-        const unsigned char *from = cursor.at;
-        struct pack_item item;
-        struct slice value;
-        struct pack ahead;
-        if (!pack_next(&cursor, &item) || depth > PACK_DEPTH_MAX) {
-            return false;
-        }
-        ahead = cursor;
-        if (depth && open[depth - 1].from && open[depth - 1].left % 2 == 0 &&
-            item.type == PACK_STR && slice_is(item.text, "$anchor") &&
-            pack_next_text(&ahead, &value) && slice_equal(value, name)) {
-            struct pack found = {open[depth - 1].from, cursor.end};
-            return pack_take(&found, ret);
-        }
-        if (depth) {
-            open[depth - 1].left--;
-        }
-        if ((item.type == PACK_MAP || item.type == PACK_ARRAY) && depth < PACK_DEPTH_MAX) {
-            bool is_map = item.type == PACK_MAP;
-            open[depth].from = is_map ? from : NULL;
-            open[depth++].left = (uint64_t)item.count << is_map;
-        }
-        while (depth && !open[depth - 1].left) {
-            depth--;
-        }
+    target->anchor = schema_anchor_of(c, target->resource, name);
+    if (target->anchor) {
+        target->value = target->anchor->value;
+        target->resource = target->anchor->resource;
     }
-    return false;
+    return target->anchor != NULL;
+}
+
+#define URI_BYTES_MAX 4096u
+
+static const struct schema_resource *
+find_resource(struct schema_compiler *c, const struct schema_source *source, struct slice uri)
+{
+    const struct schema_resource *resource = source->resource;
+    if (uri.len) {
+        struct buf whole;
+        buf_init(&whole, URI_BYTES_MAX);
+        schema_uri_resolve(source->resource->uri, uri, &whole);
+        resource = whole.overflow ? NULL : schema_resource_named(c, buf_slice(&whole));
+        buf_done(&whole);
+    }
+    return resource;
 }
 
 bool schema_resolve(struct schema_compiler *c, const struct schema_source *source,
-                    struct slice ref, struct slice *ret)
+                    const char *keyword, struct slice ref, struct schema_target *ret)
 {
-    struct slice rest = ref;
-    if (c->root_id.len && rest.len >= c->root_id.len &&
-        memcmp(rest.ptr, c->root_id.ptr, c->root_id.len) == 0) {
-        rest.ptr += c->root_id.len;
-        rest.len -= c->root_id.len;
+    const char *hash = ref.len ? memchr(ref.ptr, '#', ref.len) : NULL;
+    struct slice uri = {ref.ptr, hash ? (size_t)(hash - ref.ptr) : ref.len};
+    struct slice fragment = {NULL, 0};
+    if (hash) {
+        fragment = (struct slice){hash + 1, ref.len - uri.len - 1};
     }
-    bool is_inside = rest.len ? rest.ptr[0] == '#' : ref.len != 0;
-    if (!is_inside) {
-        (void)schema_fail(c, source, "\"$ref\" points outside of the document: %.*s",
-                          (int)(ref.len > 80 ? 80 : ref.len), ref.ptr);
+    const struct schema_resource *resource = find_resource(c, source, uri);
+    if (!resource) {
+        (void)schema_fail(c, source,
+                          "\"%s\" points outside of the document, and nothing is fetched: %.*s",
+                          keyword, (int)(ref.len > 80 ? 80 : ref.len), ref.ptr);
         return false;
     }
-    if (rest.len) {
-        rest.ptr++;
-        rest.len--;
-    }
-    bool is_found = !rest.len || rest.ptr[0] == '/' ? resolve_pointer(c, rest, ret)
-                                                    : resolve_anchor(c, rest, ret);
+    *ret = (struct schema_target){resource->value, resource, NULL};
+    bool is_pointer = !fragment.len || fragment.ptr[0] == '/';
+    bool is_found =
+        is_pointer ? resolve_pointer(c, fragment, ret) : resolve_anchor(c, fragment, ret);
     if (!is_found) {
-        (void)schema_fail(c, source, "\"$ref\" points to nothing: %.*s",
-                          (int)(ref.len > 80 ? 80 : ref.len), ref.ptr);
+        (void)schema_fail(c, source, "\"%s\" points to nothing: %.*s", keyword,
+                          (int)(ref.len > 80 ? 80 : ref.len), ref.ptr ? ref.ptr : "");
     }
     return is_found;
 }

@@ -13,19 +13,13 @@ static struct schema_arrays *arrays_of(struct schema_draft *d)
     return d->arrays;
 }
 
-static struct schema_objects *objects_of(struct schema_draft *d)
+struct schema_objects *schema_objects_of(struct schema_draft *d)
 {
     if (!d->objects && (d->objects = schema_take(d->c, sizeof *d->objects))) {
         d->objects->most = UINT64_MAX;
         d->node->objects = d->objects;
     }
     return d->objects;
-}
-
-/* NULL where everything fits, which spares the check. */
-static const struct schema_node *unless_anything(const struct schema_node *node)
-{
-    return node == &schema_anything ? NULL : node;
 }
 
 void schema_read_array_limit(struct schema_draft *d, const char *name, struct slice value)
@@ -40,7 +34,7 @@ void schema_read_array_limit(struct schema_draft *d, const char *name, struct sl
 void schema_read_object_limit(struct schema_draft *d, const char *name, struct slice value)
 {
     uint64_t count;
-    struct schema_objects *objects = objects_of(d);
+    struct schema_objects *objects = schema_objects_of(d);
     if (objects && schema_read_count(d, name, value, &count)) {
         *(strcmp(name, "minProperties") == 0 ? &objects->least : &objects->most) = count;
     }
@@ -69,7 +63,8 @@ void schema_read_items(struct schema_draft *d, const char *name, struct slice va
         schema_want_list(d, name, value, &arrays->prefix);
     } else {
         arrays->items =
-            unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
+            schema_unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
+        arrays->has_items = true;
     }
 }
 
@@ -79,11 +74,52 @@ void schema_read_additional_items(struct schema_draft *d, const char *name, stru
     d->additional_items = value;
 }
 
+void schema_read_contains(struct schema_draft *d, const char *name, struct slice value)
+{
+    (void)name;
+    (void)arrays_of(d);
+    d->contains = value;
+}
+
+void schema_read_least_contained(struct schema_draft *d, const char *name, struct slice value)
+{
+    (void)name;
+    d->least_contained = value;
+}
+
+void schema_read_most_contained(struct schema_draft *d, const char *name, struct slice value)
+{
+    (void)name;
+    d->most_contained = value;
+}
+
+static void finish_contains(struct schema_draft *d)
+{
+    struct schema_contains *contains = schema_take(d->c, sizeof *contains);
+    if (!contains) {
+        return;
+    }
+    *contains = (struct schema_contains){NULL, 1, UINT64_MAX};
+    bool is_read =
+        (!d->least_contained.ptr ||
+         schema_read_count(d, "minContains", d->least_contained, &contains->least)) &&
+        (!d->most_contained.ptr ||
+         schema_read_count(d, "maxContains", d->most_contained, &contains->most));
+    if (is_read) {
+        contains->node = schema_want(d->c, d->source, schema_step_of("contains"), d->contains);
+        d->arrays->contains = contains;
+    }
+}
+
 void schema_finish_arrays(struct schema_draft *d)
 {
     if (d->has_array_items && d->additional_items.ptr) {
-        d->arrays->items = unless_anything(schema_want(
+        d->arrays->items = schema_unless_anything(schema_want(
             d->c, d->source, schema_step_of("additionalItems"), d->additional_items));
+        d->arrays->has_items = true;
+    }
+    if (d->contains.ptr) {
+        finish_contains(d);
     }
 }
 
@@ -107,7 +143,7 @@ void schema_read_properties(struct schema_draft *d, const char *name, struct sli
         schema_wrong(d, name, "an object of schemas");
         return;
     }
-    (void)objects_of(d);
+    (void)schema_objects_of(d);
     d->properties = value;
 }
 
@@ -117,21 +153,18 @@ void schema_read_required(struct schema_draft *d, const char *name, struct slice
         schema_wrong(d, name, "an array of names");
         return;
     }
-    (void)objects_of(d);
+    (void)schema_objects_of(d);
     d->required = value;
 }
 
 void schema_read_additional(struct schema_draft *d, const char *name, struct slice value)
 {
-    (void)objects_of(d);
-    d->additional = unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
-}
-
-void schema_read_patterns(struct schema_draft *d, const char *name, struct slice value)
-{
-    (void)name;
-    (void)value;
-    d->has_patterns = true;
+    struct schema_objects *objects = schema_objects_of(d);
+    if (objects) {
+        objects->additional =
+            schema_unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
+        objects->has_additional = true;
+    }
 }
 
 static int compare_fields(const void *a, const void *b)
@@ -142,13 +175,6 @@ static int compare_fields(const void *a, const void *b)
         return x->name.len < y->name.len ? -1 : 1;
     }
     return memcmp(x->name.ptr, y->name.ptr, x->name.len);
-}
-
-static uint32_t count_of(struct slice value, struct pack *ret_cursor)
-{
-    struct pack_item item;
-    *ret_cursor = pack_over(value);
-    return pack_next(ret_cursor, &item) ? item.count : 0;
 }
 
 static void set_field(struct schema_field *field, struct slice name, uint32_t place,
@@ -167,7 +193,7 @@ static bool collect_fields(struct schema_draft *d, struct schema_field *fields,
 {
     struct pack cursor;
     struct schema_field *field = fields;
-    for (uint32_t left = count_of(d->properties, &cursor); left; left--, field++) {
+    for (uint32_t left = schema_count_of(d->properties, &cursor); left; left--, field++) {
         struct slice name;
         struct slice schema;
         if (!pack_next_text(&cursor, &name) || !pack_take(&cursor, &schema)) {
@@ -176,9 +202,9 @@ static bool collect_fields(struct schema_draft *d, struct schema_field *fields,
         }
         set_field(field, name, (uint32_t)(field - fields), true);
         struct schema_step step = {"properties", name, -1};
-        field->node = unless_anything(schema_want(d->c, d->source, step, schema));
+        field->node = schema_unless_anything(schema_want(d->c, d->source, step, schema));
     }
-    for (uint32_t left = count_of(d->required, &cursor); left; left--, field++) {
+    for (uint32_t left = schema_count_of(d->required, &cursor); left; left--, field++) {
         struct slice name;
         if (!pack_next_text(&cursor, &name)) {
             schema_wrong(d, "required", "an array of names");
@@ -191,8 +217,8 @@ static bool collect_fields(struct schema_draft *d, struct schema_field *fields,
 }
 
 /* Makes one field of those with the same name, and numbers the required ones. */
-static void merge_fields(struct schema_objects *objects, struct schema_field *fields,
-                         uint32_t count)
+static void merge_fields(struct schema_compiler *c, struct schema_objects *objects,
+                         struct schema_field *fields, uint32_t count)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -216,6 +242,7 @@ static void merge_fields(struct schema_objects *objects, struct schema_field *fi
         if (fields[i].required != SCHEMA_OPTIONAL) {
             fields[i].required = (uint16_t)objects->required++;
         }
+        (void)schema_keep(c, fields[i].name, &fields[i].name);
     }
     objects->fields = fields;
     objects->count = kept;
@@ -246,14 +273,13 @@ static void order_fields(struct schema_draft *d, uint32_t places)
 void schema_finish_objects(struct schema_draft *d)
 {
     struct pack cursor;
-    uint32_t required = count_of(d->required, &cursor);
-    uint32_t count = count_of(d->properties, &cursor);
+    uint32_t required = schema_count_of(d->required, &cursor);
+    uint32_t count = schema_count_of(d->properties, &cursor);
     if (required > SCHEMA_REQUIRED_MAX) {
         (void)schema_fail(d->c, d->source, "more than %u names are required",
                           SCHEMA_REQUIRED_MAX);
         return;
     }
-    d->objects->additional = d->has_patterns ? NULL : d->additional;
     if (!count && !required) {
         return;
     }
@@ -261,7 +287,7 @@ void schema_finish_objects(struct schema_draft *d)
         schema_take(d->c, sizeof *fields * ((size_t)count + required));
     if (fields && collect_fields(d, fields, &count)) {
         qsort(fields, count, sizeof *fields, compare_fields);
-        merge_fields(d->objects, fields, count);
+        merge_fields(d->c, d->objects, fields, count);
         order_fields(d, count);
     }
 }
