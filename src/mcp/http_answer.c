@@ -31,7 +31,9 @@ static void put_details(struct failure *failure, const struct mcp_http_answer *a
     failure_detail_text(failure, "url", http_target_name(answer->target));
     failure_detail_text(failure, "reason", reason);
     failure_detail_pack(failure, "request_sent", SLICE("\xC3"));
-    failure_detail_int(failure, "http_status", answer->status);
+    if (answer->status) {
+        failure_detail_int(failure, "http_status", answer->status);
+    }
     if (answer->http && http_header(answer->http, "content-type", &type) &&
         type.len <= TEXT_BYTES && text_is_utf8(type)) {
         failure_detail_str(failure, "content_type", type);

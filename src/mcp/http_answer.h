@@ -19,9 +19,9 @@ struct mcp_http_answer {
     struct loop *loop;
     const struct http_target *target;
     const struct http_exchange *http; /* NULL: it is over */
-    int status;
-    const char *usual_path; /* how the paths of such servers often end */
-    bool had_session;       /* the request named a session */
+    int status;                       /* 0: none came */
+    const char *usual_path;           /* how the paths of such servers often end */
+    bool had_session;                 /* the request named a session */
 };
 
 bool mcp_http_is_type(const struct http_exchange *http, const char *type);

@@ -38,10 +38,11 @@ struct mcp_transport_events {
     /* One complete JSON text, valid during the call. `token`: the exchange it came on (HTTP), 0
      * where the wire has no exchanges (stdio, the standalone stream of HTTP). */
     void (*message)(void *arg, struct slice json, mcp_token token);
-    /* HTTP only: the exchange of `token` ended: nothing more will come on it. `failure` NULL when
+    /* HTTP: the exchange of `token` ended: nothing more will come on it. `failure` NULL when
      * it ended in order (after its messages); else why: TIMEOUT, UNAVAILABLE, AUTH_FAILED,
      * EXTERNAL_TOOL_EXECUTION_FAILED (broke HTTP or SSE, too large) ... `is_session_gone`: 404 for
-     * a request that carried a session id. */
+     * a request that carried a session id. HTTP+SSE, though it has no exchanges: the request of
+     * `token` could not be handed over (`failure` never NULL). */
     void (*exchange_ended)(void *arg, mcp_token token, const struct failure *failure,
                            bool is_session_gone);
     /* The wire is gone: process ended, pipe broke, or close is complete (failure NULL). */

@@ -29,17 +29,20 @@
 typedef struct mcp_transport *(*make_transport)(const struct mcp_http_options *,
                                                 const struct mcp_transport_events *, void *);
 
+enum inside { INSIDE_NOTHING, INSIDE_OPENED, INSIDE_MESSAGE, INSIDE_ENDED, INSIDE_CLOSED };
+
 struct fixture {
     make_transport make; /* NULL: Streamable HTTP */
     struct loop *loop;
     struct http *http;
     struct peer peer;
     struct mcp_transport *transport;
-    struct mcp_transport *frees; /* in the next message */
-    mcp_token abandons;          /* in the next message */
+    mcp_token abandons; /* in the next message */
     bool answers_in_message, renews_in_message;
     unsigned cut; /* connections that we ended, as a server counts them */
     uint32_t connect_timeout_ms;
+    char endpoint[10000];     /* that the server of HTTP+SSE names */
+    enum inside frees_inside; /* the transport, in the next event of this kind */
     unsigned opened, messages, ended, closed;
     struct buf text; /* messages, "TOKEN:JSON\n" */
     mcp_token last_token;
@@ -49,9 +52,20 @@ struct fixture {
 
 /* ---- events ----------------------------------------------------------------------------- */
 
+static inline void free_inside(struct fixture *fixture, enum inside inside)
+{
+    if (fixture->frees_inside == inside && fixture->transport) {
+        fixture->frees_inside = INSIDE_NOTHING;
+        fixture->transport->ops->free(fixture->transport);
+        fixture->transport = NULL;
+    }
+}
+
 static inline void on_opened(void *arg)
 {
-    ((struct fixture *)arg)->opened++;
+    struct fixture *fixture = arg;
+    fixture->opened++;
+    free_inside(fixture, INSIDE_OPENED);
 }
 
 static inline int send_kind(struct fixture *fixture, enum mcp_message_kind kind,
@@ -91,11 +105,7 @@ static inline void on_message(void *arg, struct slice json, mcp_token token)
         fixture->transport->ops->listen(fixture->transport);
         assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
     }
-    if (fixture->frees) {
-        fixture->frees->ops->free(fixture->frees);
-        fixture->frees = NULL;
-        fixture->transport = NULL;
-    }
+    free_inside(fixture, INSIDE_MESSAGE);
 }
 
 static inline void on_exchange_ended(void *arg, mcp_token token, const struct failure *failure,
@@ -109,6 +119,7 @@ static inline void on_exchange_ended(void *arg, mcp_token token, const struct fa
     if (failure) {
         failure_copy(&fixture->failure, failure);
     }
+    free_inside(fixture, INSIDE_ENDED);
 }
 
 static inline void on_closed(void *arg, const struct failure *failure)
@@ -119,6 +130,7 @@ static inline void on_closed(void *arg, const struct failure *failure)
     if (failure) {
         failure_copy(&fixture->failure, failure);
     }
+    free_inside(fixture, INSIDE_CLOSED);
 }
 
 static const struct mcp_transport_events events = {on_opened, on_message, on_exchange_ended,

@@ -152,7 +152,7 @@ static void test_abandon_free_and_send_inside_a_message(void **state)
         run_until(fixture, &fixture->ended, 1);
 
         aim(fixture, paths[i]);
-        fixture->frees = fixture->transport;
+        fixture->frees_inside = INSIDE_MESSAGE;
         assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
         assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
         run_until(fixture, &fixture->messages, 1);

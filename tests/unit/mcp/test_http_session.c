@@ -242,7 +242,7 @@ static void test_free_inside_a_message_of_the_stream(void **state)
 {
     struct fixture *fixture = *state;
     aim(fixture, "/stream-ends");
-    fixture->frees = fixture->transport;
+    fixture->frees_inside = INSIDE_MESSAGE;
     fixture->transport->ops->listen(fixture->transport);
     run_until(fixture, &fixture->messages, 1);
     run_for(fixture, 20000);
