@@ -54,7 +54,7 @@ static bool on_event(void *arg, const struct sse_event *event)
     const struct http_exchange *http = mcp->stream.http;
     mcp->stream.pace.has_brought = true;
     if (!event->type.len || slice_is(event->type, "message")) {
-        mcp->events->message(mcp->arg, event->data, 0);
+        mcp_tell_message(mcp->events, mcp->arg, event->buf, event->data, 0);
     }
     return http && mcp->stream.http == http;
 }

@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/block.h"
 #include "mcp/http_internal.h"
 #include "mcp/message.h"
 #include "value/pack.h"
@@ -18,6 +19,7 @@
 #define STREAM_HEAD_US 60000000 /* for the answer of a stream that lasts to begin */
 #define LINGER_US      500000   /* for a stream to end after the answer */
 #define RESERVED_BYTES 262144   /* at most, on the word of a Content-Length */
+#define TELLING_BYTES  65536    /* of a message, looked at to see whether it is a response */
 
 /* ---- the end of an exchange ------------------------------------------------------------- */
 
@@ -25,7 +27,9 @@ void mcp_http_destroy_exchange(struct mcp_http_exchange *exchange)
 {
     exchange->mcp->responses -= exchange->kind == MCP_RESPONSE;
     list_remove(&exchange->link);
-    buf_done(&exchange->body);
+    block_done_buf(exchange->mcp->loop, &exchange->body);
+    block_done_buf(exchange->mcp->loop, &exchange->sse.line);
+    block_done_buf(exchange->mcp->loop, &exchange->sse.data);
     sse_done(&exchange->sse);
     mem_free(exchange);
 }
@@ -140,10 +144,12 @@ static const char *skip_value(const char *at, const char *end)
 }
 
 /* Whether a message is a response, by the first of its members that tells; strict reading is done
- * by the session. In a batch, at least its end is in order. */
+ * by the session. In a batch, at least its end is in order. What is long and does not tell soon has
+ * something else than a method before all that is long: a result. */
 static bool is_response(struct slice json)
 {
-    const char *at = json.ptr, *end = json.ptr + json.len;
+    bool is_long = json.len > TELLING_BYTES;
+    const char *at = json.ptr, *end = json.ptr + (is_long ? TELLING_BYTES : json.len);
     while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')) {
         at++;
     }
@@ -154,7 +160,7 @@ static bool is_response(struct slice json)
         const char *name = at + 1;
         at = skip_string(name, end);
         if (!at) {
-            return false;
+            return is_long;
         }
         struct slice key = {name, (size_t)(at - 1 - name)};
         if (slice_is(key, "result") || slice_is(key, "error")) {
@@ -165,7 +171,7 @@ static bool is_response(struct slice json)
         }
         at = skip_value(at, end);
     }
-    return false;
+    return is_long;
 }
 
 /* ---- the answer's beginning ------------------------------------------------------------- */
@@ -236,9 +242,10 @@ static void on_head(void *arg, struct http_exchange *http, int status)
 
 /* ---- the answer's body ------------------------------------------------------------------ */
 
-static void tell(struct mcp_http_exchange *exchange, struct slice json)
+/* `buf` as in mcp_tell_message. */
+static void tell(struct mcp_http_exchange *exchange, struct buf *buf, struct slice json)
 {
-    exchange->mcp->events->message(exchange->mcp->arg, json, exchange->token);
+    mcp_tell_message(exchange->mcp->events, exchange->mcp->arg, buf, json, exchange->token);
 }
 
 static bool on_event(void *arg, const struct sse_event *event)
@@ -250,7 +257,7 @@ static bool on_event(void *arg, const struct sse_event *event)
     exchange->pace.has_brought = true;
     bool is_first = !exchange->is_answered && is_response(event->data);
     exchange->is_answered = exchange->is_answered || is_first;
-    tell(exchange, event->data);
+    tell(exchange, event->buf, event->data);
     if (exchange->is_gone) {
         return false;
     }
@@ -272,7 +279,7 @@ static void body_of_json(struct mcp_http_exchange *exchange, struct slice bytes)
     int64_t length = http_content_length(exchange->http);
     if (!exchange->body.len && (int64_t)bytes.len == length) {
         exchange->is_answered = true; /* all of it at once: no need to keep it */
-        tell(exchange, bytes);
+        tell(exchange, NULL, bytes);
         return;
     }
     if (!exchange->body.len && length > 0) {
@@ -312,7 +319,7 @@ static void end_with_status(struct mcp_http_exchange *exchange)
         exchange->status == 404 && exchange->had_session && !says_no_such_method(error);
     if (error.ptr && exchange->kind == MCP_REQUEST && !is_session_gone &&
         !is_telling(exchange->status)) {
-        tell(exchange, buf_slice(&exchange->body));
+        tell(exchange, NULL, buf_slice(&exchange->body));
     }
     if (!exchange->is_gone) {
         mcp_http_explain_status(&answer, error, &failure);
@@ -372,7 +379,7 @@ static void end_in_order(struct mcp_http_exchange *exchange)
         break;
     case MCP_HTTP_JSON:
         if (!exchange->is_answered) {
-            tell(exchange, buf_slice(&exchange->body));
+            tell(exchange, &exchange->body, buf_slice(&exchange->body));
         }
         break;
     }

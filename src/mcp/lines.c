@@ -67,6 +67,26 @@ int lines_next(struct lines *lines, struct slice *ret)
     return 1;
 }
 
+bool lines_take(struct lines *lines, struct slice line, struct buf *ret)
+{
+    const struct buf *rest = &lines->rest;
+    size_t left = (size_t)(lines->end - lines->at);
+    struct buf kept;
+    if (!rest->len || line.ptr < rest->data || line.ptr >= rest->data + rest->len) {
+        return false;
+    }
+    buf_init(&kept, rest->max);
+    buf_put(&kept, lines->at, left);
+    if (kept.overflow) {
+        return false;
+    }
+    *ret = *rest;
+    lines->rest = kept;
+    lines->at = kept.data ? kept.data : "";
+    lines->end = lines->at + left;
+    return true;
+}
+
 int lines_keep(struct lines *lines)
 {
     size_t left = (size_t)(lines->end - lines->at);

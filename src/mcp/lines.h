@@ -39,6 +39,10 @@ void lines_got(struct lines *lines, const char *room, size_t len);
 /* 1: a line without its newline; 0: no whole one is left; negative: an error as above. */
 int lines_next(struct lines *lines, struct slice *ret);
 
+/* Hands over the memory in which the line lies that was given last; what stands behind it is kept.
+ * False: it lies in scratch, or there is no memory to keep the rest in. */
+bool lines_take(struct lines *lines, struct slice line, struct buf *ret);
+
 /* Before the scratch buffer is used again. 0 or -ERR_OVERLOADED. */
 int lines_keep(struct lines *lines);
 

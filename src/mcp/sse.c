@@ -42,6 +42,7 @@ void sse_restart(struct sse *sse)
 {
     buf_trim(&sse->line, 0);
     buf_trim(&sse->data, 0);
+    sse->data_at = 0;
     buf_clear(&sse->type);
     set_text(&sse->id, buf_slice(&sse->last_id));
     sse->single = (struct slice){NULL, 0};
@@ -53,25 +54,31 @@ struct slice sse_last_id(const struct sse *sse)
     return buf_slice(&sse->last_id);
 }
 
+/* Whether the only data line lies in the line buffer. */
+static bool is_in_line(const struct sse *sse)
+{
+    const char *line = sse->line.data;
+    return line && sse->single.ptr >= line && sse->single.ptr < line + sse->line.cap;
+}
+
 /* Moves the only data line from where it lies into `data`. If that is the line buffer, the two
- * change places, so that a message of megabytes is not held twice. */
+ * change places, so that a message of megabytes is neither held twice nor moved. */
 static bool keep_single(struct sse *sse)
 {
     struct slice single = sse->single;
     if (!single.ptr) {
         return true;
     }
-    sse->single = (struct slice){NULL, 0};
-    const char *line = sse->line.data;
-    if (line && single.ptr >= line && single.ptr + single.len <= line + sse->line.cap) {
+    if (is_in_line(sse)) {
         struct buf other = sse->data;
         sse->data = sse->line;
         sse->line = other;
-        memmove(sse->data.data, single.ptr, single.len);
-        sse->data.len = single.len;
-        return true;
+        sse->data_at = (size_t)(single.ptr - sse->data.data);
+        sse->data.len = sse->data_at + single.len;
+    } else {
+        buf_put_slice(&sse->data, single);
     }
-    buf_put_slice(&sse->data, single);
+    sse->single = (struct slice){NULL, 0};
     return !sse->data.overflow;
 }
 
@@ -89,7 +96,7 @@ static bool add_data(struct sse *sse, struct slice value)
     }
     buf_put_byte(&sse->data, '\n');
     buf_put_slice(&sse->data, value);
-    return !sse->data.overflow && sse->data.len <= sse->event_max;
+    return !sse->data.overflow && sse->data.len - sse->data_at <= sse->event_max;
 }
 
 static void set_retry(struct sse *sse, struct slice value)
@@ -141,9 +148,13 @@ static bool read_field(struct sse *sse, struct slice line)
 static enum sse_result end_event(struct sse *sse, sse_sink sink, void *arg)
 {
     set_text(&sse->last_id, buf_slice(&sse->id));
-    struct sse_event event = {buf_slice(&sse->type), sse->single};
-    if (!event.data.ptr) {
-        event.data = buf_slice(&sse->data);
+    struct sse_event event = {.type = buf_slice(&sse->type), .data = sse->single};
+    if (sse->has_data && !event.data.ptr && sse->data.data) {
+        event.data =
+            (struct slice){sse->data.data + sse->data_at, sse->data.len - sse->data_at};
+        event.buf = &sse->data;
+    } else if (sse->has_data && is_in_line(sse)) {
+        event.buf = &sse->line;
     }
     if (sse->has_data && event.data.len && !sink(arg, &event)) {
         return SSE_STOPPED;
@@ -151,6 +162,7 @@ static enum sse_result end_event(struct sse *sse, sse_sink sink, void *arg)
     sse->has_data = false;
     sse->single = (struct slice){NULL, 0};
     buf_trim(&sse->data, KEEP_BYTES);
+    sse->data_at = 0;
     buf_clear(&sse->type);
     return SSE_MORE;
 }

@@ -21,6 +21,7 @@
 struct sse_event {
     struct slice type; /* empty: "message" */
     struct slice data; /* never empty; points into the chunk where it can */
+    struct buf *buf; /* else the memory it lies in; the sink may leave an empty buffer there */
 };
 
 /* Returns false to stop: the parser is not touched again by this sse_feed. */
@@ -28,7 +29,8 @@ typedef bool (*sse_sink)(void *arg, const struct sse_event *event);
 
 struct sse {
     struct buf line; /* a line begun in an earlier chunk */
-    struct buf data; /* the event's data, unless `single` has it */
+    struct buf data; /* from data_at: the event's data, unless `single` has it */
+    size_t data_at;
     struct buf type, id, last_id;
     struct slice single; /* the event's only data line, in the chunk being read */
     size_t event_max;

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/block.h"
 #include "mcp/command.h"
 #include "mcp/lines.h"
 #include "mcp/stdio_end.h"
@@ -191,8 +192,14 @@ static bool take_line(struct stdio *stdio, struct slice line)
         skip(stdio, line);
         return true;
     }
+    struct loop *loop = stdio->loop;
+    struct buf buf;
+    bool is_apart = line.len >= MCP_LONG_MESSAGE && lines_take(&stdio->lines, line, &buf);
     stdio->is_telling = true;
-    stdio->events->message(stdio->arg, line, 0);
+    mcp_tell_message(stdio->events, stdio->arg, is_apart ? &buf : NULL, line, 0);
+    if (is_apart) {
+        block_done_buf(loop, &buf);
+    }
     return told(stdio);
 }
 

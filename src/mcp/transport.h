@@ -16,6 +16,7 @@
 #ifndef MCP_TRANSPORT_H
 #define MCP_TRANSPORT_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 #include "loop/loop.h"
 #include "mcp/revision.h"
@@ -47,7 +48,24 @@ struct mcp_transport_events {
                            bool is_session_gone);
     /* The wire is gone: process ended, pipe broke, or close is complete (failure NULL). */
     void (*closed)(void *arg, const struct failure *failure);
+    /* A `message` of MCP_LONG_MESSAGE and more, in a buffer that may be taken over: whoever
+     * does leaves an empty one behind. NULL in the table: `message` is told. */
+    void (*long_message)(void *arg, struct buf *buf, struct slice json, mcp_token token);
 };
+
+/* From here on a message takes so long to read that others should not wait for it. */
+#define MCP_LONG_MESSAGE ((size_t)256 * 1024)
+
+/* Tells a message that lies in `*buf`, or in memory that cannot be taken over (NULL). */
+static inline void mcp_tell_message(const struct mcp_transport_events *events, void *arg,
+                                    struct buf *buf, struct slice json, mcp_token token)
+{
+    if (buf && json.len >= MCP_LONG_MESSAGE && events->long_message) {
+        events->long_message(arg, buf, json, token);
+    } else {
+        events->message(arg, json, token);
+    }
+}
 
 /* What a message is, for wires that must know. */
 enum mcp_message_kind { MCP_REQUEST, MCP_NOTIFICATION, MCP_RESPONSE };

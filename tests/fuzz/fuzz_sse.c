@@ -16,6 +16,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Every other event in a buffer is taken over. */
+static void take(const struct sse_event *event)
+{
+    static unsigned count;
+    if (event->buf) {
+        const char *from = event->buf->data;
+        must(event->data.ptr >= from &&
+             event->data.ptr + event->data.len <= from + event->buf->cap);
+        if (count++ % 2) {
+            buf_done(event->buf);
+        }
+    }
+}
+
 static bool note_event(void *arg, const struct sse_event *event)
 {
     struct buf *text = arg;
@@ -24,6 +38,7 @@ static bool note_event(void *arg, const struct sse_event *event)
     buf_put_byte(text, 0);
     buf_put_slice(text, event->data);
     buf_put_byte(text, 0);
+    take(event);
     return true;
 }
 

@@ -133,8 +133,10 @@ static inline void on_closed(void *arg, const struct failure *failure)
     free_inside(fixture, INSIDE_CLOSED);
 }
 
-static const struct mcp_transport_events events = {on_opened, on_message, on_exchange_ended,
-                                                   on_closed};
+static const struct mcp_transport_events events = {.opened = on_opened,
+                                                   .message = on_message,
+                                                   .exchange_ended = on_exchange_ended,
+                                                   .closed = on_closed};
 
 /* ---- driving ---------------------------------------------------------------------------- */
 
