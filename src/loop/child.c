@@ -200,7 +200,8 @@ static void tell(void *arg)
 /* Whether it is the configuration that must change, and not the moment. */
 static bool is_lasting(const struct spawn_report *report)
 {
-    return (report->stage == SPAWN_AT_CWD || report->stage == SPAWN_AT_EXEC) &&
+    return (report->stage == SPAWN_AT_CWD || report->stage == SPAWN_AT_LIMITS ||
+            report->stage == SPAWN_AT_EXEC) &&
            report->error != EAGAIN && report->error != ENOMEM && report->error != EMFILE &&
            report->error != ENFILE && report->error != ETXTBSY && report->error != EIO;
 }
@@ -213,6 +214,9 @@ static void start_failed(struct child *child, const struct spawn_report *report)
     if (report->stage == SPAWN_AT_CWD) {
         (void)err_set(&err, code, "cannot start `%.128s` in the folder `%.96s`: %s",
                       child->program, child->cwd, words);
+    } else if (report->stage == SPAWN_AT_LIMITS) {
+        (void)err_set(&err, code, "cannot limit `%.128s` as configured: %s", child->program,
+                      words);
     } else if (report->stage == SPAWN_AT_TABLE && report->error == EAGAIN) {
         (void)err_set(&err, code, "cannot start `%.128s`: there are %u child processes already",
                       child->program, SPAWN_CHILDREN);

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "loop/loop.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct children; /* the connection to the helper */
@@ -34,10 +35,18 @@ int children_fork_helper(void);
 struct children *children_new(struct loop *loop, int socket);
 void children_free(struct children *children); /* ends the helper and with it every child */
 
+/* Resource limits of the process and of what it starts; 0: those of the daemon. One that the daemon
+ * itself may not set ends the start. */
+struct child_limits {
+    uint64_t memory_bytes; /* RLIMIT_DATA: memory that can be written, reserved or not */
+    uint32_t open_files;   /* RLIMIT_NOFILE */
+};
+
 struct child_options {
     const char *const *argv; /* argv[0] is looked up in PATH of `env` */
     const char *const *env;  /* "NAME=value", complete: nothing is inherited */
     const char *cwd;         /* NULL: "/" */
+    struct child_limits limits;
 };
 
 struct child_events {

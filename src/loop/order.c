@@ -68,6 +68,8 @@ int order_new_start(const struct child_options *options, struct order **ret, str
     prepare(order, SPAWN_START, len);
     order->head.argc = argc;
     order->head.envc = envc;
+    order->head.memory_bytes = options->limits.memory_bytes;
+    order->head.open_files = options->limits.open_files;
     char *at = put_text(order->text, cwd);
     for (uint32_t i = 0; i < argc; i++) {
         at = put_text(at, options->argv[i]);

@@ -197,7 +197,12 @@ static _Noreturn void run_child(pid_t parent, const struct spawn_order *order, c
     if (getppid() != parent) {
         _exit(127); /* the helper was killed before the line above */
     }
-    spawner_exec(argv, argv + order->argc + 1, helper.strings[0], fds, report_fd);
+    const struct spawn_program program = {.argv = argv,
+                                          .env = argv + order->argc + 1,
+                                          .cwd = helper.strings[0],
+                                          .memory_bytes = order->memory_bytes,
+                                          .open_files = order->open_files};
+    spawner_exec(&program, fds, report_fd);
 }
 
 static void start_in(struct slot *slot, const struct spawn_order *order, const int *fds)

@@ -31,9 +31,18 @@ struct spawn_order {
     uint64_t id; /* of the child, chosen by the daemon, never used again */
     uint32_t argc, envc;
     uint32_t text_bytes; /* cwd, argv, env, each with its terminator, follow */
+    uint32_t open_files; /* limits; 0: as inherited */
+    uint64_t memory_bytes;
 };
 
-enum spawn_stage { SPAWN_RAN, SPAWN_AT_TABLE, SPAWN_AT_FORK, SPAWN_AT_CWD, SPAWN_AT_EXEC };
+enum spawn_stage {
+    SPAWN_RAN,
+    SPAWN_AT_TABLE,
+    SPAWN_AT_FORK,
+    SPAWN_AT_CWD,
+    SPAWN_AT_LIMITS,
+    SPAWN_AT_EXEC
+};
 
 struct spawn_report {
     enum { SPAWN_HELLO = 1, SPAWN_STARTED, SPAWN_ENDED } kind;
@@ -52,10 +61,16 @@ struct spawn_failure { /* what a new process writes when it cannot become the pr
 /* The helper: everything from here to its end. `socket` is its end. */
 _Noreturn void spawner_run(int socket);
 
+struct spawn_program {
+    char *const *argv, *const *env;
+    const char *cwd;
+    uint64_t memory_bytes; /* 0: as inherited, likewise */
+    uint32_t open_files;
+};
+
 /* In the new process, in which every signal has its default: becomes the program, or says why not on `report_fd` and exits.
  * `fds` are its standard descriptors, all above SPAWN_EXEC_FD. */
-_Noreturn void spawner_exec(char *const *argv, char *const *env, const char *cwd,
-                            const int *fds, int report_fd);
+_Noreturn void spawner_exec(const struct spawn_program *program, const int *fds, int report_fd);
 
 /* Calls `seen` for the id of every process in /proc. False if /proc is not ours to read. */
 bool spawner_each_process(void (*seen)(void *arg, pid_t pid), void *arg);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
@@ -65,9 +66,19 @@ static int exec_in_path(char *const *argv, char *const *env)
     return error;
 }
 
-_Noreturn void spawner_exec(char *const *argv, char *const *env, const char *cwd,
-                            const int *fds, int report_fd)
+/* Hard and soft: nobody may raise it again. */
+static void limit(int resource, uint64_t value)
 {
+    const struct rlimit both = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value};
+    if (value && setrlimit(resource, &both) != 0) {
+        refuse(SPAWN_EXEC_FD, SPAWN_AT_LIMITS, errno);
+    }
+}
+
+_Noreturn void spawner_exec(const struct spawn_program *program, const int *fds, int report_fd)
+{
+    char *const *argv = program->argv;
+    char *const *env = program->env;
     sigset_t none;
     (void)sigemptyset(&none);
     for (int i = 0; i < SPAWN_STANDARD_FD; i++) {
@@ -82,9 +93,11 @@ _Noreturn void spawner_exec(char *const *argv, char *const *env, const char *cwd
     }
     closefrom(SPAWN_EXEC_FD + 1);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (chdir(cwd) != 0) {
+    if (chdir(program->cwd) != 0) {
         refuse(SPAWN_EXEC_FD, SPAWN_AT_CWD, errno);
     }
+    limit(RLIMIT_NOFILE, program->open_files);
+    limit(RLIMIT_DATA, program->memory_bytes);
     if (strchr(argv[0], '/')) {
         (void)execve(argv[0], argv, env);
         refuse(SPAWN_EXEC_FD, SPAWN_AT_EXEC, errno);

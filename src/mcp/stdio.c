@@ -68,6 +68,7 @@ struct stdio {
     mono_us term_after, kill_after;
     char *service;
     struct command *command; /* until open */
+    struct child_limits limits;
 };
 
 /* One for all: a whole line is used up before the next read, by whichever transport. */
@@ -510,6 +511,7 @@ static void stdio_open(struct mcp_transport *transport)
     struct stdio *stdio = stdio_of(transport);
     struct err err;
     struct child_options options = command_options(stdio->command);
+    options.limits = stdio->limits;
     stdio->state = STATE_STARTING;
     if (child_spawn(stdio->children, &options, &events, stdio, &stdio->child, &err) != 0) {
         stdio->start_err = mem_new(sizeof err);
@@ -591,6 +593,7 @@ struct mcp_transport *mcp_stdio_new(const struct mcp_stdio_options *options,
     stdio->kill_after = options->kill_after ? options->kill_after : CLOSE_AFTER_US;
     stdio->service = mem_dup(slice_of(options->service));
     stdio->command = command_new(options->argv, options->env, options->cwd);
+    stdio->limits = options->limits;
     stdio->queue_max = longest > QUEUE_BYTES ? longest : QUEUE_BYTES;
     buf_init(&stdio->queue, 2 * stdio->queue_max + 2 * QUEUE_MOVE);
     lines_init(&stdio->lines, longest);

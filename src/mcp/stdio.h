@@ -32,6 +32,7 @@ struct mcp_stdio_options {
     const char *const *argv; /* the command first, looked up in PATH of `env` */
     const char *const *env;  /* "NAME=value", expanded, complete: nothing is inherited */
     const char *cwd;         /* NULL: "/" */
+    struct child_limits limits;
     size_t message_bytes;    /* longest line of the server */
     mono_us term_after;      /* close: from closing stdin to TERM; 0: 2 s */
     mono_us kill_after;      /* and from TERM to KILL; 0: 2 s */

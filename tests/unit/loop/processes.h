@@ -133,12 +133,17 @@ static inline void run_ended(void *arg, int status, const struct err *err)
 
 static const struct child_events run_events = {run_started, run_ended};
 
+static inline int spawn_with(struct run *run, const struct child_options *options)
+{
+    run->child = NULL;
+    return child_spawn(children, options, &run_events, run, &run->child, &run->err);
+}
+
 static inline int spawn(struct run *run, const char *const *argv, const char *const *env,
                         const char *cwd)
 {
-    struct child_options options = {argv, env, cwd};
-    run->child = NULL;
-    return child_spawn(children, &options, &run_events, run, &run->child, &run->err);
+    const struct child_options options = {.argv = argv, .env = env, .cwd = cwd};
+    return spawn_with(run, &options);
 }
 
 static const char *const plain_env[] = {PATH, NULL};

@@ -47,6 +47,43 @@ static void arguments_environment_and_folder_are_as_given(void **state)
     child_free(run.child);
 }
 
+static void limits_hold_for_the_child_and_what_it_starts(void **state)
+{
+    /* paste opens all of its files before it reads one. */
+    const char *argv[] = {"sh", "-c",
+                          "exec 2>&1; sh -c 'ulimit -n; ulimit -Hn; ulimit -d';"
+                          "n=/dev/null; paste $n $n $n $n $n && echo five;"
+                          "paste $n $n $n $n $n $n $n $n $n $n $n $n $n $n $n $n $n;"
+                          "dd if=/dev/zero of=/dev/null bs=64M count=1",
+                          NULL};
+    const struct child_options options = {
+        .argv = argv, .env = plain_env, .limits = {.memory_bytes = 16 << 20, .open_files = 16}};
+    struct run run = {.started = 0};
+    (void)state;
+    assert_int_equal(spawn_with(&run, &options), 0);
+    wait_for(&run, &run.ended);
+    assert_true(strncmp(run.out, "16\n16\n16384\n", 12) == 0);
+    assert_non_null(strstr(run.out, "five\n"));
+    assert_non_null(strstr(run.out, "Too many open files"));
+    assert_non_null(strstr(run.out, "memory exhausted"));
+    child_free(run.child);
+}
+
+static void limits_that_cannot_be_set_say_so(void **state)
+{
+    const char *argv[] = {"true", NULL};
+    struct child_options options = {.argv = argv, .env = plain_env};
+    struct run run = {.started = 0};
+    (void)state;
+    options.limits.open_files = UINT32_MAX; /* more than fs.nr_open allows anybody */
+    assert_int_equal(spawn_with(&run, &options), 0);
+    wait_for(&run, &run.ended);
+    assert_true(run.has_err);
+    assert_int_equal(run.err.code, ERR_NOT_FOUND);
+    assert_non_null(strstr(run.err.text, "cannot limit `true` as configured"));
+    child_free(run.child);
+}
+
 static void a_child_starts_with_a_clean_slate(void **state)
 {
     struct run run;
@@ -370,6 +407,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_comes_back),
         TEST(arguments_environment_and_folder_are_as_given),
+        TEST(limits_hold_for_the_child_and_what_it_starts),
+        TEST(limits_that_cannot_be_set_say_so),
         TEST(a_child_starts_with_a_clean_slate),
         TEST(failing_to_start_is_said_in_words),
         TEST(the_program_is_looked_up_in_the_given_path),
