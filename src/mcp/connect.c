@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "mcp/http.h"
+#include "mcp/legacy_sse.h"
 #include "mcp/stdio.h"
 
 #include <stdlib.h>
@@ -114,6 +115,8 @@ static struct mcp_transport *connect_stdio(const struct mcp_services_options *op
         .env = (const char *const *)env,
         .cwd = session->conf->cwd ? session->conf->cwd : options->state_folder,
         .message_bytes = options->message_bytes,
+        .limits = {.memory_bytes = session->conf->memory_bytes,
+                   .open_files = session->conf->open_files},
     };
     struct mcp_transport *transport = mcp_stdio_new(&stdio_options, events, events_arg);
     mem_free(name);
@@ -229,7 +232,8 @@ static struct mcp_transport *connect_http(const struct mcp_services_options *opt
             .concurrency = conf->concurrency + 1, /* a call more: a listing goes beside them */
             .message_bytes = options->message_bytes,
         };
-        transport = mcp_http_new(&http_options, events, events_arg);
+        transport = session->is_sse ? mcp_legacy_sse_new(&http_options, events, events_arg)
+                                    : mcp_http_new(&http_options, events, events_arg);
     }
     wipe(&url);
     wipe(&fields.bytes);

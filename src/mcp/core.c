@@ -66,7 +66,7 @@ static void on_opened(void *arg)
 {
     struct wire *wire = arg;
     if (wire->session) {
-        handshake_start(wire->session);
+        handshake_wire_stands(wire->session);
     }
 }
 
@@ -103,7 +103,7 @@ static void on_closed(void *arg, const struct failure *failure)
     }
     session->wire = NULL;
     wire_drop(wire);
-    session_fail(session, &own);
+    session_wire_lost(session, &own);
     failure_done(&own);
 }
 

@@ -1,205 +1,382 @@
 /* SPDX-License-Identifier: MIT */
-/* handshake.c - `initialize`, the agreement on a protocol version, and `initialized`. */
+/* handshake.c - which question a session begins with, and what is tried when that leads nowhere. */
+#include "mcp/handshake.h"
+
 #include "base/log.h"
-#include "base/mem.h"
+#include "mcp/detail.h"
 #include "mcp/session.h"
 #include "value/pack.h"
 
-/* Names that servers give themselves are for display only. */
-#define NAME_BYTES 256u
+#define ATTEMPT_BYTES  300u
+#define ATTEMPTS_BYTES 1024u
 
-static void send_initialize(struct mcp_session *session, const char *version)
+/* How long a child may be silent about `server/discover`, and then about `initialize` too before
+ * it is started again without the former: shares of the time that it has to start. */
+#define DISCOVER_MAX     ((mono_us)3000000)
+#define DISCOVER_SHARE   3 / 10
+#define INITIALIZE_SHARE 3 / 4
+
+static bool is_stdio(const struct mcp_session *session)
 {
-    struct failure failure = {0};
-    uint64_t id = session_next_id(session);
-    struct buf *out = core_out(session->core);
-    session->asked_version = version;
-    message_put_initialize(out, id, version);
-    const struct mcp_outgoing message = {.kind = MCP_REQUEST,
-                                         .json = buf_slice(out),
-                                         .token = id,
-                                         .deadline = session->start_deadline,
-                                         .method = "initialize"};
-    if (session_send(session, &session->hello, &message, &failure) < 0) {
-        session_fail(session, &failure);
-    }
-    failure_done(&failure);
+    return session->conf->transport == SERVICE_STDIO;
 }
 
-void handshake_start(struct mcp_session *session)
+static bool may_choose(const struct mcp_session *session)
 {
-    struct mcp_transport *transport = session->wire->transport;
+    return session->conf->era == SERVICE_ERA_AUTO && !session->is_sse;
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+static void answered(struct pending *pending, const struct message *message)
+{
+    struct mcp_session *session = pending->session;
+    enum handshake_step step = session->handshake.step;
+    handshake_stop(session);
+    if (step == ASKS_DISCOVER) {
+        discover_answered(session, message);
+    } else {
+        initialize_answered(session, message);
+    }
+}
+
+static void failed(struct pending *pending, const struct failure *failure, bool sent)
+{
+    struct mcp_session *session = pending->session;
+    enum handshake_step step = session->handshake.step;
+    (void)sent;
+    handshake_stop(session);
+    if (step == ASKS_DISCOVER) {
+        discover_failed(session, failure);
+    } else {
+        initialize_failed(session, failure);
+    }
+}
+
+static const struct pending_ops asked_ops = {.answered = answered, .failed = failed};
+
+static void patience_ended(void *arg);
+
+void handshake_init(struct mcp_session *session)
+{
+    struct handshake *handshake = &session->handshake;
+    pending_init(&handshake->asked, &asked_ops, 0);
+    handshake->asked.session = session;
+    loop_timer_init(&handshake->patience, patience_ended, session);
+    buf_init(&handshake->attempts, ATTEMPTS_BYTES);
+}
+
+static void forget_attempts(struct handshake *handshake)
+{
+    failure_done(&handshake->refusal);
+    buf_trim(&handshake->attempts, 0);
+}
+
+void handshake_stop(struct mcp_session *session)
+{
+    struct handshake *handshake = &session->handshake;
+    handshake->step = ASKS_NOTHING;
+    loop_timer_cancel(session->core->loop, &handshake->patience);
+    pending_unregister(&handshake->asked);
+}
+
+void handshake_done(struct mcp_session *session)
+{
+    handshake_stop(session);
+    forget_attempts(&session->handshake);
+    pending_done(&session->handshake.asked);
+}
+
+void handshake_begin(struct mcp_session *session)
+{
+    struct handshake *handshake = &session->handshake;
+    forget_attempts(handshake);
+    handshake->began = loop_now(session->core->loop);
+    handshake->skips_discover = session->known->skips_discover;
+    handshake->was_discover_sent = handshake->was_discover_silent = false;
+    handshake->was_legacy = handshake->has_chosen = handshake->has_reopened = false;
+}
+
+static bool begins_with_discover(const struct mcp_session *session)
+{
+    if (session->is_sse || session->conf->era == SERVICE_ERA_LEGACY) {
+        return false;
+    }
+    return session->conf->era == SERVICE_ERA_MODERN ||
+           (!session->handshake.skips_discover && session->known->era != KNOWN_LEGACY);
+}
+
+void handshake_wire_stands(struct mcp_session *session)
+{
     session->epoch++;
     session->calls_given_up = 0;
+    session->was_asked = false;
     session->revision = NULL;
-    if (transport->ops->set_revision) {
-        transport->ops->set_revision(transport, NULL);
-    }
+    session->handshake.was_discover_sent = false;
+    session->handshake.has_chosen = false;
     if (session->state == SESSION_OPENING) {
         session_set_state(session, SESSION_HANDSHAKE, NULL);
     }
     if (!loop_timer_is_set(&session->start_timer)) {
         session_limit_start(session);
     }
-    send_initialize(session, revision_offered()->name);
+    if (begins_with_discover(session)) {
+        discover_send(session, revision_modern());
+    } else {
+        initialize_send(session, revision_offered());
+    }
 }
 
-/* ---- the answer -------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------ */
 
-static void refuse_version(struct mcp_session *session, struct slice version)
+static void set_patience(struct mcp_session *session, mono_us wait)
+{
+    struct handshake *handshake = &session->handshake;
+    mono_us until = handshake->began + wait;
+    mono_us now = loop_now(session->core->loop);
+    loop_timer_set(session->core->loop, &handshake->patience, until > now ? until : now);
+}
+
+/* A child may be one that says nothing to what it does not know. Over HTTP silence says nothing
+ * of the era, and from a server that was modern before it only means that it is slow. */
+static void limit_patience(struct mcp_session *session)
+{
+    struct handshake *handshake = &session->handshake;
+    mono_us whole = (mono_us)session->conf->connect_timeout_ms * 1000;
+    mono_us share = whole * DISCOVER_SHARE;
+    if (!is_stdio(session) || !may_choose(session)) {
+        return;
+    }
+    share = share < DISCOVER_MAX ? share : DISCOVER_MAX;
+    if (handshake->step == ASKS_INITIALIZE) {
+        if (handshake->was_discover_silent && handshake->was_discover_sent &&
+            !handshake->has_reopened) {
+            set_patience(session, whole * INITIALIZE_SHARE);
+        }
+    } else if (handshake->refusal.code) {
+        set_patience(session, loop_now(session->core->loop) - handshake->began + share);
+    } else if (session->known->era != KNOWN_MODERN) {
+        set_patience(session, share);
+    }
+}
+
+void handshake_ask(struct mcp_session *session, enum handshake_step step,
+                   const struct revision *revision, uint64_t id)
+{
+    struct handshake *handshake = &session->handshake;
+    struct failure failure = {0};
+    const struct mcp_outgoing message = {.kind = MCP_REQUEST,
+                                         .json = buf_slice(&session->core->out),
+                                         .token = id,
+                                         .deadline = session->start_deadline,
+                                         .method = step == ASKS_DISCOVER ? "server/discover"
+                                                                         : "initialize"};
+    handshake->step = step;
+    handshake->revision = revision;
+    handshake->was_discover_sent |= step == ASKS_DISCOVER;
+    if (session_send(session, &handshake->asked, &message, &failure) < 0) {
+        session_fail(session, &failure);
+    } else {
+        limit_patience(session);
+    }
+    failure_done(&failure);
+}
+
+void handshake_agreed(struct mcp_session *session, const struct revision *revision)
+{
+    struct session_known *known = session->known;
+    struct mcp_transport *transport = session->wire->transport;
+    session->revision = revision;
+    forget_attempts(&session->handshake);
+    known->era = revision->era == ERA_MODERN ? KNOWN_MODERN : KNOWN_LEGACY;
+    known->is_sse = session->is_sse;
+    known->skips_discover = false;
+    known->server_errors = 0;
+    if (transport->ops->set_revision) {
+        transport->ops->set_revision(transport, revision);
+    }
+}
+
+/* ---- other ways -------------------------------------------------------------------------- */
+
+int64_t handshake_status(const struct failure *failure)
+{
+    struct slice value;
+    struct pack_item item;
+    int64_t status = 0;
+    if (!detail_find(failure, "http_status", &value)) {
+        return 0;
+    }
+    struct pack cursor = pack_over(value);
+    return pack_next(&cursor, &item) && pack_as_int(&item, &status) ? status : 0;
+}
+
+/* At most `max` bytes, whole characters. */
+static struct slice cut(struct slice text, size_t max)
+{
+    if (text.len > max) {
+        while (max && ((unsigned char)text.ptr[max] & 0xc0) == 0x80) {
+            max--;
+        }
+        text.len = max;
+    }
+    return text;
+}
+
+static void note_attempt(struct mcp_session *session, const char *what,
+                         const struct failure *why)
+{
+    struct buf *attempts = &session->handshake.attempts;
+    struct slice text = cut(buf_slice(&why->message), ATTEMPT_BYTES);
+    buf_printf(attempts, "%s%s: %.*s", attempts->len ? "; " : "", what, SLICE_ARG(text));
+    log_at(LOG_DEBUG, "mcp", "the handshake goes on another way",
+           LOG_SLICE("service", session->conf->name), LOG_TEXT("tried", what),
+           LOG_SLICE("why", text));
+}
+
+void handshake_failed(struct mcp_session *session, struct failure *failure)
+{
+    struct handshake *handshake = &session->handshake;
+    const struct buf *attempts = &handshake->attempts;
+    if (attempts->len) {
+        struct slice text = cut(buf_slice(&failure->message), FAILURE_TEXT_BYTES / 2 - 32);
+        failure->message.len = text.len;
+        buf_printf(&failure->message, " (before that, %.*s)", (int)attempts->len,
+                   attempts->data);
+    }
+    session->known->skips_discover =
+        handshake->was_discover_silent && failure->code == ERR_UNAVAILABLE;
+    /* What stood as modern and now does not begin may be something else meanwhile. */
+    if (is_stdio(session) && session->known->era == KNOWN_MODERN) {
+        session->known->era = KNOWN_NOTHING;
+    }
+    forget_attempts(handshake);
+}
+
+void handshake_fall_back(struct mcp_session *session, const struct failure *why)
+{
+    struct handshake *handshake = &session->handshake;
+    struct failure own = {0};
+    handshake->was_legacy = true;
+    if (handshake->refusal.code) { /* neither of the two: the first refusal says more */
+        failure_copy(&own, &handshake->refusal);
+        note_attempt(session, "`server/discover`", why);
+        session_fail(session, &own);
+    } else if (!may_choose(session)) {
+        failure_copy(&own, why);
+        buf_printf(&own.message, " (to `server/discover`)");
+        failure_suggest(&own,
+                        "The server does not seem to speak a modern MCP revision (%s): "
+                        "let the service's era be \"auto\".",
+                        revision_modern()->name);
+        session_fail(session, &own);
+    } else {
+        note_attempt(session, "`server/discover`", why);
+        handshake->has_chosen = false;
+        initialize_send(session, revision_offered());
+    }
+    failure_done(&own);
+}
+
+bool handshake_may_be_modern(struct mcp_session *session, const struct failure *why,
+                             bool says_modern)
+{
+    struct handshake *handshake = &session->handshake;
+    if (!may_choose(session) || handshake->refusal.code ||
+        (handshake->was_legacy && !says_modern)) {
+        return false;
+    }
+    session->known->era = KNOWN_NOTHING;
+    failure_copy(&handshake->refusal, why);
+    handshake->has_chosen = false;
+    discover_send(session, revision_modern());
+    return true;
+}
+
+bool handshake_tries_sse(struct mcp_session *session, const struct failure *why)
+{
+    if (session->conf->transport != SERVICE_AUTO || session->is_sse ||
+        session->conf->era == SERVICE_ERA_MODERN || session->handshake.has_reopened ||
+        session->state != SESSION_HANDSHAKE) {
+        return false;
+    }
+    note_attempt(session, "`initialize`", why);
+    session->is_sse = true;
+    session->handshake.has_reopened = true;
+    session_reopen(session);
+    return true;
+}
+
+void handshake_refuse_versions(struct mcp_session *session, struct slice theirs)
 {
     struct failure failure = {0};
     struct buf names;
     buf_init(&names, 256);
     revision_put_names(&names);
+    theirs = cut(theirs, ATTEMPT_BYTES);
     failure_set(&failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                 "the server speaks MCP %.*s, and toolbroker was offering %s (it speaks %s)",
-                (int)(version.len > NAME_BYTES ? NAME_BYTES : version.len), version.ptr,
-                session->asked_version, buf_text(&names));
+                SLICE_ARG(theirs), session->handshake.revision->name, buf_text(&names));
     failure_suggest(&failure, "Use a release of the server that speaks one of these versions.");
     buf_done(&names);
     session_fail(session, &failure);
     failure_done(&failure);
 }
 
-static void keep_name(char **to, struct slice info, const char *key)
+/* ---- silence and loss -------------------------------------------------------------------- */
+
+/* From the beginning, without the question that may have been too much for the child. */
+static void start_again(struct mcp_session *session)
 {
-    struct slice text;
-    mem_free(*to);
-    *to = NULL;
-    if (pack_get_text(info, key, &text) && text.len <= NAME_BYTES) {
-        *to = mem_dup(text);
-    }
+    session->handshake.has_reopened = true;
+    session->handshake.skips_discover = true;
+    session_reopen(session);
 }
 
-static void take_capabilities(struct mcp_session *session, struct slice result)
+static void patience_ended(void *arg)
 {
-    struct slice map;
-    struct slice tools;
-    bool tells_changes = false;
-    session->offers = 0;
-    if (pack_get(result, "capabilities", &map) && pack_get(map, "tools", &tools) &&
-        pack_peek(pack_over(tools)) == PACK_MAP) {
-        session->offers = OFFERS_TOOLS;
-        if (pack_get_bool(tools, "listChanged", &tells_changes) && tells_changes) {
-            session->offers |= OFFERS_TOOLS_CHANGED;
-        }
-    }
-    if (!pack_get(result, "serverInfo", &map)) {
-        map = (struct slice){NULL, 0};
-    }
-    keep_name(&session->server_name, map, "name");
-    keep_name(&session->server_version, map, "version");
-}
-
-/* The requests behind it stay behind it: on HTTP, where POSTs have no order of their own, the
- * transport holds them until it was accepted. */
-static void send_initialized(struct mcp_session *session)
-{
+    struct mcp_session *session = arg;
+    enum handshake_step step = session->handshake.step;
     struct failure failure = {0};
-    struct mcp_transport *transport = session->wire->transport;
-    struct buf *out = core_out(session->core);
-    message_put_initialized(out);
-    const struct mcp_outgoing message = {.kind = MCP_NOTIFICATION,
-                                         .json = buf_slice(out),
-                                         .deadline = session->start_deadline,
-                                         .method = "notifications/initialized"};
-    if (out->overflow) {
-        failure_set(&failure, ERR_OVERLOADED, "there is no memory to begin the session");
-        session_fail(session, &failure);
-    } else if (transport->ops->send(transport, &message, &failure) < 0) {
-        session_fail(session, &failure);
+    mono_us waited = loop_now(session->core->loop) - session->handshake.began;
+    handshake_stop(session);
+    failure_set(&failure, ERR_UNAVAILABLE, "no answer within %lld ms",
+                (long long)(waited / 1000));
+    if (step == ASKS_DISCOVER) {
+        bool is_second = session->handshake.refusal.code != ERR_NONE;
+        session->handshake.was_discover_silent = !is_second;
+        handshake_fall_back(session, &failure);
     } else {
-        session_became_ready(session);
+        note_attempt(session, "`initialize`", &failure);
+        start_again(session);
     }
     failure_done(&failure);
 }
 
-static void take_result(struct mcp_session *session, struct slice result)
+bool handshake_takes_loss(struct mcp_session *session, const struct failure *failure)
 {
-    struct slice version = {"(none)", 6};
-    (void)pack_get_text(result, "protocolVersion", &version);
-    session->revision = revision_find(version);
-    if (!session->revision || session->revision->era != ERA_LEGACY) {
-        refuse_version(session, version);
-        return;
+    struct handshake *handshake = &session->handshake;
+    bool is_begun = session->state == SESSION_HANDSHAKE || session->state == SESSION_OPENING;
+    if (!is_begun || handshake->has_reopened) {
+        return false;
     }
-    take_capabilities(session, result);
-    struct mcp_transport *transport = session->wire->transport;
-    if (transport->ops->set_revision) {
-        transport->ops->set_revision(transport, session->revision);
-    }
-    send_initialized(session);
-}
-
-/* A version of error.data.supported that we speak and have not asked for. */
-static const struct revision *other_offer(const struct mcp_session *session, struct slice error)
-{
-    struct slice data;
-    struct slice list;
-    struct slice name;
-    struct pack_item item;
-    if (!pack_get(error, "data", &data) || !pack_get(data, "supported", &list)) {
-        return NULL;
-    }
-    struct pack cursor = pack_over(list);
-    if (!pack_next(&cursor, &item) || item.type != PACK_ARRAY) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < item.count && pack_next_text(&cursor, &name); i++) {
-        const struct revision *revision = revision_find(name);
-        if (revision && revision->era == ERA_LEGACY &&
-            !slice_is(name, session->asked_version)) {
-            return revision;
+    if (is_stdio(session)) {
+        if (!may_choose(session) || !handshake->was_discover_sent) {
+            return false;
         }
+        bool is_second = handshake->step == ASKS_INITIALIZE;
+        note_attempt(session, is_second ? "`initialize`" : "`server/discover`", failure);
+        start_again(session);
+        return true;
     }
-    return NULL;
-}
-
-static void take_error(struct mcp_session *session, struct slice error)
-{
-    bool is_first = session->asked_version == revision_offered()->name;
-    const struct revision *other = is_first ? other_offer(session, error) : NULL;
-    if (other) {
-        send_initialize(session, other->name);
-        return;
+    /* Only HTTP+SSE was there; perhaps that has changed. */
+    if (session->conf->transport == SERVICE_AUTO && session->is_sse &&
+        session->state == SESSION_OPENING) {
+        note_attempt(session, "HTTP+SSE", failure);
+        session->known->is_sse = session->is_sse = false;
+        handshake->has_reopened = true;
+        session_reopen(session);
+        return true;
     }
-    struct failure failure = {0};
-    struct buf names;
-    buf_init(&names, 256);
-    revision_put_names(&names);
-    message_error_to_failure(error, &failure);
-    failure_detail_text(&failure, "requested_version", session->asked_version);
-    failure_suggest(
-        &failure,
-        "The server refused `initialize` for MCP %s; toolbroker speaks %s. Look at the "
-        "server's own log.",
-        session->asked_version, buf_text(&names));
-    buf_done(&names);
-    session_fail(session, &failure);
-    failure_done(&failure);
-}
-
-static void hello_answered(struct pending *pending, const struct message *message)
-{
-    if (message->kind == MESSAGE_ERROR) {
-        take_error(pending->session, message->error);
-    } else {
-        take_result(pending->session, message->result);
-    }
-}
-
-static void hello_failed(struct pending *pending, const struct failure *failure, bool sent)
-{
-    (void)sent;
-    session_fail(pending->session, failure);
-}
-
-static const struct pending_ops hello_ops = {.answered = hello_answered,
-                                             .failed = hello_failed};
-
-void handshake_init(struct mcp_session *session)
-{
-    pending_init(&session->hello, &hello_ops, 0);
-    session->hello.session = session;
+    return false;
 }

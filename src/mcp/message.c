@@ -33,12 +33,15 @@ static void put_head(struct buf *out, uint64_t id)
     put_number(out, id);
 }
 
-void message_put_initialize(struct buf *out, uint64_t id, const char *version)
+void message_put_initialize(struct buf *out, uint64_t id, const struct revision *revision,
+                            unsigned capabilities)
 {
     put_head(out, id);
     PUT(out, ",\"method\":\"initialize\",\"params\":{\"protocolVersion\":");
-    json_put_str(out, slice_of(version));
-    PUT(out, ",\"capabilities\":{},\"clientInfo\":{\"name\":\"toolbroker\",\"version\":"
+    json_put_str(out, slice_of(revision->name));
+    PUT(out, ",\"capabilities\":");
+    message_put_capabilities(out, capabilities & revision->capabilities, false);
+    PUT(out, ",\"clientInfo\":{\"name\":\"toolbroker\",\"version\":"
              "\"" TOOLBROKER_VERSION "\"}}}");
 }
 

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #define JSONRPC_METHOD_NOT_FOUND (-32601)
+#define JSONRPC_INVALID_PARAMS   (-32602)
 
 enum message_kind {
     MESSAGE_RESULT,
@@ -48,7 +49,9 @@ uint64_t message_guess_answer(struct slice text);
 
 /* ---- building ---------------------------------------------------------------------------- */
 
-void message_put_initialize(struct buf *out, uint64_t id, const char *version);
+/* `capabilities`: of enum mcp_capability; those that `revision` does not know are left out. */
+void message_put_initialize(struct buf *out, uint64_t id, const struct revision *revision,
+                            unsigned capabilities);
 void message_put_initialized(struct buf *out);
 void message_put_cancelled(struct buf *out, uint64_t id, const char *reason);
 

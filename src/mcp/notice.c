@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* notice.c - what comes in: each message goes to whom it is for; the server's asks are answered. */
+/* notice.c - what comes in: each message goes to whom it is for. What is for nobody is counted. */
 #include "base/log.h"
 #include "mcp/session.h"
 #include "value/json.h"
@@ -17,6 +17,17 @@ static void note_fault(struct mcp_session *session, const char *what)
                LOG_SLICE("service", session->conf->name), LOG_TEXT("what", what),
                LOG_INT("faults", session->faults));
     }
+}
+
+/* On an exchange the fault is its request's, which is told when the exchange ends; elsewhere
+ * nobody knows whose answer that was. */
+static void take_rubbish(struct mcp_session *session, const char *what, mcp_token token)
+{
+    struct pending *pending = pending_find(session, token);
+    if (pending) {
+        pending->fault = what;
+    }
+    note_fault(session, what);
 }
 
 /* ---- notifications ----------------------------------------------------------------------- */
@@ -61,6 +72,62 @@ static void take_log(struct mcp_session *session, struct slice params, mcp_token
     pending->ops->log(pending, params);
 }
 
+/* A modern server says to which subscription a notification belongs, by the id of its request: the
+ * same number, not a text that looks like it. False: it names none. */
+static bool take_of_subscription(struct mcp_session *session, const struct message *message,
+                                 mcp_token token)
+{
+    struct slice meta;
+    struct slice value;
+    struct pack_item item;
+    uint64_t id = 0;
+    if (!message->params.ptr || !pack_get(message->params, "_meta", &meta) ||
+        !pack_get(meta, "io.modelcontextprotocol/subscriptionId", &value)) {
+        return false;
+    }
+    struct pack cursor = pack_over(value);
+    bool is_number = pack_next(&cursor, &item) && pack_as_uint(&item, &id);
+    struct pending *pending = is_number ? pending_find(session, id) : NULL;
+    if (!pending || !pending->ops->notice || (token && token != id)) {
+        session->dropped++;
+        return true;
+    }
+    pending->ops->notice(pending, message->method, message->params);
+    return true;
+}
+
+/* The server ends a subscription, or takes back what it asked; it may say so anywhere. */
+static void take_cancelled(struct mcp_session *session, const struct message *message)
+{
+    struct slice id;
+    struct pack_item item;
+    uint64_t number = 0;
+    if (!message->params.ptr || !pack_get(message->params, "requestId", &id)) {
+        session->dropped++;
+        return;
+    }
+    if (session_is_modern(session)) {
+        struct pack cursor = pack_over(id);
+        struct pending *pending = pack_next(&cursor, &item) && pack_as_uint(&item, &number)
+                                      ? pending_find(session, number)
+                                      : NULL;
+        if (pending && pending->ops->notice) {
+            pending->ops->notice(pending, message->method, message->params);
+        } else if (!watches_take(session, message->method, message->params)) {
+            session->dropped++;
+        }
+    } else if (session->was_asked) {
+        list_each (link, &session->sent) {
+            struct pending *pending = LIST_ITEM(link, struct pending, link);
+            if (pending->ops->ask_cancelled) {
+                pending->ops->ask_cancelled(pending, id);
+            }
+        }
+    } else {
+        session->dropped++;
+    }
+}
+
 static void take_notification(struct mcp_session *session, const struct message *message,
                               mcp_token token)
 {
@@ -68,40 +135,82 @@ static void take_notification(struct mcp_session *session, const struct message 
         take_progress(session, message->params);
     } else if (slice_is(message->method, "notifications/message")) {
         take_log(session, message->params, token);
-    } else if (slice_is(message->method, "notifications/tools/list_changed")) {
-        session_forget_catalog(session);
-    } else {
+    } else if (slice_is(message->method, "notifications/cancelled")) {
+        take_cancelled(session, message);
+    } else if (session_is_modern(session)) {
+        if (!take_of_subscription(session, message, token)) {
+            session->dropped++;
+        }
+    } else if (!watches_take(session, message->method, message->params)) {
         session->dropped++;
     }
 }
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
-static void take_request(struct mcp_session *session, const struct message *message)
+/* What a server may ask of a client, and what the client must have declared for it. */
+static const struct question {
+    const char *method;
+    unsigned capabilities;
+    const char *refusal;
+} questions[] = {
+    {"elicitation/create", MCP_CAN_ELICIT | MCP_CAN_ELICIT_URL, "Elicitation not supported"},
+    {"sampling/createMessage", MCP_CAN_SAMPLE, "Sampling not supported"},
+    {"roots/list", MCP_CAN_LIST_ROOTS, "Roots not supported"},
+};
+
+/* The request in whose course the server asks: the one of the exchange; else the only one that uses
+ * the session now. */
+static struct pending *asked_of(const struct mcp_session *session, mcp_token token)
 {
-    struct buf *out = core_out(session->core);
-    if (slice_is(message->method, "ping")) {
-        message_put_empty_result(out, message->id);
-    } else {
-        /* No client capability is declared, so nothing else may be asked of us. */
-        session->dropped++;
-        message_put_refusal(out, message->id, JSONRPC_METHOD_NOT_FOUND, "Method not found");
-    }
+    return token ? pending_find(session, token) : session->holder;
+}
+
+static void refuse(struct mcp_session *session, const struct message *message, int code,
+                   const char *text)
+{
+    session->dropped++;
+    message_put_refusal(core_out(session->core), message->id, code, text);
     session_say(session, MCP_RESPONSE);
 }
 
-/* ---- messages ---------------------------------------------------------------------------- */
-
-/* On an exchange the fault is its request's, which is told when the exchange ends; elsewhere
- * nobody knows whose answer that was. */
-static void take_rubbish(struct mcp_session *session, const char *what, mcp_token token)
+static void take_question(struct mcp_session *session, const struct message *message,
+                          const struct question *question, mcp_token token)
 {
-    struct pending *pending = pending_find(session, token);
-    if (pending) {
-        pending->fault = what;
+    struct pending *pending = asked_of(session, token);
+    if (!(session->capabilities & question->capabilities)) {
+        refuse(session, message, JSONRPC_METHOD_NOT_FOUND, question->refusal);
+        return;
     }
-    note_fault(session, what);
+    session->was_asked = true;
+    if (!pending || !pending->ops->asked || !pending->ops->asked(pending, message)) {
+        refuse(session, message, JSONRPC_INVALID_PARAMS,
+               "No request of this client is under way that this could belong to");
+    }
 }
+
+static void take_request(struct mcp_session *session, const struct message *message,
+                         mcp_token token)
+{
+    if (session_is_modern(session)) {
+        take_rubbish(session, "a request, which modern servers do not send", token);
+        return;
+    }
+    if (slice_is(message->method, "ping")) {
+        message_put_empty_result(core_out(session->core), message->id);
+        session_say(session, MCP_RESPONSE);
+        return;
+    }
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+        if (slice_is(message->method, questions[i].method)) {
+            take_question(session, message, &questions[i], token);
+            return;
+        }
+    }
+    refuse(session, message, JSONRPC_METHOD_NOT_FOUND, "Method not found");
+}
+
+/* ---- messages ---------------------------------------------------------------------------- */
 
 static void take_one(struct mcp_session *session, const struct message *message,
                      mcp_token token)
@@ -112,7 +221,7 @@ static void take_one(struct mcp_session *session, const struct message *message,
         session_take_answer(session, message, token);
         break;
     case MESSAGE_REQUEST:
-        take_request(session, message);
+        take_request(session, message, token);
         break;
     case MESSAGE_NOTIFICATION:
         take_notification(session, message, token);

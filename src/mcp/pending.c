@@ -8,16 +8,23 @@
 #include "mcp/session.h"
 #include "value/pack.h"
 
+#include <string.h>
+
+/* An error that is longer is not kept until the status of its exchange is known. */
+#define REFUSAL_BYTES ((size_t)65536)
+
 void pending_init(struct pending *pending, const struct pending_ops *ops, size_t body_max)
 {
     *pending = (struct pending){.ops = ops};
     buf_init(&pending->body, body_max);
+    buf_init(&pending->refusal, REFUSAL_BYTES);
 }
 
 void pending_done(struct pending *pending)
 {
     must(!pending->is_sent && !list_has(&pending->link));
     buf_done(&pending->body);
+    buf_done(&pending->refusal);
 }
 
 void pending_unregister(struct pending *pending)
@@ -30,6 +37,7 @@ void pending_unregister(struct pending *pending)
     list_remove(&pending->link);
     session->calls_sent -= pending->is_call;
     pending->is_sent = false;
+    buf_trim(&pending->refusal, 0);
 }
 
 /* Keeps what was sent where the server may say that it never looked at it. */
@@ -71,6 +79,8 @@ int session_send(struct mcp_session *session, struct pending *pending,
     pending->session = session;
     pending->id = id;
     pending->epoch = session->epoch;
+    pending->method = message->method;
+    pending->revision = session->revision;
     pending->fault = NULL;
     pending->is_sent = true;
     session->calls_sent += pending->is_call;
@@ -79,11 +89,13 @@ int session_send(struct mcp_session *session, struct pending *pending,
     return 0;
 }
 
-/* A server that forgot the session forgot the request with it. */
+/* A server that forgot the session forgot the request with it. A modern one learns of it over HTTP
+ * by the end of the exchange. */
 static void tell_cancelled(struct mcp_session *session, const struct pending *pending,
                            const char *reason)
 {
-    if (pending == &session->hello || pending->epoch != session->epoch) {
+    if (pending == &session->handshake.asked || pending->epoch != session->epoch ||
+        (session_is_modern(session) && session->has_exchanges)) {
         return;
     }
     session->calls_given_up += pending->is_call;
@@ -146,6 +158,32 @@ static struct pending *match(struct mcp_session *session, const struct message *
     return pending;
 }
 
+static bool is_core(const struct mcp_session *session, const char *method)
+{
+    return (strncmp(method, "tools/", 6) == 0 && (session->offers & OFFERS_TOOLS)) ||
+           (strncmp(method, "prompts/", 8) == 0 && (session->offers & OFFERS_PROMPTS)) ||
+           (strncmp(method, "resources/", 10) == 0 && (session->offers & OFFERS_RESOURCES));
+}
+
+static bool is_modern(const struct pending *pending)
+{
+    return pending->revision && pending->revision->era == ERA_MODERN;
+}
+
+/* What a modern server cannot answer, or hardly: its place was taken by another one perhaps, which
+ * the status will say. */
+static bool is_of_other_era(const struct mcp_session *session, const struct pending *pending,
+                            const struct message *message)
+{
+    int64_t code = 0;
+    if (message->kind != MESSAGE_ERROR || !is_modern(pending) || pending->was_resent ||
+        !pack_get_int(message->error, "code", &code)) {
+        return false;
+    }
+    return (code <= -32000 && code > -32020) || code == -32600 ||
+           (code == JSONRPC_METHOD_NOT_FOUND && is_core(session, pending->method));
+}
+
 void session_take_answer(struct mcp_session *session, const struct message *message,
                          mcp_token token)
 {
@@ -159,6 +197,13 @@ void session_take_answer(struct mcp_session *session, const struct message *mess
         session->faults++;
         fail_with_fault(pending, message->fault);
         return;
+    }
+    if (token && is_of_other_era(session, pending, message)) {
+        buf_clear(&pending->refusal);
+        buf_put_slice(&pending->refusal, message->error);
+        if (!pending->refusal.overflow) {
+            return;
+        }
     }
     if (pending->is_call) {
         session->failures = 0;
@@ -187,11 +232,34 @@ static void renew(struct mcp_session *session, struct pending *pending)
     }
     list_append(&session->waiting, &pending->link);
     if (session->state == SESSION_READY) {
-        log_at(LOG_INFO, "mcp", "the server forgot the session, a new one is begun",
+        log_at(LOG_INFO, "mcp", "the server does not know the session, a new one is begun",
                LOG_SLICE("service", session->conf->name));
         session_set_state(session, SESSION_RENEWING, NULL);
-        handshake_start(session);
+        handshake_begin(session);
+        handshake_wire_stands(session);
     }
+}
+
+/* A status with which no modern server answers a request that it carried out. */
+static bool is_era_lost(const struct pending *pending, const struct failure *failure)
+{
+    int64_t status = failure ? handshake_status(failure) : 0;
+    return is_modern(pending) && !pending->was_resent &&
+           strcmp(pending->method, "subscriptions/listen") != 0 &&
+           (status == 400 || status == 404 || status == 405);
+}
+
+/* The error that was kept is the answer after all. */
+static void give_refusal(struct mcp_session *session, struct pending *pending)
+{
+    struct buf kept = pending->refusal;
+    buf_init(&pending->refusal, REFUSAL_BYTES);
+    const struct message message = {
+        .kind = MESSAGE_ERROR, .error = buf_slice(&kept), .number = pending->id};
+    session->failures = pending->is_call ? 0 : session->failures;
+    pending_unregister(pending);
+    pending->ops->answered(pending, &message);
+    buf_done(&kept);
 }
 
 /* A wire that knows better says so in the details. A server that is unavailable and says when to
@@ -217,9 +285,19 @@ void session_exchange_ended(struct mcp_session *session, mcp_token token,
     if (!pending) {
         return; /* it has its answer, or nobody waits for it any more */
     }
-    if (is_session_gone && pending != &session->hello) {
+    if (is_session_gone && pending != &session->handshake.asked) {
         pending_unregister(pending);
         renew(session, pending);
+        return;
+    }
+    if (is_era_lost(pending, failure)) {
+        session->known->era = KNOWN_NOTHING;
+        pending_unregister(pending);
+        renew(session, pending);
+        return;
+    }
+    if (pending->refusal.len) {
+        give_refusal(session, pending);
         return;
     }
     if (!failure || (pending->fault && failure->code == ERR_UNAVAILABLE)) {

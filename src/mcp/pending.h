@@ -34,11 +34,12 @@ struct pending_ops {
     void (*log)(struct pending *pending, struct slice params);
     /* A request of a legacy server in the course of this one. False: it is refused. */
     bool (*asked)(struct pending *pending, const struct message *request);
-    /* A notification of a subscription (subscriptions/listen) whose subscriptionId is the id of this
-     * request, as the integer that it is. */
-    void (*notice)(struct pending *pending, const struct message *message);
-    /* The server takes back what it asked; `id` as it came. */
+    /* The server takes back what it asked; `id` as it came. Told to every request of the session
+     * that can be asked: each knows its own ids. */
     void (*ask_cancelled)(struct pending *pending, struct slice id);
+    /* Modern: a notification of the subscription that this request is (the id in its _meta is
+     * this one's), or `notifications/cancelled` for it. Not to be ended or forgotten inside. */
+    void (*notice)(struct pending *pending, struct slice method, struct slice params);
 };
 
 struct pending {
@@ -50,9 +51,12 @@ struct pending {
     bool is_sent;                /* in core->by_id: an answer is expected */
     bool is_call;                /* a log message may be meant for it */
     bool wants_progress;
-    bool was_resent;   /* once after a session that was gone; not again */
-    const char *fault; /* what came on its exchange instead of an answer, static text */
-    struct buf body;   /* what was sent, where the wire may lose its session */
+    bool was_resent;    /* once after a session that was gone; not again */
+    const char *fault;  /* what came on its exchange instead of an answer, static text */
+    const char *method; /* as it was sent last */
+    const struct revision *revision; /* likewise: another one wants the request built anew */
+    struct buf body;                 /* what was sent, where the wire may lose its session */
+    struct buf refusal; /* an error of the server, until the status of its exchange is known */
 };
 
 void pending_init(struct pending *pending, const struct pending_ops *ops, size_t body_max);

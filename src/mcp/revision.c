@@ -2,10 +2,17 @@
 /* revision.c - looks up protocol revisions in the table of revision.def. */
 #include "mcp/revision.h"
 
+#include "mcp/service.h"
+
 #include <stddef.h>
 
+#define OLD (MCP_CAN_SAMPLE | MCP_CAN_LIST_ROOTS | MCP_CAN_SHOW_APPS)
+#define ALL \
+    (OLD | MCP_CAN_ELICIT | MCP_CAN_ELICIT_URL | MCP_CAN_SAMPLE_TOOLS | MCP_CAN_SAMPLE_CONTEXT)
+
 static const struct revision revisions[] = {
-#define REVISION(id, name, era, has_batches) {name, era, has_batches},
+#define REVISION(id, name, era, has_batches, capabilities) \
+    {name, era, has_batches, capabilities},
 #include "mcp/revision.def"
 #undef REVISION
 };
@@ -39,6 +46,11 @@ const struct revision *revision_find(struct slice name)
         }
     }
     return NULL;
+}
+
+bool revision_is_newer(const struct revision *a, const struct revision *b)
+{
+    return a < b;
 }
 
 void revision_put_names(struct buf *out)

@@ -23,7 +23,10 @@ static void start_timed_out(void *arg)
 {
     struct mcp_session *session = arg;
     struct failure failure = {0};
-    const char *missing = session->state == SESSION_OPENING ? "start" : "answer `initialize`";
+    const char *missing = session->state == SESSION_OPENING ? "start"
+                          : session->handshake.step == ASKS_DISCOVER
+                              ? "answer `server/discover`"
+                              : "answer `initialize`";
     failure_set(&failure, ERR_UNAVAILABLE, "the server did not %s within %u ms", missing,
                 session->conf->connect_timeout_ms);
     session_fail(session, &failure);
@@ -63,19 +66,20 @@ static void let_wire_go(struct mcp_session *session)
 
 void session_done(struct mcp_session *session)
 {
-    pending_unregister(&session->hello);
+    handshake_stop(session);
     listing_drop(session);
     must(!session_is_busy(session));
     let_wire_go(session);
     loop_timer_cancel(session->core->loop, &session->start_timer);
     loop_timer_cancel(session->core->loop, &session->relist_timer);
-    pending_done(&session->hello);
+    handshake_done(session);
     mcp_catalog_unref(session->catalog);
     service_conf_unref(session->conf);
     mem_free(session->user);
     mem_free(session->agent);
     mem_free(session->server_name);
     mem_free(session->server_version);
+    mem_free(session->instructions);
 }
 
 static bool is_legal(enum session_state from, enum session_state to)
@@ -83,7 +87,8 @@ static bool is_legal(enum session_state from, enum session_state to)
     static const uint8_t next[SESSION_STATES] = {
         [SESSION_STOPPED] = 1u << SESSION_OPENING,
         [SESSION_OPENING] = 1u << SESSION_HANDSHAKE | 1u << SESSION_STOPPED,
-        [SESSION_HANDSHAKE] = 1u << SESSION_READY | 1u << SESSION_STOPPED,
+        [SESSION_HANDSHAKE] =
+            1u << SESSION_READY | 1u << SESSION_OPENING | 1u << SESSION_STOPPED,
         [SESSION_READY] = 1u << SESSION_RENEWING | 1u << SESSION_STOPPED,
         [SESSION_RENEWING] = 1u << SESSION_READY | 1u << SESSION_STOPPED,
     };
@@ -130,22 +135,47 @@ void session_limit_start(struct mcp_session *session)
                    session->start_deadline + (session->has_exchanges ? WIRE_SPEAKS_FIRST : 0));
 }
 
-int session_start(struct mcp_session *session, struct failure *failure)
+static int open_wire(struct mcp_session *session, struct failure *failure)
 {
-    struct mcp_core *core = session->core;
-    must(session->state == SESSION_STOPPED);
-    session->wire = wire_new(core, session, failure);
+    session->wire = wire_new(session->core, session, failure);
     if (!session->wire) {
-        count_failure(session);
         return -(int)failure->code;
     }
     struct mcp_transport *transport = session->wire->transport;
     session->has_exchanges = transport->ops->has_exchanges;
-    session->is_catalog_stale = true;
-    session_limit_start(session);
-    session_set_state(session, SESSION_OPENING, NULL);
+    if (session->state != SESSION_OPENING) {
+        session_set_state(session, SESSION_OPENING, NULL);
+    }
     transport->ops->open(transport);
     return 0;
+}
+
+int session_start(struct mcp_session *session, struct failure *failure)
+{
+    enum service_transport transport = session->conf->transport;
+    must(session->state == SESSION_STOPPED);
+    session->is_sse =
+        transport == SERVICE_SSE || (transport == SERVICE_AUTO && session->known->is_sse);
+    handshake_begin(session);
+    int r = open_wire(session, failure);
+    if (r < 0) {
+        count_failure(session);
+        return r;
+    }
+    session->is_catalog_stale = true;
+    session_limit_start(session);
+    return 0;
+}
+
+void session_reopen(struct mcp_session *session)
+{
+    struct failure failure = {0};
+    handshake_stop(session);
+    let_wire_go(session);
+    if (open_wire(session, &failure) < 0) {
+        session_fail(session, &failure);
+    }
+    failure_done(&failure);
 }
 
 /* ---- the ends ---------------------------------------------------------------------------- */
@@ -193,7 +223,7 @@ static void end(struct mcp_session *session, const struct failure *failure, bool
 {
     loop_timer_cancel(session->core->loop, &session->start_timer);
     loop_timer_cancel(session->core->loop, &session->relist_timer);
-    pending_unregister(&session->hello);
+    handshake_stop(session);
     listing_drop(session);
     session->is_catalog_stale |= is_fault;
     let_wire_go(session);
@@ -207,9 +237,19 @@ void session_fail(struct mcp_session *session, const struct failure *failure)
 {
     struct failure own = {0}; /* the one given may be part of what ends here */
     failure_copy(&own, failure);
+    if (session->state != SESSION_READY && session->state != SESSION_STOPPED) {
+        handshake_failed(session, &own);
+    }
     count_failure(session);
     end(session, &own, true);
     failure_done(&own);
+}
+
+void session_wire_lost(struct mcp_session *session, const struct failure *failure)
+{
+    if (!handshake_takes_loss(session, failure)) {
+        session_fail(session, failure);
+    }
 }
 
 void session_stop(struct mcp_session *session, const struct failure *failure)
@@ -231,7 +271,9 @@ void session_became_ready(struct mcp_session *session)
         session->catalog = catalog_empty();
         session->is_catalog_stale = false;
     }
-    if ((session->offers & OFFERS_TOOLS_CHANGED) && transport->ops->listen) {
+    if (!session_is_modern(session) && transport->ops->listen &&
+        (session->offers & (OFFERS_TOOLS_CHANGED | OFFERS_PROMPTS_CHANGED |
+                            OFFERS_RESOURCES_CHANGED | OFFERS_RESOURCES_SUBSCRIBE))) {
         transport->ops->listen(transport);
     }
     session_set_state(session, SESSION_READY, NULL);

@@ -16,6 +16,7 @@
 
 #include "conf/service_conf.h"
 #include "mcp/core.h"
+#include "mcp/handshake.h"
 #include "mcp/pending.h"
 #include "mcp/revision.h"
 #include "mcp/service.h"
@@ -23,7 +24,7 @@
 enum session_state {
     SESSION_STOPPED,
     SESSION_OPENING,   /* the wire is being made */
-    SESSION_HANDSHAKE, /* `initialize` and `initialized` */
+    SESSION_HANDSHAKE, /* `server/discover`, or `initialize` and `initialized` */
     SESSION_READY,
     SESSION_RENEWING, /* the server forgot the session: a new handshake on the same wire */
     SESSION_STATES
@@ -69,6 +70,10 @@ enum session_offer {
 struct session_known {
     enum { KNOWN_NOTHING, KNOWN_LEGACY, KNOWN_MODERN } era;
     bool is_sse; /* transport = "auto": only HTTP+SSE is there */
+    /* A start came to nothing after `server/discover` was met by silence: the next one begins
+     * with `initialize`. */
+    bool skips_discover;
+    unsigned server_errors; /* HTTP 5xx in place of an answer to `server/discover` */
 };
 
 struct mcp_session {
@@ -81,12 +86,13 @@ struct mcp_session {
     enum session_state state;
     uint32_t epoch;                  /* counts handshakes */
     const struct revision *revision; /* NULL: not agreed yet */
-    const char *asked_version;
-    unsigned offers;             /* enum session_offer */
-    unsigned capabilities;       /* enum mcp_capability that `initialize` declares */
-    struct session_known *known; /* the service's */
+    unsigned offers;                 /* enum session_offer */
+    unsigned capabilities;           /* enum mcp_capability that `initialize` declares */
+    struct session_known *known;     /* the service's */
+    bool is_sse; /* the wire is HTTP+SSE, where there is no modern revision */
     bool has_exchanges;
-    char *server_name, *server_version;
+    bool was_asked; /* a question of the server's was handed to one of its requests */
+    char *server_name, *server_version, *instructions; /* NULL: not said */
 
     struct list sent;        /* on their way or at the server, oldest first */
     struct list waiting;     /* until READY */
@@ -96,7 +102,7 @@ struct mcp_session {
     /* The only request that may use the session now, where the wire does not say to which one a
      * question of the server belongs; NULL: none, or no such session. */
     struct pending *holder;
-    struct pending hello; /* `initialize` */
+    struct handshake handshake;
     struct loop_timer start_timer;
     mono_us start_deadline;
     mono_us ready_at;
@@ -173,10 +179,10 @@ void session_fail(struct mcp_session *session, const struct failure *failure);
 void session_became_ready(struct mcp_session *session);
 void session_limit_start(struct mcp_session *session);
 void session_say(struct mcp_session *session, enum mcp_message_kind kind);
-
-/* handshake.c */
-void handshake_init(struct mcp_session *session);
-void handshake_start(struct mcp_session *session);
+/* Lets go of the wire and makes another one, during the handshake. */
+void session_reopen(struct mcp_session *session);
+/* The wire closed by itself; it is not the session's any more. */
+void session_wire_lost(struct mcp_session *session, const struct failure *failure);
 
 /* pending.c */
 void pending_register(struct mcp_session *session, struct pending *pending, uint64_t id);

@@ -39,12 +39,13 @@ struct fake {
     char *sent[SENDS];
     mcp_token tokens[SENDS];
     enum mcp_message_kind kinds[SENDS];
+    char *about[SENDS]; /* "method name Header=value ..." as the wire was told */
     size_t count;
     unsigned abandoned;
     mcp_token last_abandoned;
     char version[32]; /* set_revision; "-" for NULL */
     char user[64], agent[64];
-    bool was_opened, is_listening, is_closing, is_freed, refuses;
+    bool was_opened, is_listening, is_closing, is_freed, refuses, is_sse;
 };
 
 struct bench {
@@ -112,6 +113,22 @@ static inline void fake_open_op(struct mcp_transport *transport)
     fake_of(transport)->was_opened = true;
 }
 
+static inline char *about(const struct mcp_outgoing *message)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    assert_true(message->method || message->kind != MCP_REQUEST);
+    buf_printf(&text, "%s %.*s", message->method ? message->method : "", (int)message->name.len,
+               message->name.len ? message->name.ptr : "");
+    for (unsigned i = 0; i < message->param_count; i++) {
+        buf_printf(&text, " %.*s=%.*s", SLICE_ARG(message->params[i].name),
+                   SLICE_ARG(message->params[i].value));
+    }
+    char *copy = mem_dup(buf_slice(&text));
+    buf_done(&text);
+    return copy;
+}
+
 static inline int fake_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
                             struct failure *failure)
 {
@@ -124,6 +141,7 @@ static inline int fake_send(struct mcp_transport *transport, const struct mcp_ou
     assert_null(memchr(message->json.ptr, '\n', message->json.len));
     fake->tokens[fake->count] = message->token;
     fake->kinds[fake->count] = message->kind;
+    fake->about[fake->count] = about(message);
     fake->sent[fake->count++] = mem_dup(message->json);
     return 0;
 }
@@ -177,6 +195,14 @@ static const struct mcp_transport_ops fake_http_ops = {.has_exchanges = true,
                                                        .close = fake_close_op,
                                                        .free = fake_free};
 
+/* HTTP+SSE: headers, but one wire for all. */
+static const struct mcp_transport_ops fake_sse_ops = {.open = fake_open_op,
+                                                      .send = fake_send,
+                                                      .abandon = fake_abandon,
+                                                      .set_revision = fake_set_revision,
+                                                      .close = fake_close_op,
+                                                      .free = fake_free};
+
 static inline struct mcp_transport *fake_connect(void *arg, const struct mcp_session *session,
                                                  const struct mcp_transport_events *events,
                                                  void *events_arg, struct failure *failure)
@@ -188,7 +214,10 @@ static inline struct mcp_transport *fake_connect(void *arg, const struct mcp_ses
     }
     assert_true(bench->fake_count < FAKES);
     struct fake *fake = mem_new(sizeof *fake);
-    fake->transport.ops = bench->is_http ? &fake_http_ops : &fake_stdio_ops;
+    fake->is_sse = session->is_sse;
+    fake->transport.ops = fake->is_sse     ? &fake_sse_ops
+                          : bench->is_http ? &fake_http_ops
+                                           : &fake_stdio_ops;
     fake->events = events;
     fake->arg = events_arg;
     fake->bench = bench;
@@ -263,7 +292,7 @@ static inline size_t count_sent(const struct fake *fake, const char *part)
 static inline void answer_last(struct fake *fake, const char *result)
 {
     unsigned long long id = last_id(fake);
-    mcp_token token = fake->bench->is_http ? id : 0;
+    mcp_token token = fake->bench->is_http && !fake->is_sse ? id : 0;
     say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'result':%s}", id, result);
     if (token) {
         fake->events->exchange_ended(fake->arg, token, NULL, false);
@@ -314,6 +343,7 @@ static inline void fake_closed(struct fake *fake)
 
 /* ---- services and requests --------------------------------------------------------------- */
 
+/* Of a legacy server over stdio; other eras are test_era.c's. */
 static inline struct service_conf *conf_new(const char *name, const char *written)
 {
     struct service_conf *conf = mem_new(sizeof *conf);
@@ -326,6 +356,7 @@ static inline struct service_conf *conf_new(const char *name, const char *writte
     conf->timeout_ms = 30000;
     conf->connect_timeout_ms = 10000;
     conf->concurrency = 100;
+    conf->era = SERVICE_ERA_LEGACY;
     return conf;
 }
 
@@ -378,6 +409,7 @@ static inline void bench_done(struct bench *bench)
         assert_true(fake->is_freed);
         for (size_t j = 0; j < fake->count; j++) {
             mem_free(fake->sent[j]);
+            mem_free(fake->about[j]);
         }
         mem_free(fake);
     }

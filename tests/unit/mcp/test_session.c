@@ -399,7 +399,7 @@ static void pings_are_answered_and_other_asks_refused(void **state)
     say(fake, "{'jsonrpc':'2.0','id':0,'method':'sampling/createMessage','params':{}}");
     assert_string_equal(last_sent(fake),
                         "{\"jsonrpc\":\"2.0\",\"id\":0,\"error\":{\"code\":-32601,"
-                        "\"message\":\"Method not found\"}}");
+                        "\"message\":\"Sampling not supported\"}}");
     bench_done(&bench);
 }
 
