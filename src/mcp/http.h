@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * http.h - the Streamable HTTP transport, revisions 2025-03-26 to 2025-11-25.
+ * http.h - the Streamable HTTP transport, revisions 2025-03-26 to 2026-07-28.
  *
  * Each message is a POST; the answer is one JSON text or an event stream. The contract is that of
  * transport.h; what is particular here:
  *
- * - Requests that follow the first notification after set_revision (`notifications/initialized`)
- *   wait until the server has answered it: POSTs have no order of their own.
+ * - A modern revision has no session: no session id, no standalone stream, no DELETE at the end, and
+ *   no order of messages to keep. It has header fields that repeat what the body says.
+ * - Legacy: requests that follow the first notification after set_revision
+ *   (`notifications/initialized`) wait until the server has answered it: POSTs have no order of
+ *   their own.
+ * - Legacy: a stream that ends before the answer, but gave an event id, is asked for again with a GET
+ *   that names the id, after as long as the server wished, until the request's deadline. What comes
+ *   on it belongs to the request. Where the server offers that no more, it is a failure.
+ * - A stream that lasts (is_stream) takes none of the places for requests; its answer must begin
+ *   within a minute, its end has no deadline.
  * - At most `concurrency` requests are under way; the rest waits within its deadline.
  *   Notifications and responses never wait for requests.
  * - A failed notification or response is reported by exchange_ended with its token, also when that

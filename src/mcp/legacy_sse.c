@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define CONNECT_MS     10000u
-#define ENDPOINT_BYTES 8192u
+#define ENDPOINT_BYTES ((size_t)8192)
 
 static struct legacy_sse *self(struct mcp_transport *transport)
 {

@@ -250,17 +250,17 @@ static void test_what_cannot_be_resumed(void **state)
     static const struct {
         const char *path;
         enum err_code code;
-        const char *words;
         unsigned requests;
+        const char *words;
         int64_t status;
     } cases[] = {
-        {"/no-id", ERR_UNAVAILABLE, "ended the stream before the answer", 1, 200},
-        {"/405", ERR_UNAVAILABLE, "answered 405 when asked to resume it", 2, 200},
-        {"/404", ERR_UNAVAILABLE, "answered 404 when asked to resume it", 2, 200},
-        {"/json", ERR_UNAVAILABLE, "answered 200 when asked to resume it", 2, 200},
-        {"/401", ERR_AUTH_FAILED, "answered 401", 2, 401},
-        {"/long", ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "100000 bytes", 2, 200},
-        {"/odd-id", ERR_UNAVAILABLE, "Last-Event-ID", 1, 200},
+        {"/no-id", ERR_UNAVAILABLE, 1, "ended the stream before the answer", 200},
+        {"/405", ERR_UNAVAILABLE, 2, "answered 405 when asked to resume it", 200},
+        {"/404", ERR_UNAVAILABLE, 2, "answered 404 when asked to resume it", 200},
+        {"/json", ERR_UNAVAILABLE, 2, "answered 200 when asked to resume it", 200},
+        {"/401", ERR_AUTH_FAILED, 2, "answered 401", 401},
+        {"/long", ERR_EXTERNAL_TOOL_EXECUTION_FAILED, 2, "100000 bytes", 200},
+        {"/odd-id", ERR_UNAVAILABLE, 1, "Last-Event-ID", 200},
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -329,7 +329,6 @@ static void test_abandon_close_and_free(void **state)
     run_for(fixture, 50000);
     assert_int_equal(fixture->ended, 0);
     assert_in_range(__atomic_load_n(&fixture->cut, __ATOMIC_SEQ_CST), 100, 200);
-    seen = peer_count(&fixture->peer);
     begin_one(fixture, "/mcp", 5000000); /* inside a message of the resumed stream */
     fixture->frees_inside = INSIDE_MESSAGE;
     run_until(fixture, &fixture->messages, 1);
