@@ -99,6 +99,8 @@ struct mcp_services {
     struct list removed;  /* services that go when their requests have ended */
     struct list leavers;  /* seats to be freed */
     struct list requests; /* all that live */
+    struct list watches;  /* all of clients, also those that are over and not yet told */
+    unsigned watch_count;
     struct list spare;    /* requests to be used again */
     unsigned spare_count;
     struct loop_task reap;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "mcp/room.h"
+#include "mcp/watch.h"
 
 static const char *const state_names[] = {
     [MCP_STOPPED] = "stopped",   [MCP_STARTING] = "starting", [MCP_RUNNING] = "running",
@@ -179,6 +180,7 @@ void service_reconfigure(struct mcp_service *service, struct service_conf *conf)
     configure(service, conf);
     service->has_failed = false;
     reseat_queue(service);
+    watches_move(service);
     service_update_state(service, "configuration changed");
     loop_later(service->services->core.loop, &service->pump);
 }
@@ -186,6 +188,7 @@ void service_reconfigure(struct mcp_service *service, struct service_conf *conf)
 void service_remove(struct mcp_service *service)
 {
     service->is_removed = true;
+    watches_end(service->services, service);
     retire_all(service, "removed");
 }
 

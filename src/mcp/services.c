@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "mcp/connect.h"
 #include "mcp/room.h"
+#include "mcp/watch.h"
 
 #include <stdlib.h>
 
@@ -41,6 +42,7 @@ struct mcp_services *mcp_services_new(const struct mcp_services_options *options
     list_init(&services->removed);
     list_init(&services->leavers);
     list_init(&services->requests);
+    list_init(&services->watches);
     list_init(&services->spare);
     loop_task_init(&services->reap, reap, services);
     loop_task_init(&services->close_task, close_all, services);
@@ -79,6 +81,7 @@ void mcp_services_free(struct mcp_services *services)
     services->core.last_wire_closed = NULL;
     services->options.state_changed = NULL;
     drop_requests(services);
+    watches_drop(services);
     while ((link = list_first(&services->leavers))) {
         seat_free(LIST_ITEM(link, struct seat, link));
     }
@@ -222,6 +225,7 @@ static void close_all(void *arg)
     struct mcp_services *services = arg;
     struct failure failure = {0};
     failure_set(&failure, ERR_SHUTTING_DOWN, "the daemon is ending");
+    watches_end(services, NULL);
     list_each (removed, &services->removed) {
         close_service(LIST_ITEM(removed, struct mcp_service, link), &failure);
     }

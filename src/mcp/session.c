@@ -68,6 +68,7 @@ void session_done(struct mcp_session *session)
 {
     handshake_stop(session);
     listing_drop(session);
+    watches_done(session);
     must(!session_is_busy(session));
     let_wire_go(session);
     loop_timer_cancel(session->core->loop, &session->start_timer);
@@ -227,6 +228,7 @@ static void end(struct mcp_session *session, const struct failure *failure, bool
     listing_drop(session);
     session->is_catalog_stale |= is_fault;
     let_wire_go(session);
+    watches_lost(session);
     if (session->state != SESSION_STOPPED) {
         session_set_state(session, SESSION_STOPPED, is_fault ? failure : NULL);
     }
@@ -277,6 +279,9 @@ void session_became_ready(struct mcp_session *session)
         transport->ops->listen(transport);
     }
     session_set_state(session, SESSION_READY, NULL);
+    if (session->state == SESSION_READY) {
+        watches_began(session);
+    }
     session_resume(session);
 }
 
