@@ -34,6 +34,7 @@ static void answered(struct pending *pending, const struct message *message)
     enum handshake_step step = session->handshake.step;
     handshake_stop(session);
     if (step == ASKS_DISCOVER) {
+        session->handshake.was_discover_answered = true;
         discover_answered(session, message);
     } else {
         initialize_answered(session, message);
@@ -47,6 +48,7 @@ static void failed(struct pending *pending, const struct failure *failure, bool 
     (void)sent;
     handshake_stop(session);
     if (step == ASKS_DISCOVER) {
+        session->handshake.was_discover_answered = true;
         discover_failed(session, failure);
     } else {
         initialize_failed(session, failure);
@@ -94,7 +96,8 @@ void handshake_begin(struct mcp_session *session)
     handshake->began = loop_now(session->core->loop);
     handshake->skips_discover = session->known->skips_discover;
     handshake->was_discover_sent = handshake->was_discover_silent = false;
-    handshake->was_legacy = handshake->has_chosen = handshake->has_reopened = false;
+    handshake->was_discover_answered = false;
+    handshake->has_chosen = handshake->has_reopened = false;
 }
 
 static bool begins_with_discover(const struct mcp_session *session)
@@ -257,7 +260,6 @@ void handshake_fall_back(struct mcp_session *session, const struct failure *why)
 {
     struct handshake *handshake = &session->handshake;
     struct failure own = {0};
-    handshake->was_legacy = true;
     if (handshake->refusal.code) { /* neither of the two: the first refusal says more */
         failure_copy(&own, &handshake->refusal);
         note_attempt(session, "`server/discover`", why);
@@ -283,7 +285,7 @@ bool handshake_may_be_modern(struct mcp_session *session, const struct failure *
 {
     struct handshake *handshake = &session->handshake;
     if (!may_choose(session) || handshake->refusal.code ||
-        (handshake->was_legacy && !says_modern)) {
+        (handshake->was_discover_answered && !says_modern)) {
         return false;
     }
     session->known->era = KNOWN_NOTHING;

@@ -36,9 +36,9 @@ struct handshake {
     bool skips_discover;
     bool was_discover_sent;   /* on this wire */
     bool was_discover_silent; /* it was not answered in time */
-    bool was_legacy;          /* it was answered as by a legacy server */
-    bool has_chosen;          /* a version that the server had offered was asked for */
-    bool has_reopened;        /* another wire was made */
+    bool was_discover_answered;
+    bool has_chosen;   /* a version that the server had offered was asked for */
+    bool has_reopened; /* another wire was made */
     struct failure
         refusal;         /* of `initialize`, while `server/discover` is asked because of it */
     struct buf attempts; /* what was tried in vain, for the words of a failure */
