@@ -180,7 +180,7 @@ static bool on_event(void *arg, const struct sse_event *event)
             take_endpoint(sse, event->data);
         }
     } else if (!event->type.len || slice_is(event->type, "message")) {
-        sse->events->message(sse->arg, event->data, 0);
+        mcp_tell_message(sse->events, sse->arg, event->buf, event->data, 0);
     }
     return sse->stream == stream && stream;
 }
