@@ -32,7 +32,7 @@ struct listen {
     struct watches *watches;
     struct loop_timer deadline; /* of the acknowledgement */
     unsigned asked, accepted;   /* kinds, enum session_offer */
-    unsigned topics;            /* asked for */
+    unsigned topics;            /* asked for, then accepted */
     bool is_acknowledged, is_cancelled;
     mono_us since;
 };
@@ -96,11 +96,6 @@ void listen_lost(struct watches *watches)
     if (watches->current) {
         listen_drop(watches->current);
     }
-}
-
-void listen_done(struct watches *watches)
-{
-    listen_lost(watches);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */
@@ -314,6 +309,7 @@ static void accept_topics(struct listen *listen, struct slice filter)
     struct slice array;
     struct slice uri;
     struct pack_item head;
+    listen->topics = 0;
     if (!pack_get(filter, "resourceSubscriptions", &array)) {
         return;
     }
@@ -326,6 +322,7 @@ static void accept_topics(struct listen *listen, struct slice filter)
         if (topic && topic->asked == listen) {
             topic->asked = NULL;
             topic->stands = listen;
+            listen->topics++;
             topic_started(topic);
         }
     }

@@ -66,10 +66,10 @@ void watches_done(struct mcp_session *session)
         return;
     }
     session->watches = NULL;
+    listen_lost(watches);
     while ((topic = map_next(&watches->topics, &at, NULL))) {
         topic_free(topic);
     }
-    listen_done(watches);
     map_done(&watches->topics);
     list_remove(&watches->waiter.link);
     pending_done(&watches->waiter);

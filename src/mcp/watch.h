@@ -103,8 +103,7 @@ void watches_back_off(struct watches *watches);
 
 /* In READY, of a modern session. */
 void listen_adjust(struct watches *watches);
-void listen_lost(struct watches *watches); /* the wire is gone */
-void listen_done(struct watches *watches);
+void listen_lost(struct watches *watches); /* the wire is gone, or the session */
 
 /* ---- watch.c ----------------------------------------------------------------------------- */
 

@@ -56,6 +56,7 @@ struct bench {
     struct fake *fakes[FAKES];
     size_t fake_count;
     char states[4096]; /* "name:state " for each change */
+    char news[1024];   /* "name:kind " for each changed list, "name/tool:what " for each tool */
     bool has_ended;
 };
 
@@ -370,6 +371,26 @@ static inline void note_state(void *arg, const struct mcp_service *service)
                    mcp_state_name(mcp_service_state(service)));
 }
 
+static inline void note_news(struct bench *bench, const struct mcp_service *service,
+                             struct slice tool, const char *what)
+{
+    size_t at = strlen(bench->news);
+    (void)snprintf(bench->news + at, sizeof bench->news - at, "%.*s%s%.*s:%s ",
+                   SLICE_ARG(mcp_service_conf(service)->name), tool.len ? "/" : "",
+                   SLICE_ARG(tool), what);
+}
+
+static inline void note_list(void *arg, const struct mcp_service *service, const char *kind)
+{
+    note_news(arg, service, (struct slice){NULL, 0}, kind);
+}
+
+static inline void note_tool(void *arg, const struct mcp_service *service, struct slice tool,
+                             const char *what)
+{
+    note_news(arg, service, tool, what);
+}
+
 static inline void bench_init(struct bench *bench, bool is_http)
 {
     *bench = (struct bench){.is_http = is_http};
@@ -380,6 +401,8 @@ static inline void bench_init(struct bench *bench, bool is_http)
         .message_bytes = (size_t)1 << 24,
         .state_folder = "/",
         .state_changed = note_state,
+        .list_changed = note_list,
+        .tool_changed = note_tool,
         .arg = bench,
         .connect = fake_connect,
     });

@@ -382,6 +382,80 @@ static void equal_lists_are_one_catalogue(void **state)
     bench_done(&bench);
 }
 
+/* ---- freshness --------------------------------------------------------------------------- */
+
+static struct fake *modern(struct bench *bench, struct told *told, const char *page)
+{
+    bench_init(bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->era = SERVICE_ERA_MODERN;
+    apply_one(bench, conf);
+    list_tools(bench, told, "s");
+    struct fake *fake = fake_at(bench, 0);
+    fake_opened(fake);
+    answer_last(fake, "{'resultType':'complete','supportedVersions':['2026-07-28'],"
+                      "'capabilities':{'tools':{}},'ttlMs':0,'cacheScope':'public'}");
+    assert_has(last_sent(fake), "\"method\":\"tools/list\"");
+    assert_has(last_sent(fake), "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"");
+    answer_last(fake, page);
+    assert_int_equal(told->done, 1);
+    return fake;
+}
+
+static void a_list_is_shown_for_as_long_as_it_keeps(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = modern(&bench, &told,
+                               "{'resultType':'complete','tools':[" ECHO_TOOL
+                               "],'ttlMs':60000,'cacheScope':'public'}");
+    size_t sent = fake->count;
+    loop_advance(bench.loop, 60000 * MS);
+    told_done(&told);
+    list_tools(&bench, &told, "s");
+    assert_int_equal(told.done, 1);
+    assert_int_equal(fake->count, sent);
+    told_done(&told);
+    loop_advance(bench.loop, 1 * MS);
+    list_tools(&bench, &told, "s");
+    assert_int_equal(told.done, 0);
+    assert_has(last_sent(fake), "tools/list");
+    answer_last(fake, "{'resultType':'complete','tools':[],'ttlMs':0,'cacheScope':'public'}");
+    assert_string_equal(told.text, "");
+    told_done(&told);
+    bench_done(&bench);
+}
+
+static void what_does_not_keep_is_shown_to_those_who_wait_and_used_by_calls(void **state)
+{
+    static const char *const hints[] = {"", ",'ttlMs':0", ",'ttlMs':-5", ",'ttlMs':'x'"};
+    (void)state;
+    for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
+        struct bench bench;
+        struct told told = {0};
+        struct told call = {0};
+        char page[512];
+        (void)snprintf(page, sizeof page, "{'resultType':'complete','tools':[" ECHO_TOOL "]%s}",
+                       hints[i]);
+        struct fake *fake = modern(&bench, &told, page);
+        assert_string_equal(told.text, "echo ");
+        told_done(&told);
+        loop_advance(bench.loop, 1 * MS);
+        size_t lists = count_sent(fake, "tools/list\"");
+        call_with(&bench, &call, .tool = "echo");
+        assert_has(last_sent(fake), "tools/call");
+        assert_int_equal(count_sent(fake, "tools/list\""), lists);
+        list_tools(&bench, &told, "s");
+        assert_int_equal(count_sent(fake, "tools/list\""), lists + 1);
+        answer_last(fake, page);
+        assert_string_equal(told.text, "echo ");
+        told_done(&told);
+        told_done(&call);
+        bench_done(&bench);
+    }
+}
+
 /* ---- changes ----------------------------------------------------------------------------- */
 
 #define CHANGED "{'jsonrpc':'2.0','method':'notifications/tools/list_changed'}"
@@ -534,6 +608,8 @@ int main(void)
         cmocka_unit_test(schemas_are_compiled_once_and_when_used),
         cmocka_unit_test(warnings_stand_at_their_tools),
         cmocka_unit_test(equal_lists_are_one_catalogue),
+        cmocka_unit_test(a_list_is_shown_for_as_long_as_it_keeps),
+        cmocka_unit_test(what_does_not_keep_is_shown_to_those_who_wait_and_used_by_calls),
         cmocka_unit_test(a_change_lists_anew),
         cmocka_unit_test(a_change_during_a_listing_begins_it_again),
         cmocka_unit_test(a_storm_of_changes_is_bounded),
