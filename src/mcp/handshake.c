@@ -12,9 +12,9 @@
 
 /* How long a child may be silent about `server/discover`, and then about `initialize` too before
  * it is started again without the former: shares of the time that it has to start. */
-#define DISCOVER_MAX     ((mono_us)3000000)
-#define DISCOVER_SHARE   3 / 10
-#define INITIALIZE_SHARE 3 / 4
+#define DISCOVER_MAX       ((mono_us)3000000)
+#define DISCOVER_PERCENT   30
+#define INITIALIZE_PERCENT 75
 
 static bool is_stdio(const struct mcp_session *session)
 {
@@ -146,7 +146,7 @@ static void limit_patience(struct mcp_session *session)
 {
     struct handshake *handshake = &session->handshake;
     mono_us whole = (mono_us)session->conf->connect_timeout_ms * 1000;
-    mono_us share = whole * DISCOVER_SHARE;
+    mono_us share = whole * DISCOVER_PERCENT / 100;
     if (!is_stdio(session) || !may_choose(session)) {
         return;
     }
@@ -154,7 +154,7 @@ static void limit_patience(struct mcp_session *session)
     if (handshake->step == ASKS_INITIALIZE) {
         if (handshake->was_discover_silent && handshake->was_discover_sent &&
             !handshake->has_reopened) {
-            set_patience(session, whole * INITIALIZE_SHARE);
+            set_patience(session, whole * INITIALIZE_PERCENT / 100);
         }
     } else if (handshake->refusal.code) {
         set_patience(session, loop_now(session->core->loop) - handshake->began + share);
