@@ -6,24 +6,40 @@
 static void keep_options(struct mcp_request *request)
 {
     struct buf *kept = &request->kept;
-    struct slice *const parts[] = {&request->tool, &request->arguments, &request->meta,
-                                   &request->user, &request->agent};
+    struct slice *const parts[] = {&request->name,          &request->arguments,
+                                   &request->meta,          &request->cursor,
+                                   &request->identity.user, &request->identity.agent};
     size_t total = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         total += parts[i]->len;
     }
-    if (!buf_reserve(kept, total + 1)) { /* a place to point at, also where all are empty */
+    request->is_kept = buf_reserve(kept, total + 1); /* a place to point at, also for nothing */
+    for (size_t i = 0; request->is_kept && i < sizeof parts / sizeof parts[0]; i++) {
+        const char *at = kept->data + kept->len;
+        buf_put_slice(kept, *parts[i]);
+        parts[i]->ptr = parts[i]->ptr ? at : NULL;
+    }
+}
+
+/* What was not sent yet, or may have to be sent again in another form. */
+static bool is_needed_later(const struct mcp_request *request)
+{
+    return request->step < STEP_ANSWER || session_is_modern(&request->seat->session) ||
+           request->method->list_key || (request->identity.capabilities & MCP_CAN_ELICIT_URL);
+}
+
+static void keep_if_needed(struct mcp_request *request)
+{
+    if (!is_needed_later(request)) {
+        return;
+    }
+    keep_options(request);
+    if (!request->is_kept && request->step < STEP_ANSWER) {
         struct failure failure = {0};
         failure_set(&failure, ERR_OVERLOADED, "there is no memory for the call's arguments");
         request_withdraw(request, "no memory");
         request_fail(request, &failure, false);
         failure_done(&failure);
-        return;
-    }
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        const char *at = kept->data + kept->len;
-        buf_put_slice(kept, *parts[i]);
-        parts[i]->ptr = at;
     }
 }
 
@@ -36,6 +52,25 @@ static bool refuse_now(struct mcp_service *service, struct failure *failure)
                     SLICE_ARG(service->conf->name));
     }
     return failure->code != ERR_NONE;
+}
+
+void request_give_place(struct mcp_request *request)
+{
+    struct mcp_service *service = request->seat->service;
+    if (request->has_place) {
+        request->has_place = false;
+        service->inflight--;
+        if (service->queued) {
+            loop_later(service->services->core.loop, &service->pump);
+        }
+    }
+}
+
+static void take_place(struct mcp_request *request)
+{
+    request->seat->service->inflight++;
+    request->has_place = true;
+    request_go(request);
 }
 
 void service_pump(void *arg)
@@ -54,20 +89,20 @@ void service_pump(void *arg)
             failure_done(&failure);
             continue;
         }
-        service->inflight++;
-        request->has_place = true;
-        request_go(request);
+        take_place(request);
     }
 }
 
-static void begin_call(struct mcp_request *request)
+void request_admit(struct mcp_request *request)
 {
     struct mcp_service *service = request->seat->service;
     struct failure failure = {0};
-    if (!refuse_now(service, &failure) && service->queued >= QUEUE_MAX) {
+    bool is_next = request->seat->session.holder == &request->pending; /* waited already */
+    if (!refuse_now(service, &failure) && !is_next &&
+        service->queued + service->in_line >= QUEUE_MAX) {
         failure_set(&failure, ERR_OVERLOADED,
-                    "%u calls to the service \"%.*s\" are waiting already", service->queued,
-                    SLICE_ARG(service->conf->name));
+                    "%u calls to the service \"%.*s\" are waiting already",
+                    service->queued + service->in_line, SLICE_ARG(service->conf->name));
     }
     if (failure.code) {
         request_fail(request, &failure, false);
@@ -77,31 +112,41 @@ static void begin_call(struct mcp_request *request)
         service->queued++;
         list_append(&service->queue, &request->pending.link);
     } else {
-        service->inflight++;
-        request->has_place = true;
-        request_go(request);
+        take_place(request);
     }
+}
+
+/* What nobody can be asked is not declared. */
+static unsigned usable_capabilities(const struct mcp_identity *identity, bool can_ask)
+{
+    return identity->client && can_ask ? identity->capabilities
+                                       : identity->capabilities & MCP_CAN_SHOW_APPS;
 }
 
 struct mcp_request *mcp_call(struct mcp_service *service, const struct mcp_identity *identity,
                              const struct mcp_call_options *options,
                              const struct mcp_call_events *events, void *arg)
 {
+    struct mcp_identity usable = *identity;
+    usable.capabilities = usable_capabilities(identity, events->asked != NULL);
     struct mcp_request *request =
-        request_new(seat_find(service, identity), options->deadline, arg);
+        request_new(seat_find(service, &usable, false), options->deadline, arg);
     request->call_events = events;
-    request->tool = options->name;
+    request->method = method_of(options->method);
+    request->name = options->name;
     request->arguments = options->arguments;
     request->meta = options->meta;
-    request->user = identity->user;
-    request->agent = identity->agent;
+    request->cursor = options->cursor;
+    request->identity = usable;
+    request->log_level = options->log_level;
+    request->is_page = options->is_page;
+    request->wants_task = options->wants_task;
+    request->may_repeat = options->may_repeat;
     request->pending.is_call = true;
     request->pending.wants_progress = options->wants_progress;
     service->calls++;
-    begin_call(request);
-    if (request->step < STEP_ANSWER) {
-        keep_options(request);
-    }
+    request_admit(request);
+    keep_if_needed(request);
     request->is_beginning = false;
     return request;
 }
@@ -111,13 +156,19 @@ struct mcp_request *mcp_list_tools(struct mcp_service *service,
                                    const struct mcp_list_events *events, void *arg)
 {
     struct failure failure = {0};
-    struct mcp_request *request = request_new(seat_find(service, identity), deadline, arg);
+    struct mcp_identity usable = *identity;
+    usable.capabilities = usable_capabilities(identity, true);
+    struct mcp_request *request = request_new(seat_find(service, &usable, true), deadline, arg);
     request->list_events = events;
+    request->identity = usable;
     if (refuse_now(service, &failure)) {
         request_fail(request, &failure, false);
         failure_done(&failure);
     } else {
         request_go(request);
+    }
+    if (request->step < STEP_ANSWER) {
+        keep_options(request);
     }
     request->is_beginning = false;
     return request;

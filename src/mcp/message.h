@@ -89,6 +89,8 @@ int message_put_request(struct buf *out, uint64_t id, const struct message_reque
 
 /* The answer to a request of the server: an empty result, or an error. `id` is MessagePack. */
 void message_put_empty_result(struct buf *out, struct slice id);
+/* -ERR_VALIDATION_ERROR: `result`, MessagePack, holds what JSON cannot; `out` is of no use then. */
+int message_put_result(struct buf *out, struct slice id, struct slice result);
 void message_put_refusal(struct buf *out, struct slice id, int code, const char *text);
 
 /* ---- results ----------------------------------------------------------------------------- */

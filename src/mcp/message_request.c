@@ -263,3 +263,17 @@ int message_put_request(struct buf *out, uint64_t id, const struct message_reque
     PUT(out, "}}");
     return 0;
 }
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+int message_put_result(struct buf *out, struct slice id, struct slice result)
+{
+    PUT(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+    int r = json_from_pack(id, "id", out, NULL);
+    if (r == 0) {
+        PUT(out, ",\"result\":");
+        r = json_from_pack(result, "result", out, NULL);
+    }
+    PUT(out, "}");
+    return r;
+}

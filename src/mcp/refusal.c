@@ -5,14 +5,20 @@
 #include "mcp/room.h"
 #include "value/pack.h"
 
+#define OUTPUT_PLACE "result.structuredContent"
+
+/* A result that is not longer is shown whole with what is wrong with it. */
+#define RESULT_SHOWN 32768u
+
 void blame(const struct mcp_request *request, struct failure *failure)
 {
     struct slice there;
     if (!detail_find(failure, "service", &there)) {
         failure_detail_str(failure, "service", request->seat->session.conf->name);
     }
-    if (request->call_events && !detail_find(failure, "tool", &there)) {
-        failure_detail_str(failure, "tool", request->tool);
+    const char *detail = request->method ? request->method->detail : NULL;
+    if (detail && !detail_find(failure, detail, &there)) {
+        failure_detail_str(failure, detail, request->name);
     }
 }
 
@@ -23,10 +29,10 @@ void refuse_unknown_tool(const struct mcp_request *request, struct failure *fail
     struct slice best = {NULL, 0};
     unsigned distance = TEXT_FAR;
     for (size_t i = 0; i < catalog->count; i++) {
-        text_nearest(request->tool, catalog->tools[i].name, &best, &distance);
+        text_nearest(request->name, catalog->tools[i].name, &best, &distance);
     }
     failure_set(failure, ERR_NOT_FOUND, "the service \"%.*s\" has no tool \"%.*s\"",
-                SLICE_ARG(service), SLICE_ARG(request->tool));
+                SLICE_ARG(service), SLICE_ARG(request->name));
     if (best.len) {
         struct buf near;
         buf_init(&near, FAILURE_DETAILS_BYTES);
@@ -41,6 +47,33 @@ void refuse_unknown_tool(const struct mcp_request *request, struct failure *fail
     }
 }
 
+static void put_fault(struct buf *out, const struct schema_fault *fault)
+{
+    pack_put_map(out, 3);
+    pack_put_key_text(out, "field", fault->field);
+    pack_put_key_text(out, "expected", fault->expected);
+    pack_put_key_text(out, "received", fault->received);
+}
+
+/* The first fault by itself, and all of them. */
+static void add_faults(struct failure *failure, const struct schema_faults *faults)
+{
+    const struct schema_fault *first = &faults->list[0];
+    struct buf errors;
+    failure_detail_text(failure, "field", first->field);
+    failure_detail_text(failure, "expected", first->expected);
+    failure_detail_text(failure, "received", first->received);
+    buf_init(&errors, FAILURE_DETAILS_BYTES);
+    pack_put_array(&errors, faults->count);
+    for (unsigned i = 0; i < faults->count; i++) {
+        put_fault(&errors, &faults->list[i]);
+    }
+    if (!errors.overflow) {
+        failure_detail_pack(failure, "errors", buf_slice(&errors));
+    }
+    buf_done(&errors);
+}
+
 void refuse_arguments(const struct mcp_request *request, const struct schema *schema,
                       struct failure *failure)
 {
@@ -48,27 +81,48 @@ void refuse_arguments(const struct mcp_request *request, const struct schema *sc
     struct slice arguments =
         request->arguments.len ? request->arguments : (struct slice){&empty_map, 1};
     struct schema_faults faults = {0};
-    struct buf errors;
     schema_explain(schema, arguments, "arguments", &faults);
     const struct schema_fault *first = &faults.list[0];
     failure_set(failure, ERR_VALIDATION_ERROR,
                 "the arguments do not fit the tool \"%.*s\": %s is to be %s, and is %s",
-                SLICE_ARG(request->tool), first->field, first->expected, first->received);
-    failure_detail_text(failure, "field", first->field);
-    failure_detail_text(failure, "expected", first->expected);
-    failure_detail_text(failure, "received", first->received);
-    buf_init(&errors, FAILURE_DETAILS_BYTES);
-    pack_put_array(&errors, faults.count);
-    for (unsigned i = 0; i < faults.count; i++) {
-        pack_put_map(&errors, 3);
-        pack_put_key_text(&errors, "field", faults.list[i].field);
-        pack_put_key_text(&errors, "expected", faults.list[i].expected);
-        pack_put_key_text(&errors, "received", faults.list[i].received);
+                SLICE_ARG(request->name), first->field, first->expected, first->received);
+    add_faults(failure, &faults);
+}
+
+void refuse_output(const struct mcp_request *request, const struct schema *schema,
+                   struct slice result, struct failure *failure)
+{
+    struct schema_faults faults = {.count = 1,
+                                   .list = {{.field = OUTPUT_PLACE,
+                                             .expected = "what the outputSchema says",
+                                             .received = "nothing"}}};
+    struct slice output;
+    if (schema && pack_get(result, "structuredContent", &output)) {
+        schema_explain(schema, output, OUTPUT_PLACE, &faults);
     }
-    if (!errors.overflow) {
-        failure_detail_pack(failure, "errors", buf_slice(&errors));
+    const struct schema_fault *first = &faults.list[0];
+    failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
+                "the tool \"%.*s\" was carried out, but its result does not fit its "
+                "outputSchema: %s is to be %s, and is %s",
+                SLICE_ARG(request->name), first->field, first->expected, first->received);
+    failure_suggest(failure, "The work is done: do not call again. The result is in "
+                             "details.result unless it is too long; tell the server's author.");
+    failure->is_retryable = false;
+    add_faults(failure, &faults);
+    if (result.len <= RESULT_SHOWN) {
+        failure_detail_pack(failure, "result", result);
     }
-    buf_done(&errors);
+}
+
+void refuse_method(const struct mcp_request *request, struct failure *failure)
+{
+    failure_set(failure, ERR_NOT_FOUND, "the service \"%.*s\" offers no %s",
+                SLICE_ARG(request->seat->session.conf->name), request->method->noun);
+    failure_suggest(failure,
+                    "`services.status` says what the server is; other services may "
+                    "offer %s.",
+                    request->method->noun);
+    failure_detail_text(failure, "not_offered", request->method->noun);
 }
 
 void refuse_timeout(const struct mcp_request *request, struct failure *failure)
@@ -77,7 +131,10 @@ void refuse_timeout(const struct mcp_request *request, struct failure *failure)
         [STEP_QUEUED] = "got no place: as many calls as its limit allows were under way",
         [STEP_START] = "was not ready",
         [STEP_LIST] = "had not listed its tools",
+        [STEP_LINE] = "was busy with other calls of this client",
         [STEP_ANSWER] = "did not answer",
+        [STEP_CLIENT] = "had asked the client something, which was not answered",
+        [STEP_TASK] = "had not finished the task",
         [STEP_TELL] = "did not answer",
     };
     struct loop *loop = request->seat->service->services->core.loop;

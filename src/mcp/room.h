@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "mcp/core.h"
+#include "mcp/method.h"
 #include "mcp/news.h"
 #include "mcp/pending.h"
 #include "mcp/service.h"
@@ -26,11 +27,18 @@
 
 enum request_step {
     STEP_QUEUED, /* for a place */
+    STEP_LINE,   /* for a seat that serves one after the other */
     STEP_START,
     STEP_LIST,
     STEP_ANSWER,
+    STEP_CLIENT, /* for the answers to the server's questions */
+    STEP_TASK,
     STEP_TELL /* it is over; `done` runs later in this turn */
 };
+
+struct gathering; /* gather.c: the pages of a list */
+struct round;     /* round.c: input that a server asked for */
+struct task;      /* task.c: a call that the server carries out as a task */
 
 struct mcp_request {
     struct pending pending;
@@ -39,28 +47,54 @@ struct mcp_request {
     const struct mcp_call_events *call_events; /* one of the two */
     const struct mcp_list_events *list_events;
     void *arg;
-    struct slice tool, arguments, meta, user,
-        agent; /* the caller's; once it waits, in `kept` */
+    const struct method *method; /* of a call */
+    const char *in_flight;       /* what was sent last: the method, or a step of it */
+    /* The caller's; once they are needed later, in `kept`. */
+    struct slice name, arguments, meta, cursor;
+    struct mcp_identity identity; /* its capabilities: those that can be made use of */
+    const char *log_level;
     struct buf kept;
     struct loop_timer deadline;
     mono_us began;
     struct loop_task tell;
     struct failure *failure; /* to be told */
     struct mcp_catalog *catalog;
-    enum request_step step;
-    bool is_beginning; /* still inside mcp_call: nothing may be told */
+    const struct mcp_tool *tool; /* of `catalog` */
+    struct list asks;            /* struct mcp_ask: what the client was asked, or is to be */
+    struct gathering *gathering; /* NULL: none, likewise the next two */
+    struct round *round;
+    struct task *task;
+    unsigned declined;
+    enum request_step step, step_before; /* before the client was asked something */
+    bool is_beginning;                   /* still inside mcp_call: nothing may be told */
     bool has_place;
+    bool is_kept;
+    bool is_page, wants_task, may_repeat;
+    bool is_aside;  /* nobody waits for it: what the server is told in passing */
+    bool was_sent;  /* the server may have begun with it */
+    bool asks_task; /* a legacy server was asked to make a task of it */
+    bool was_repeated, was_relisted;
 };
 
 struct seat {
     struct mcp_session session;
     struct mcp_service *service;
     struct list_link link; /* in service->seats, service->retired, or services->leavers */
-    char *key;             /* of service->by_key; NULL: shared */
+    struct list_link client_link; /* in services->client_seats */
+    char *key;                    /* of service->by_key; NULL: shared, or for one call */
     size_t key_len;
-    unsigned users; /* requests */
+    uint64_t client;  /* whose it is; 0: nobody's alone */
+    unsigned users;   /* requests */
+    struct list line; /* requests that wait until the session has no holder */
+    struct loop_task advance;
     mono_us idle_since;
+    mono_us busy_until; /* a task of the server's lives that long */
     struct loop_timer idle_timer;
+    const char *log_level; /* that was set in the session of `log_epoch` */
+    uint32_t log_epoch;
+    uint64_t calls; /* that were sent */
+    bool is_own;    /* its session declares capabilities, or is for one call */
+    bool is_for_one_call;
     bool is_retired;
 };
 
@@ -74,6 +108,7 @@ struct mcp_service {
     unsigned seat_count;
     struct list queue;
     unsigned queued, inflight;
+    unsigned in_line; /* at its seats */
     struct loop_task pump;
     unsigned in_state[SESSION_STATES]; /* seats that are not retired */
     unsigned wires_leaving;
@@ -101,7 +136,8 @@ struct mcp_services {
     struct list requests; /* all that live */
     struct list watches;  /* all of clients, also those that are over and not yet told */
     unsigned watch_count;
-    struct list spare;    /* requests to be used again */
+    struct list spare;        /* requests to be used again */
+    struct list client_seats; /* seats of one client */
     unsigned spare_count;
     struct loop_task reap;
     bool is_closing;
@@ -121,29 +157,77 @@ void service_note_failure(struct mcp_service *service, const struct failure *fai
 void service_update_state(struct mcp_service *service, const char *reason);
 
 /* seat.c */
-struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *identity);
+/* The seat of a call, or of a listing. */
+struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *identity,
+                       bool is_listing);
+/* The one of the identity's own at a legacy server. */
+struct seat *seat_find_own(struct mcp_service *service, const struct mcp_identity *identity);
+/* Whether this identity has one of its own where the server is a legacy one. */
+bool seat_is_wanted(const struct mcp_service *service, const struct mcp_identity *identity);
 void seat_use(struct seat *seat);
 void seat_leave(struct seat *seat);
 void seat_retire(struct seat *seat);
 void seat_stop(struct seat *seat, const char *reason, const struct failure *failure);
+/* It was started only to learn what the server is. */
+void seat_stop_probe(struct seat *seat);
 void seat_free(struct seat *seat);
+
+/* line.c: one request at a time, where the wire does not say whom a question is for */
+void line_init(struct seat *seat);
+/* Whether the request may go on; else it waits in line, and goes on by itself. */
+bool line_take(struct mcp_request *request);
+void line_leave(struct mcp_request *request); /* lets go of its seat's session */
 
 /* request.c */
 struct mcp_request *request_new(struct seat *seat, mono_us deadline, void *arg);
 void request_step(struct mcp_request *request, enum request_step step);
+/* Takes another seat, before anything was sent. */
+void request_sit(struct mcp_request *request, struct seat *seat);
 /* Out of whatever list it waits in; the server is told if it has it. */
 void request_withdraw(struct mcp_request *request, const char *reason);
-void request_go(struct mcp_request *request); /* the next step, as far as it gets */
 void request_fail(struct mcp_request *request, const struct failure *failure, bool sent);
-void request_free(struct mcp_request *request);
+void request_succeed(struct mcp_request *request, const struct mcp_outcome *outcome);
+void request_give_catalog(struct mcp_request *request);
+void request_release(struct mcp_request *request); /* its end; nothing is told */
+void request_free(struct mcp_request *request);    /* with all it has; nothing is sent */
+
+/* step.c */
+void request_go(struct mcp_request *request); /* the next step, as far as it gets */
+/* What the request is, without what rounds and tasks add to it. */
+struct message_request request_message(const struct mcp_request *request);
+/* Sends a step of it; what cannot be sent fails the request. */
+void request_send(struct mcp_request *request, const struct message_request *message);
+void request_send_call(struct mcp_request *request); /* with what rounds have added */
+/* Something that the server is told on the same session, and nobody waits for. */
+void request_send_aside(struct seat *seat, const struct message_request *message);
+
+/* answer.c */
+extern const struct pending_ops request_ops;
+/* A result in the end: checked, and told. */
+void request_complete(struct mcp_request *request, struct slice result);
+void request_break(struct mcp_request *request, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); /* "the server broke the protocol: ..." */
+
+/* gather.c */
+/* One page more. True: `*ret` is the whole result. Else another page is asked for, or it failed. */
+bool gather_page(struct mcp_request *request, struct slice result, struct slice *ret);
+struct slice gather_cursor(const struct mcp_request *request);
+void gather_drop(struct mcp_request *request);
 
 /* admit.c */
 void service_pump(void *arg); /* of a struct mcp_service: starts what waits and has a place */
+/* A place, or the queue for one, or a refusal. */
+void request_admit(struct mcp_request *request);
+void request_give_place(struct mcp_request *request); /* back */
 
 /* refusal.c: failures of this room, with service and tool in their details */
 void refuse_unknown_tool(const struct mcp_request *request, struct failure *failure);
 void refuse_arguments(const struct mcp_request *request, const struct schema *schema,
                       struct failure *failure);
+/* `schema` NULL: nothing came where there should have been something. */
+void refuse_output(const struct mcp_request *request, const struct schema *schema,
+                   struct slice result, struct failure *failure);
+void refuse_method(const struct mcp_request *request, struct failure *failure);
 void refuse_timeout(const struct mcp_request *request, struct failure *failure);
 void refuse_back_off(const struct mcp_request *request, struct failure *failure);
 void blame(const struct mcp_request *request, struct failure *failure);

@@ -36,9 +36,10 @@ static void forget_key(struct seat *seat)
     struct mcp_service *service = seat->service;
     if (seat->key) {
         (void)map_remove(&service->by_key, (struct slice){seat->key, seat->key_len});
-    } else {
+    } else if (service->shared == seat) {
         service->shared = NULL;
     }
+    list_remove(&seat->client_link);
     service->seat_count--;
     service->in_state[seat->session.state]--;
     seat->is_retired = true;
@@ -81,6 +82,9 @@ static void idle_passed(void *arg)
     if (seat->users) {
         return; /* the last user's leaving sets it again */
     }
+    if (seat->session.state != SESSION_STOPPED && due < seat->busy_until) {
+        due = seat->busy_until;
+    }
     /* With the seat the count of failures would be forgotten that makes restarts rarer. */
     if (seat->session.failures > 1 && due < seat->session.not_before + SEAT_KEPT &&
         seat->session.state == SESSION_STOPPED) {
@@ -111,6 +115,9 @@ static void changed(void *arg, struct mcp_session *session, enum session_state f
     }
     service->in_state[from]--;
     service->in_state[session->state]++;
+    if (session->state == SESSION_OPENING) {
+        seat->calls = 0;
+    }
     if (failure) {
         service_note_failure(service, failure);
         service_update_state(service,
@@ -156,8 +163,7 @@ static const struct session_events seat_events = {
 
 /* ---- finding and leaving ----------------------------------------------------------------- */
 
-static struct seat *seat_new(struct mcp_service *service, const struct mcp_identity *identity,
-                             struct slice key)
+static struct seat *seat_new(struct mcp_service *service, const struct mcp_identity *identity)
 {
     static const struct slice nobody = {"", 0};
     struct seat *seat = mem_new(sizeof *seat);
@@ -171,13 +177,7 @@ static struct seat *seat_new(struct mcp_service *service, const struct mcp_ident
     seat->session.events = &seat_events;
     seat->session.arg = service;
     loop_timer_init(&seat->idle_timer, idle_passed, seat);
-    if (key.ptr) {
-        seat->key = mem_dup(key);
-        seat->key_len = key.len;
-        map_set(&service->by_key, key, seat);
-    } else {
-        service->shared = seat;
-    }
+    line_init(seat);
     list_append(&service->seats, &seat->link);
     service->seat_count++;
     service->in_state[SESSION_STOPPED]++;
@@ -203,35 +203,106 @@ static void make_room(struct mcp_service *service)
     }
 }
 
-struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *identity)
+/* Whom a seat is for. Those of callers who can be asked something are told apart by all of it. */
+struct seat_key {
+    uint64_t client;
+    unsigned capabilities;
+    struct slice user, agent;
+};
+
+static void declare(struct mcp_service *service, struct seat *seat, uint64_t client,
+                    unsigned capabilities)
 {
-    if (!service->by_user && !service->by_agent) {
-        return service->shared ? service->shared
-                               : seat_new(service, identity, (struct slice){NULL, 0});
+    seat->is_own = true;
+    seat->client = client;
+    seat->session.capabilities = capabilities;
+    if (client) {
+        list_append(&service->services->client_seats, &seat->client_link);
     }
-    /* The length keeps "a" and "bc" apart from "ab" and "c". */
-    struct slice user = service->by_user ? identity->user : (struct slice){NULL, 0};
-    struct slice agent = service->by_agent ? identity->agent : (struct slice){NULL, 0};
+}
+
+static struct seat *find_keyed(struct mcp_service *service, const struct mcp_identity *identity,
+                               const struct seat_key *parts)
+{
     char small[256];
-    struct slice key = {small, sizeof user.len + user.len + agent.len};
+    /* The length keeps "a" and "bc" apart from "ab" and "c". */
+    struct {
+        uint64_t client;
+        size_t user;
+        size_t capabilities;
+    } head = {parts->client, parts->user.len, parts->capabilities};
+    struct slice key = {small, sizeof head + parts->user.len + parts->agent.len};
     char *bytes = key.len > sizeof small ? mem_new(key.len) : small;
     key.ptr = bytes;
-    memcpy(bytes, &user.len, sizeof user.len);
-    if (user.len) {
-        memcpy(bytes + sizeof user.len, user.ptr, user.len);
+    memcpy(bytes, &head, sizeof head);
+    if (parts->user.len) {
+        memcpy(bytes + sizeof head, parts->user.ptr, parts->user.len);
     }
-    if (agent.len) {
-        memcpy(bytes + sizeof user.len + user.len, agent.ptr, agent.len);
+    if (parts->agent.len) {
+        memcpy(bytes + sizeof head + parts->user.len, parts->agent.ptr, parts->agent.len);
     }
     struct seat *seat = map_get(&service->by_key, key);
     if (!seat) {
         make_room(service);
-        seat = seat_new(service, identity, key);
+        seat = seat_new(service, identity);
+        seat->key = mem_dup(key);
+        seat->key_len = key.len;
+        map_set(&service->by_key, key, seat);
+        if (parts->capabilities) {
+            declare(service, seat, parts->client, parts->capabilities);
+        }
     }
     if (bytes != small) {
         mem_free(bytes);
     }
     return seat;
+}
+
+bool seat_is_wanted(const struct mcp_service *service, const struct mcp_identity *identity)
+{
+    const struct service_conf *conf = service->conf;
+    return identity->capabilities &&
+           !(conf->sharing == SERVICE_SHARED && conf->sharing_is_given);
+}
+
+struct seat *seat_find_own(struct mcp_service *service, const struct mcp_identity *identity)
+{
+    const struct seat_key key = {identity->client, identity->capabilities, identity->user,
+                                 identity->agent};
+    return find_keyed(service, identity, &key);
+}
+
+/* Found by nobody else, and gone with its call. */
+static struct seat *seat_for_one_call(struct mcp_service *service,
+                                      const struct mcp_identity *identity)
+{
+    make_room(service);
+    struct seat *seat = seat_new(service, identity);
+    seat->is_for_one_call = true;
+    declare(service, seat, identity->client, identity->capabilities);
+    return seat;
+}
+
+struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *identity,
+                       bool is_listing)
+{
+    if (service->conf->sharing == SERVICE_PER_CALL && !is_listing) {
+        return seat_for_one_call(service, identity);
+    }
+    if (identity->capabilities && service->known.era == KNOWN_LEGACY &&
+        seat_is_wanted(service, identity)) {
+        return seat_find_own(service, identity);
+    }
+    if (service->by_user || service->by_agent) {
+        static const struct slice all = {NULL, 0};
+        const struct seat_key key = {.user = service->by_user ? identity->user : all,
+                                     .agent = service->by_agent ? identity->agent : all};
+        return find_keyed(service, identity, &key);
+    }
+    if (!service->shared) {
+        service->shared = seat_new(service, identity);
+    }
+    return service->shared;
 }
 
 void seat_use(struct seat *seat)
@@ -248,8 +319,19 @@ void seat_leave(struct seat *seat)
     seat->idle_since = loop_now(loop_of(seat));
     if (seat->is_retired) {
         go_away(seat, seat->service->stop_reason);
+    } else if (seat->is_for_one_call) {
+        forget_key(seat);
+        go_away(seat, "its call is over");
     } else {
         arm(seat);
+    }
+}
+
+void seat_stop_probe(struct seat *seat)
+{
+    if (!seat->users && !seat->calls && !seat->is_retired && !seat->session.catalog &&
+        seat->session.state == SESSION_READY) {
+        stop_unused(seat, "it was only asked what it is");
     }
 }
 
@@ -264,6 +346,8 @@ void seat_retire(struct seat *seat)
 void seat_free(struct seat *seat)
 {
     loop_timer_cancel(loop_of(seat), &seat->idle_timer);
+    loop_task_cancel(&seat->advance);
+    list_remove(&seat->client_link);
     seat->service->faults += seat->session.faults;
     seat->service->dropped += seat->session.dropped;
     session_done(&seat->session);

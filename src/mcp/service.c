@@ -164,12 +164,7 @@ static void reseat_queue(struct mcp_service *service)
     list_each (link, &service->queue) {
         struct pending *pending = LIST_ITEM(link, struct pending, link);
         struct mcp_request *request = LIST_ITEM(pending, struct mcp_request, pending);
-        struct seat *old = request->seat;
-        const struct mcp_identity identity = {.agent = request->agent, .user = request->user};
-        request->seat = seat_find(service, &identity);
-        request->pending.session = &request->seat->session;
-        seat_use(request->seat);
-        seat_leave(old);
+        request_sit(request, seat_find(service, &request->identity, false));
     }
 }
 

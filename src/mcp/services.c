@@ -44,6 +44,7 @@ struct mcp_services *mcp_services_new(const struct mcp_services_options *options
     list_init(&services->requests);
     list_init(&services->watches);
     list_init(&services->spare);
+    list_init(&services->client_seats);
     loop_task_init(&services->reap, reap, services);
     loop_task_init(&services->close_task, close_all, services);
     loop_timer_init(&services->close_timer, close_overdue, services);
@@ -58,13 +59,6 @@ static void drop_requests(struct mcp_services *services)
         struct mcp_request *request = LIST_ITEM(link, struct mcp_request, owned);
         pending_unregister(&request->pending);
         list_remove(&request->pending.link);
-        loop_timer_cancel(services->core.loop, &request->deadline);
-        loop_task_cancel(&request->tell);
-        mcp_catalog_unref(request->catalog);
-        if (request->failure) {
-            failure_done(request->failure);
-            mem_free(request->failure);
-        }
         request_free(request);
     }
     while ((link = list_first(&services->spare))) {
@@ -98,6 +92,17 @@ void mcp_services_free(struct mcp_services *services)
     map_done(&services->by_name);
     mem_free(services->list);
     mem_free(services);
+}
+
+void mcp_services_forget_client(struct mcp_services *services, uint64_t client)
+{
+    list_each (link, &services->client_seats) {
+        struct seat *seat = LIST_ITEM(link, struct seat, client_link);
+        if (seat->client == client) {
+            seat->service->stop_reason = "its client has left";
+            seat_retire(seat);
+        }
+    }
 }
 
 /* ---- the set ----------------------------------------------------------------------------- */

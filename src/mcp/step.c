@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* step.c - what a request does next: wait for the session, for the tools, or be sent. */
+#include "base/must.h"
+#include "mcp/ask.h"
+#include "mcp/catalog.h"
+#include "mcp/message.h"
+#include "mcp/param_header.h"
+#include "mcp/task.h"
+#include "value/pack.h"
+
+#define RELIST_AFTER  ((mono_us)3000000)
+#define ASIDE_TIMEOUT ((mono_us)10000000)
+
+/* ---- sending ----------------------------------------------------------------------------- */
+
+struct message_request request_message(const struct mcp_request *request)
+{
+    const struct method *method = request->method;
+    const struct mcp_session *session = request->pending.session;
+    bool is_modern = session_is_modern(session);
+    struct message_request message = {
+        .method = method->wire,
+        .name_key = method->name_key,
+        .name = request->name,
+        .has_arguments = (method->traits & METHOD_HAS_ARGUMENTS) != 0,
+        .arguments = request->arguments,
+        .cursor = request->cursor,
+        .envelope = {.revision = session->revision,
+                     .wants_progress = request->pending.wants_progress,
+                     .meta = request->meta}};
+    if (method->traits & METHOD_HAS_MEMBERS) {
+        message.members = request->arguments;
+    }
+    if (is_modern) {
+        message.envelope.capabilities = request->identity.capabilities;
+        message.envelope.takes_tasks =
+            (method->traits & (METHOD_MAKES_TASKS | METHOD_OF_TASKS)) != 0;
+        message.envelope.log_level = request->log_level;
+    }
+    return message;
+}
+
+/* Whether it was written to core->out. */
+static bool put(struct mcp_session *session, uint64_t id, const struct message_request *message,
+                struct failure *failure)
+{
+    struct mcp_core *core = session->core;
+    struct buf *out = core_out(core);
+    struct err err = {0};
+    if (message_put_request(out, id, message, &core->part, &err) < 0) {
+        failure_from_err(failure, &err);
+        return false;
+    }
+    if (out->overflow || out->len > core->message_bytes) {
+        failure_set(failure, ERR_OVERLOADED, "the call is longer than %zu bytes",
+                    core->message_bytes);
+        failure->is_retryable = false;
+        return false;
+    }
+    return true;
+}
+
+void request_send(struct mcp_request *request, const struct message_request *message)
+{
+    struct mcp_session *session = request->pending.session;
+    struct mcp_param_header params[PARAM_HEADERS_MAX];
+    struct failure failure = {0};
+    uint64_t id = session_next_id(session);
+    if (put(session, id, message, &failure)) {
+        struct mcp_outgoing outgoing = {
+            .kind = MCP_REQUEST,
+            .json = buf_slice(&session->core->out),
+            .token = id,
+            .deadline = request->deadline.place ? request->deadline.when : MONO_NEVER,
+            .method = message->method};
+        if (message->name_key) {
+            outgoing.name = message->name;
+        }
+        if (request->tool && session->has_exchanges && session_is_modern(session)) {
+            buf_clear(&session->core->part);
+            outgoing.params = params;
+            outgoing.param_count =
+                param_headers_fill(catalog_headers(request->catalog, request->tool),
+                                   request->arguments, params, &session->core->part);
+        }
+        request->in_flight = message->method;
+        request->pending.was_resent = false;
+        (void)session_send(session, &request->pending, &outgoing, &failure);
+    }
+    if (failure.code) {
+        request_fail(request, &failure, false);
+        failure_done(&failure);
+    }
+}
+
+/* A server that logs all the time is told how much is wanted now. */
+static void set_log_level(struct mcp_request *request)
+{
+    struct seat *seat = request->seat;
+    struct mcp_session *session = &seat->session;
+    if (session_is_modern(session) || !(session->offers & OFFERS_LOGGING) ||
+        (seat->log_epoch == session->epoch && seat->log_level == request->log_level)) {
+        return;
+    }
+    struct buf members;
+    buf_init(&members, 64);
+    pack_put_map(&members, 1);
+    pack_put_key_text(&members, "level", request->log_level);
+    const struct message_request message = {.method = "logging/setLevel",
+                                            .members = buf_slice(&members)};
+    seat->log_level = request->log_level;
+    seat->log_epoch = session->epoch;
+    request_send_aside(seat, &message);
+    buf_done(&members);
+}
+
+void request_send_call(struct mcp_request *request)
+{
+    struct message_request message = request_message(request);
+    if (request->gathering) {
+        message.cursor = gather_cursor(request);
+    }
+    if (request->round) {
+        round_add(request, &message);
+    }
+    message.task_ttl_ms = request->tool ? task_ttl(request) : 0;
+    request->asks_task = message.task_ttl_ms != 0;
+    request_step(request, STEP_ANSWER);
+    request->seat->calls++;
+    request_send(request, &message);
+}
+
+void request_send_aside(struct seat *seat, const struct message_request *message)
+{
+    mono_us until = loop_now(seat->session.core->loop) + ASIDE_TIMEOUT;
+    struct mcp_request *request = request_new(seat, until, NULL);
+    request->is_aside = true;
+    request->step = STEP_ANSWER;
+    request_send(request, message);
+    request->is_beginning = false;
+}
+
+/* The server never looked at it, because it had forgotten the session: the same bytes again. */
+static void send_again(struct mcp_request *request)
+{
+    struct pending *pending = &request->pending;
+    struct failure failure = {0};
+    request_step(request, STEP_ANSWER);
+    const struct mcp_outgoing message = {
+        .kind = MCP_REQUEST,
+        .json = buf_slice(&pending->body),
+        .token = pending->id,
+        .deadline = request->deadline.place ? request->deadline.when : MONO_NEVER,
+        .method = request->in_flight,
+        .name = request->name};
+    if (session_send(pending->session, pending, &message, &failure) < 0) {
+        request_fail(request, &failure, false);
+    }
+    failure_done(&failure);
+}
+
+/* ---- calling ----------------------------------------------------------------------------- */
+
+static void fail_with(struct mcp_request *request, struct failure *failure)
+{
+    request_fail(request, failure, false);
+    failure_done(failure);
+}
+
+static void wait_for_start(struct mcp_request *request)
+{
+    struct mcp_session *session = request->pending.session;
+    struct mcp_service *service = request->seat->service;
+    struct failure failure = {0};
+    if (session->state == SESSION_STOPPED) {
+        bool is_again = session->failures > 0;
+        if (loop_now(session->core->loop) < session->not_before) {
+            refuse_back_off(request, &failure);
+        } else if (session_start(session, &failure) < 0) {
+            service_note_failure(service, &failure);
+        } else {
+            service->restarts += is_again;
+        }
+    }
+    if (failure.code) {
+        fail_with(request, &failure);
+        return;
+    }
+    request_step(request, STEP_START);
+    session_await_ready(session, &request->pending);
+}
+
+static void wait_for_catalog(struct mcp_request *request)
+{
+    request_step(request, STEP_LIST);
+    session_await_catalog(request->pending.session, &request->pending);
+}
+
+static void call_found(struct mcp_request *request, const struct mcp_tool *tool)
+{
+    static const char empty_map = '\x80';
+    struct mcp_session *session = request->pending.session;
+    const struct schema *schema = catalog_input(session->catalog, tool, session->conf->name);
+    struct slice arguments =
+        request->arguments.len ? request->arguments : (struct slice){&empty_map, 1};
+    if (schema && !schema_accepts(schema, arguments)) {
+        struct failure failure = {0};
+        refuse_arguments(request, schema, &failure);
+        fail_with(request, &failure);
+        return;
+    }
+    /* The name is needed for what may be said later, and the caller's may not be kept. */
+    mcp_catalog_unref(request->catalog);
+    request->catalog = mcp_catalog_ref(session->catalog);
+    request->tool = tool;
+    if (!request->is_kept) {
+        request->name = tool->name;
+    }
+    request_send_call(request);
+}
+
+static void call_tool(struct mcp_request *request)
+{
+    struct mcp_session *session = request->pending.session;
+    const struct mcp_tool *tool = mcp_catalog_find(session->catalog, request->name);
+    if (tool) {
+        call_found(request, tool);
+        return;
+    }
+    /* A server may have got new tools and said nothing. A list that was just made is not old. */
+    bool is_old = loop_now(session->core->loop) - session->catalog_at > RELIST_AFTER;
+    if ((session->offers & OFFERS_TOOLS) && is_old) {
+        session->is_catalog_stale = true;
+        wait_for_catalog(request);
+        return;
+    }
+    struct failure failure = {0};
+    refuse_unknown_tool(request, &failure);
+    fail_with(request, &failure);
+}
+
+/* The first revision has completions and no capability that says so. */
+static bool is_offered(const struct mcp_request *request)
+{
+    const struct mcp_session *session = request->pending.session;
+    unsigned offer = request->method->offer;
+    return !offer || (session->offers & offer) ||
+           (offer == OFFERS_COMPLETIONS &&
+            slice_is(slice_of(session->revision->name), "2024-11-05"));
+}
+
+static void call_other(struct mcp_request *request)
+{
+    if (is_offered(request)) {
+        request_send_call(request);
+        return;
+    }
+    struct failure failure = {0};
+    refuse_method(request, &failure);
+    fail_with(request, &failure);
+}
+
+/* ---- the seat ---------------------------------------------------------------------------- */
+
+/* At a legacy server a caller that can be asked something has a session of its own. */
+static bool must_move(const struct mcp_request *request)
+{
+    const struct seat *seat = request->seat;
+    return request->identity.capabilities && !seat->is_own && !request->is_aside &&
+           !session_is_modern(&seat->session) && !request->pending.was_resent &&
+           (request->is_kept || request->is_beginning) &&
+           seat_is_wanted(seat->service, &request->identity);
+}
+
+static void move(struct mcp_request *request)
+{
+    struct seat *old = request->seat;
+    request_sit(request, seat_find_own(old->service, &request->identity));
+    seat_stop_probe(old);
+    request_go(request);
+}
+
+static bool can_give_catalog(const struct mcp_session *session)
+{
+    /* What is known of a server that was stopped is good until it is started again. */
+    return (session->state == SESSION_READY || session->state == SESSION_STOPPED) &&
+           session_has_fresh_catalog(session);
+}
+
+static void go_on_ready(struct mcp_request *request)
+{
+    struct mcp_session *session = request->pending.session;
+    bool needs_catalog = request->list_events || request->method->offer == OFFERS_TOOLS;
+    if (must_move(request)) {
+        move(request);
+    } else if (request->pending.was_resent && request->pending.id && !request->gathering) {
+        send_again(request);
+    } else if (request->list_events || (needs_catalog && !session_has_catalog(session))) {
+        wait_for_catalog(request);
+    } else {
+        gather_drop(request); /* a new session has other cursors */
+        if (request->log_level) {
+            set_log_level(request);
+        }
+        if (needs_catalog) {
+            call_tool(request);
+        } else {
+            call_other(request);
+        }
+    }
+}
+
+void request_go(struct mcp_request *request)
+{
+    struct mcp_session *session = request->pending.session;
+    if (request->list_events && !must_move(request) && can_give_catalog(session)) {
+        request_give_catalog(request);
+    } else if (!request->list_events && !line_take(request)) {
+        return; /* it waits in line */
+    } else if (session->state != SESSION_READY) {
+        wait_for_start(request);
+    } else {
+        go_on_ready(request);
+    }
+}

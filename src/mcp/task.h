@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.h - a call that the server carries out as a task: polled until it has ended.
+ *
+ * Owns:    a request owns its task; the server is told when the request ends before it does.
+ * Rule:    a modern server decides itself and answers with the task, which holds its result in the
+ *          end; a 2025-11-25 one is asked for a task, and for its result by `tasks/result`.
+ */
+#ifndef MCP_TASK_H
+#define MCP_TASK_H
+
+#include "mcp/room.h"
+
+struct message;
+
+/* What a legacy server is to keep the task for, ms; 0: the call is to be none. */
+int64_t task_ttl(const struct mcp_request *request);
+
+/* The answer to a call is a task. */
+void task_begin(struct mcp_request *request, struct slice fields);
+
+/* The answer to MCP_TASKS_GET. True when there is more to be asked before it can be given: the
+ * result of a legacy server, or input that the client can give. */
+bool task_continue(struct mcp_request *request, struct slice fields);
+
+/* What came for a step of it; whether a step that failed is tried again. */
+void task_answered(struct mcp_request *request, const struct message *message);
+bool task_failed(struct mcp_request *request, const struct failure *failure);
+
+/* Keys of its input requests, none of which is asked twice. */
+bool task_has_answered(const struct mcp_request *request, struct slice key);
+void task_note_answered(struct mcp_request *request, struct slice key);
+void task_send_input(struct mcp_request *request, struct slice answers);
+
+/* Nobody waits for the step under way any more. */
+void task_withdraw(struct mcp_request *request);
+/* The request ends; `tells`: and the server learns of it, unless the task has ended. */
+void task_drop(struct mcp_request *request, bool tells);
+
+#endif
