@@ -64,7 +64,6 @@ static void reset(struct mcp_request *request)
     request->call_events = NULL;
     request->list_events = NULL;
     request->method = NULL;
-    request->in_flight = NULL;
     request->name = request->arguments = request->meta = request->cursor = nothing;
     request->identity = (struct mcp_identity){.agent = nothing};
     request->log_level = NULL;

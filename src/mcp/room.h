@@ -48,7 +48,6 @@ struct mcp_request {
     const struct mcp_list_events *list_events;
     void *arg;
     const struct method *method; /* of a call */
-    const char *in_flight;       /* what was sent last: the method, or a step of it */
     /* The caller's; once they are needed later, in `kept`. */
     struct slice name, arguments, meta, cursor;
     struct mcp_identity identity; /* its capabilities: those that can be made use of */

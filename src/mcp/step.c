@@ -83,8 +83,6 @@ void request_send(struct mcp_request *request, const struct message_request *mes
                 param_headers_fill(catalog_headers(request->catalog, request->tool),
                                    request->arguments, params, &session->core->part);
         }
-        request->in_flight = message->method;
-        request->pending.was_resent = false;
         (void)session_send(session, &request->pending, &outgoing, &failure);
     }
     if (failure.code) {
@@ -151,11 +149,34 @@ static void send_again(struct mcp_request *request)
         .json = buf_slice(&pending->body),
         .token = pending->id,
         .deadline = request->deadline.place ? request->deadline.when : MONO_NEVER,
-        .method = request->in_flight,
+        .method = pending->method,
         .name = request->name};
     if (session_send(pending->session, pending, &message, &failure) < 0) {
         request_fail(request, &failure, false);
     }
+    failure_done(&failure);
+}
+
+/* The session was begun anew in between, perhaps with another revision: then other bytes. */
+static bool is_lost(const struct mcp_request *request)
+{
+    return request->pending.was_resent && request->pending.id;
+}
+
+static bool can_be_sent_again(const struct mcp_request *request)
+{
+    const struct revision *then = request->pending.revision;
+    const struct revision *now = request->pending.session->revision;
+    bool are_legacy = then && then->era == ERA_LEGACY && now->era == ERA_LEGACY;
+    return (then == now || are_legacy) && !request->gathering;
+}
+
+static void fail_lost(struct mcp_request *request)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_UNAVAILABLE,
+                "the server was replaced by one of another revision meanwhile");
+    request_fail(request, &failure, false);
     failure_done(&failure);
 }
 
@@ -293,8 +314,10 @@ static void go_on_ready(struct mcp_request *request)
     bool needs_catalog = request->list_events || request->method->offer == OFFERS_TOOLS;
     if (must_move(request)) {
         move(request);
-    } else if (request->pending.was_resent && request->pending.id && !request->gathering) {
+    } else if (is_lost(request) && can_be_sent_again(request)) {
         send_again(request);
+    } else if (is_lost(request) && (request->task || !request->is_kept)) {
+        fail_lost(request);
     } else if (request->list_events || (needs_catalog && !session_has_catalog(session))) {
         wait_for_catalog(request);
     } else {

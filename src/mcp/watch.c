@@ -115,7 +115,7 @@ void watch_ended(struct mcp_watch *watch)
 static void take_seat(struct mcp_watch *watch)
 {
     struct failure failure = {0};
-    struct seat *seat = seat_find(watch->service, &watch->identity);
+    struct seat *seat = seat_find(watch->service, &watch->identity, true);
     struct watches *watches = watches_of(&seat->session);
     watch->seat = seat;
     seat_use(seat);
