@@ -110,7 +110,8 @@ static void explain_other(const struct mcp_http_answer *answer, struct failure *
                     name);
     } else if (status == 404 || status == 405) {
         failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
-                    "%s answered %d: there is no MCP endpoint at this address", name, status);
+                    "%s answered %d: there is no MCP endpoint for %s at this address", name,
+                    status, answer->wire);
         failure_suggest(failure, "Check the path of the service's url, often %s.",
                         answer->usual_path);
     } else if (status >= 500) {

@@ -21,6 +21,7 @@ struct mcp_http_answer {
     const struct http_exchange *http; /* NULL: it is over */
     int status;                       /* 0: none came */
     const char *usual_path;           /* how the paths of such servers often end */
+    const char *wire;                 /* what was spoken, for people: "HTTP+SSE" */
     bool had_session;                 /* the request named a session */
 };
 

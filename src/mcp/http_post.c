@@ -86,8 +86,9 @@ void mcp_http_finish(struct mcp_http_exchange *exchange, struct failure *failure
 struct mcp_http_answer mcp_http_answer_of(const struct mcp_http_exchange *exchange)
 {
     const struct mcp_http *mcp = exchange->mcp;
-    return (struct mcp_http_answer){mcp->loop,        mcp->target, exchange->http,
-                                    exchange->status, "/mcp",      exchange->had_session};
+    return (struct mcp_http_answer){
+        mcp->loop, mcp->target,       exchange->http,       exchange->status,
+        "/mcp",    "Streamable HTTP", exchange->had_session};
 }
 
 static void fail(struct mcp_http_exchange *exchange, enum err_code code, const char *reason,

@@ -98,8 +98,8 @@ struct http_headers *legacy_sse_make_headers(const struct legacy_sse *sse, bool 
 static void lose(struct legacy_sse *sse, enum err_code code, const char *reason,
                  const char *words)
 {
-    struct mcp_http_answer answer = {sse->loop,   sse->source, sse->stream,
-                                     sse->status, "/sse",      false};
+    struct mcp_http_answer answer = {sse->loop, sse->source, sse->stream, sse->status,
+                                     "/sse",    "HTTP+SSE",  false};
     struct failure failure = {0};
     mcp_http_explain(&answer, code, reason, words, &failure);
     legacy_sse_lose(sse, &failure);
@@ -107,8 +107,8 @@ static void lose(struct legacy_sse *sse, enum err_code code, const char *reason,
 
 static void lose_by_status(struct legacy_sse *sse)
 {
-    struct mcp_http_answer answer = {sse->loop,   sse->source, sse->stream,
-                                     sse->status, "/sse",      false};
+    struct mcp_http_answer answer = {sse->loop, sse->source, sse->stream, sse->status,
+                                     "/sse",    "HTTP+SSE",  false};
     struct failure failure = {0};
     struct slice body = {NULL, 0};
     struct buf value;
@@ -123,8 +123,8 @@ static void lose_by_status(struct legacy_sse *sse)
 
 static void lose_by_endpoint(struct legacy_sse *sse, struct slice url, const char *what)
 {
-    struct mcp_http_answer answer = {sse->loop,   sse->source, sse->stream,
-                                     sse->status, "/sse",      false};
+    struct mcp_http_answer answer = {sse->loop, sse->source, sse->stream, sse->status,
+                                     "/sse",    "HTTP+SSE",  false};
     struct failure failure = {0};
     struct buf name;
     buf_init(&name, 2 * ENDPOINT_BYTES);

@@ -113,8 +113,8 @@ static void fail(struct legacy_sse_post *post, struct failure *failure)
 static void fail_with_status(struct legacy_sse_post *post)
 {
     const struct legacy_sse *sse = post->sse;
-    struct mcp_http_answer answer = {sse->loop,    sse->source, post->http,
-                                     post->status, "/sse",      true};
+    struct mcp_http_answer answer = {sse->loop, sse->source, post->http, post->status,
+                                     "/sse",    "HTTP+SSE",  true};
     struct failure failure = {0};
     struct buf value;
     buf_init(&value, (size_t)4 * MCP_HTTP_ERROR_BYTES);
