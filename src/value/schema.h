@@ -6,7 +6,16 @@
  * Life:    immutable and reference-free after schema_compile; schema_free(NULL) is fine.
  * Errors:  compile: ERR_VALIDATION_ERROR names the keyword and the place in the schema.
  *          check: every fault is given to `fault`, at most SCHEMA_FAULTS of them.
- * Rule:    JSON Schema 2020-12 (draft-07 where $schema says so). $ref inside the document only.
+ * Rule:    JSON Schema 2020-12: core, applicator, unevaluated and validation vocabularies; draft-07
+ *          where $schema says so. `format` and content* are annotations, as 2020-12 has it by
+ *          default. $vocabulary and metaschemas of one's own are not looked at. A reference leads
+ *          to a place, a URI or an anchor in the document, or to the metaschemas of the two
+ *          dialects; any other is an error of the schema, and nothing is ever fetched.
+ * Units:   a schema has at most 4 MiB, 20 000 schemas, each chain of them that apply to the same
+ *          value at most 32, regular expressions of 8 KiB each and 256 KiB in all. A check does
+ *          work in proportion to the value and bounded besides (schema_run.h), whatever the
+ *          schema and its regular expressions are. One that needs more accepts nothing, and its
+ *          explanation says that it was too costly.
  */
 #ifndef VALUE_SCHEMA_H
 #define VALUE_SCHEMA_H

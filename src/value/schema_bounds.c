@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* schema_bounds.c - the keywords about numbers. */
 #include "value/schema_compiler.h"
+#include "value/schema_run.h"
 
 static struct schema_numbers *numbers_of(struct schema_draft *d)
 {
@@ -109,7 +110,7 @@ static void bound_integers(struct schema_numbers *numbers)
         has_low = has_low && too_high != INT64_MIN;
         numbers->high = too_high == INT64_MIN ? INT64_MIN : too_high - 1;
     }
-    if (!has_low) {
+    if (!has_low || numbers->multiple) {
         numbers->low = 1;
         numbers->high = 0;
     }

@@ -83,11 +83,14 @@ static bool check_number(struct schema_run *run, const struct schema_numbers *nu
                          const struct pack_item *item)
 {
     struct schema_number value;
+    if (item->type == PACK_INT || (item->type == PACK_UINT && item->u <= INT64_MAX)) {
+        bool is_between = item->i >= numbers->low && item->i <= numbers->high;
+        if (is_between || !numbers->multiple) {
+            return is_between;
+        }
+    }
     if (numbers->multiple && !schema_is_multiple(run, item, numbers->multiple)) {
         return false;
-    }
-    if (item->type == PACK_INT || (item->type == PACK_UINT && item->u <= INT64_MAX)) {
-        return item->i >= numbers->low && item->i <= numbers->high;
     }
     if (!schema_number_of(item, &value)) {
         return true; /* another extension type: no number, so no rule for it */
@@ -223,18 +226,26 @@ bool schema_skip(struct schema_run *run, struct pack *cursor)
     return pack_skip(cursor) && schema_spend(run, (uint64_t)(cursor->at - from) / 16);
 }
 
+static SCHEMA_RARE bool check_array_rare(struct schema_run *run,
+                                         const struct schema_arrays *arrays, uint32_t count,
+                                         struct pack cursor)
+{
+    if (arrays->is_unique && !schema_is_unique(run, count, cursor)) {
+        return false;
+    }
+    if (!arrays->contains) {
+        return true;
+    }
+    uint64_t found = schema_count_contained(run, arrays->contains, count, cursor);
+    return found >= arrays->contains->least && found <= arrays->contains->most;
+}
+
 static bool check_array(struct schema_run *run, const struct schema_arrays *arrays,
                         uint32_t count, struct pack *cursor)
 {
     if (count < arrays->least || count > arrays->most ||
-        (arrays->is_unique && !schema_is_unique(run, count, *cursor))) {
+        (arrays->is_rare && !check_array_rare(run, arrays, count, *cursor))) {
         return false;
-    }
-    if (arrays->contains) {
-        uint64_t found = schema_count_contained(run, arrays->contains, count, *cursor);
-        if (found < arrays->contains->least || found > arrays->contains->most) {
-            return false;
-        }
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct schema_node *node =
@@ -366,15 +377,12 @@ static inline bool check_member(struct schema_run *run, const struct schema_node
 static bool check_object(struct schema_run *run, const struct schema_objects *objects,
                          uint32_t count, struct pack *cursor)
 {
-    uint64_t seen[SCHEMA_REQUIRED_MAX / 64];
+    uint64_t seen = 0;
     if (count < objects->least || count > objects->most) {
         return false;
     }
-    if (objects->names) {
-        return schema_check_named(run, objects, count, cursor);
-    }
-    for (uint32_t i = 0; i < objects->required; i += 64) {
-        seen[i / 64] = 0;
+    if (objects->is_rare) {
+        return schema_check_object_rare(run, objects, count, cursor);
     }
     const struct schema_field *expected = objects->first;
     for (; count; count--) {
@@ -391,15 +399,13 @@ static bool check_object(struct schema_run *run, const struct schema_objects *ob
         if (field) {
             expected = field->next;
             node = field->is_property ? field->node : node;
-            if (field->required != SCHEMA_OPTIONAL) {
-                seen[field->required / 64] |= (uint64_t)1 << (field->required % 64);
-            }
+            seen |= field->bit;
         }
         if (!check_member(run, node, cursor)) {
             return false;
         }
     }
-    return schema_has_all(seen, objects->required);
+    return seen == objects->required_bits;
 }
 
 /* ---- schemas applied to the same value -------------------------------------------------- */
@@ -474,8 +480,7 @@ static __attribute__((noinline)) bool check_deeper(struct schema_run *run,
         is_fit = item->type >= PACK_ARRAY ? check_members(run, node, item, start, cursor)
                                           : check_scalar(run, node, item);
     }
-    if (is_fit && node->logic &&
-        (node->logic->unevaluated_properties || node->logic->unevaluated_items)) {
+    if (node->has_rest && is_fit) {
         is_fit = schema_check_unevaluated(run, node, start);
     }
     run->depth--;
@@ -513,9 +518,10 @@ bool schema_accepts(const struct schema *schema, struct slice value)
     struct schema_run run;
     struct pack cursor = pack_over(value);
     schema_run_start(&run, value);
-    bool is_fit = schema_check(&run, schema->root, &cursor) && !run.is_exhausted;
-    if (run.matcher) {
+    bool is_fit = schema_check(&run, schema->root, &cursor);
+    if (run.is_special) {
         schema_run_end(&run);
+        return is_fit && !run.is_exhausted;
     }
     return is_fit;
 }

@@ -37,7 +37,7 @@ static bool check_named_member(struct schema_run *run, const struct schema_objec
     if (is_known && !fits(run, field->node, value)) {
         return false;
     }
-    for (uint32_t i = 0; i < names->count; i++) {
+    for (uint32_t i = 0; names && i < names->count; i++) {
         if (schema_pattern_fits(run, names->matched[i].pattern, name)) {
             is_known = true;
             if (!fits(run, names->matched[i].node, value)) {
@@ -48,14 +48,25 @@ static bool check_named_member(struct schema_run *run, const struct schema_objec
     return is_known || fits(run, objects->additional, value);
 }
 
-bool schema_check_named(struct schema_run *run, const struct schema_objects *objects,
-                        uint32_t count, struct pack *cursor)
+static bool has_all(const uint64_t *seen, uint32_t required)
+{
+    for (; required >= 64; required -= 64) {
+        if (~*seen++) {
+            return false;
+        }
+    }
+    return !required || *seen == ((uint64_t)1 << required) - 1;
+}
+
+bool schema_check_object_rare(struct schema_run *run, const struct schema_objects *objects,
+                              uint32_t count, struct pack *cursor)
 {
     uint64_t seen[SCHEMA_REQUIRED_MAX / 64] = {0};
     for (; count; count--) {
         struct pack key = *cursor;
         struct slice name;
-        if (!pack_next_text(cursor, &name) || !fits(run, objects->names->every, key)) {
+        if (!pack_next_text(cursor, &name) ||
+            (objects->names && !fits(run, objects->names->every, key))) {
             return false;
         }
         const struct schema_field *field = schema_find_field(objects, name);
@@ -67,7 +78,7 @@ bool schema_check_named(struct schema_run *run, const struct schema_objects *obj
             return false;
         }
     }
-    return schema_has_all(seen, objects->required);
+    return has_all(seen, objects->required);
 }
 
 bool schema_find_member(struct schema_run *run, uint32_t count, struct pack cursor,

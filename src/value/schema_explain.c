@@ -1,36 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* schema_explain.c - says what is wrong with a value, place by place, after a check refused it. */
-#include "value/schema.h"
-
-#include "base/text.h"
-#include "value/schema_program.h"
+#include "value/schema_explainer.h"
+#include "value/schema_pattern.h"
 #include "value/schema_words.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-struct explainer {
-    struct schema_run run;
-    struct schema_faults *faults; /* NULL while faults are only counted, to compare branches */
-    unsigned count;
-    char path[sizeof((struct schema_fault *)0)->field];
-};
-
-/* The place of a member while it is looked at; the caller keeps the length to go back to. */
-static void enter_key(struct explainer *e, struct slice key)
+void explain_enter_key(struct explainer *e, struct slice key)
 {
     words_put(e->path, sizeof e->path, ".");
     words_put_text(e->path, sizeof e->path, key, 64);
 }
 
-static void enter_index(struct explainer *e, uint32_t index)
+void explain_enter_index(struct explainer *e, uint32_t index)
 {
     words_put(e->path, sizeof e->path, "[%u]", (unsigned)index);
 }
 
-/* Starts a fault whose `expected` the caller writes; NULL if it is only counted. */
-static struct schema_fault *add_fault(struct explainer *e, const struct pack *received)
+struct schema_fault *explain_add(struct explainer *e, const struct pack *received)
 {
+    if (e->run.is_exhausted) {
+        return NULL; /* whatever was found does not count */
+    }
     e->count++;
     if (!e->faults || e->faults->count == SCHEMA_FAULTS) {
         return NULL;
@@ -47,11 +39,7 @@ static struct schema_fault *add_fault(struct explainer *e, const struct pack *re
     return fault;
 }
 
-/* Appends to what a fault expects; nothing where it is only counted. */
-static void expect(struct schema_fault *fault, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void expect(struct schema_fault *fault, const char *format, ...)
+void explain_expect(struct schema_fault *fault, const char *format, ...)
 {
     if (fault) {
         char words[sizeof fault->expected];
@@ -63,22 +51,68 @@ static void expect(struct schema_fault *fault, const char *format, ...)
     }
 }
 
-static bool fits(struct explainer *e, const struct schema_node *node, struct pack at)
+void explain_expect_node(struct schema_fault *fault, const struct schema_node *node)
 {
-    return schema_check(&e->run, node, &at);
+    if (fault) {
+        words_put_node(fault->expected, sizeof fault->expected, node);
+    }
 }
 
-static void explain(struct explainer *e, const struct schema_node *node, struct pack at);
+/* Where the work ended is told at the end. */
+static void note_cost(struct explainer *e)
+{
+    if (e->run.is_exhausted && !e->costly[0]) {
+        memcpy(e->costly, e->path, sizeof e->costly);
+    }
+}
+
+bool explain_fits(struct explainer *e, const struct schema_node *node, struct pack at)
+{
+    bool is_fit = schema_check(&e->run, node, &at);
+    note_cost(e);
+    return is_fit;
+}
+
+void explain_member(struct explainer *e, const struct schema_node *node, struct pack at)
+{
+    if (node && !explain_fits(e, node, at)) {
+        explain_node(e, node, at);
+    }
+}
 
 /* ---- scalars ---------------------------------------------------------------------------- */
 
 static void explain_limit(struct explainer *e, const char *words,
                           const struct schema_number *limit, struct pack at)
 {
-    struct schema_fault *fault = add_fault(e, &at);
+    struct schema_fault *fault = explain_add(e, &at);
     if (fault) {
         words_put(fault->expected, sizeof fault->expected, "%s ", words);
         words_put_number(fault->expected, sizeof fault->expected, limit);
+    }
+}
+
+static void explain_multiple(struct explainer *e, const struct schema_decimal *of,
+                             struct pack at)
+{
+    struct schema_fault *fault = explain_add(e, &at);
+    explain_expect(fault, "a multiple of ");
+    if (fault) {
+        words_put_decimal(fault->expected, sizeof fault->expected, of);
+    }
+}
+
+static void explain_string(struct explainer *e, const struct schema_strings *strings,
+                           const struct pack_item *item, struct pack at)
+{
+    explain_count(e, schema_text_length(item), strings->least, strings->most, "character", at);
+    if (strings->pattern && !schema_text_matches(&e->run, strings->pattern, item)) {
+        struct schema_fault *fault = explain_add(e, &at);
+        explain_expect(fault, "text matching ");
+        if (fault) {
+            words_put_text(fault->expected, sizeof fault->expected,
+                           schema_pattern_text(strings->pattern), 120);
+        }
     }
 }
 
@@ -88,6 +122,9 @@ static void explain_number(struct explainer *e, const struct schema_numbers *num
     struct schema_number value;
     if (!schema_number_of(item, &value)) {
         return;
+    }
+    if (numbers->multiple && !schema_is_multiple(&e->run, item, numbers->multiple)) {
+        explain_multiple(e, numbers->multiple, at);
     }
     if (numbers->has_least && schema_number_compare(&value, &numbers->least) < 0) {
         explain_limit(e, "at least", &numbers->least, at);
@@ -103,130 +140,21 @@ static void explain_number(struct explainer *e, const struct schema_numbers *num
     }
 }
 
-static void explain_count(struct explainer *e, uint64_t count, uint64_t least, uint64_t most,
-                          const char *unit, struct pack at)
+void explain_count(struct explainer *e, uint64_t count, uint64_t least, uint64_t most,
+                   const char *unit, struct pack at)
 {
     if (count >= least && count <= most) {
         return;
     }
-    struct schema_fault *fault = add_fault(e, &at);
+    struct schema_fault *fault = explain_add(e, &at);
     uint64_t limit = count < least ? least : most;
-    expect(fault, "at %s %llu %s%s", count < least ? "least" : "most",
-           (unsigned long long)limit, unit, limit == 1 ? "" : "s");
+    explain_expect(fault, "at %s %llu %s%s", count < least ? "least" : "most",
+                   (unsigned long long)limit, unit, limit == 1 ? "" : "s");
     if (fault) {
         fault->received[0] = '\0';
         words_put(fault->received, sizeof fault->received, "%llu %s%s",
                   (unsigned long long)count, unit, count == 1 ? "" : "s");
     }
-}
-
-/* ---- arrays and objects ----------------------------------------------------------------- */
-
-static void explain_member(struct explainer *e, const struct schema_node *node, struct pack at)
-{
-    if (node && !fits(e, node, at)) {
-        explain(e, node, at);
-    }
-}
-
-static void explain_array(struct explainer *e, const struct schema_arrays *arrays,
-                          uint32_t count, struct pack at)
-{
-    struct pack cursor = at;
-    struct pack_item item;
-    (void)pack_next(&cursor, &item);
-    explain_count(e, count, arrays->least, arrays->most, "item", at);
-    if (arrays->is_unique && !schema_is_unique(&e->run, count, cursor)) {
-        expect(add_fault(e, &at), "items that all differ");
-    }
-    size_t len = strlen(e->path);
-    for (uint32_t i = 0; i < count && !e->run.is_exhausted; i++) {
-        enter_index(e, i);
-        explain_member(e, i < arrays->prefix.count ? arrays->prefix.at[i] : arrays->items,
-                       cursor);
-        e->path[len] = '\0';
-        if (!pack_skip(&cursor)) {
-            return;
-        }
-    }
-}
-
-static void explain_unknown(struct explainer *e, const struct schema_objects *objects,
-                            struct slice name, struct pack at)
-{
-    struct slice best = {NULL, 0};
-    unsigned distance = TEXT_FAR;
-    struct schema_fault *fault = add_fault(e, &at);
-    if (!fault) {
-        return;
-    }
-    for (uint32_t i = 0; i < objects->count; i++) {
-        text_nearest(name, objects->fields[i].name, &best, &distance);
-    }
-    expect(fault, "no field of this name");
-    if (best.ptr && distance < name.len) {
-        expect(fault, "; perhaps ");
-        words_put_text(fault->expected, sizeof fault->expected, best, 64);
-        return;
-    }
-    for (uint32_t i = 0; i < objects->count && i < 8; i++) {
-        expect(fault, i ? ", " : "; there are ");
-        words_put_text(fault->expected, sizeof fault->expected, objects->fields[i].name, 32);
-    }
-}
-
-static void explain_missing(struct explainer *e, const struct schema_objects *objects,
-                            const bool *seen)
-{
-    size_t len = strlen(e->path);
-    for (uint32_t i = 0; i < objects->count; i++) {
-        const struct schema_field *field = &objects->fields[i];
-        if (field->required == SCHEMA_OPTIONAL || seen[field->required]) {
-            continue;
-        }
-        enter_key(e, field->name);
-        struct schema_fault *fault = add_fault(e, NULL);
-        if (fault) {
-            words_put_node(fault->expected, sizeof fault->expected, field->node);
-            expect(fault, " (required)");
-        }
-        e->path[len] = '\0';
-    }
-}
-
-static void explain_object(struct explainer *e, const struct schema_objects *objects,
-                           uint32_t count, struct pack at)
-{
-    bool seen[SCHEMA_REQUIRED_MAX] = {false};
-    struct pack cursor = at;
-    struct pack_item item;
-    (void)pack_next(&cursor, &item);
-    explain_count(e, count, objects->least, objects->most, "field", at);
-    size_t len = strlen(e->path);
-    for (uint32_t left = count; left && !e->run.is_exhausted; left--) {
-        struct slice name;
-        if (!pack_next_text(&cursor, &name)) {
-            expect(add_fault(e, &at), "only text as keys");
-            return;
-        }
-        const struct schema_field *field = schema_find_field(objects, name);
-        if (field && field->required != SCHEMA_OPTIONAL) {
-            seen[field->required] = true;
-        }
-        enter_key(e, name);
-        if (field && field->is_property) {
-            explain_member(e, field->node, cursor);
-        } else if (objects->additional == &schema_nothing) {
-            explain_unknown(e, objects, name, cursor);
-        } else {
-            explain_member(e, objects->additional, cursor);
-        }
-        e->path[len] = '\0';
-        if (!pack_skip(&cursor)) {
-            return;
-        }
-    }
-    explain_missing(e, objects, seen);
 }
 
 /* ---- schemas applied to the same value -------------------------------------------------- */
@@ -237,7 +165,7 @@ static unsigned count_faults(struct explainer *e, const struct schema_node *node
     struct schema_faults *faults = e->faults;
     unsigned before = e->count;
     e->faults = NULL;
-    explain(e, node, at);
+    explain_node(e, node, at);
     unsigned found = e->count - before;
     e->faults = faults;
     e->count = before;
@@ -283,10 +211,10 @@ static void explain_branches(struct explainer *e, const struct schema_list *list
 {
     const struct schema_node *branch = nearest_branch(e, list, type, at);
     if (branch) {
-        explain(e, branch, at);
+        explain_node(e, branch, at);
         return;
     }
-    struct schema_fault *fault = add_fault(e, &at);
+    struct schema_fault *fault = explain_add(e, &at);
     if (!fault) {
         return;
     }
@@ -294,7 +222,7 @@ static void explain_branches(struct explainer *e, const struct schema_list *list
         char words[sizeof fault->expected] = "";
         words_put_node(words, sizeof words, list->at[i]);
         if (!strstr(fault->expected, words)) {
-            expect(fault, "%s%s", i ? ", or " : "", words);
+            explain_expect(fault, "%s%s", i ? ", or " : "", words);
         }
     }
 }
@@ -303,7 +231,7 @@ static void explain_any(struct explainer *e, const struct schema_list *list, uin
                         struct pack at)
 {
     for (uint32_t i = 0; i < list->count; i++) {
-        if (fits(e, list->at[i], at)) {
+        if (explain_fits(e, list->at[i], at)) {
             return;
         }
     }
@@ -317,11 +245,12 @@ static void explain_one(struct explainer *e, const struct schema_list *list, uin
 {
     unsigned found = 0;
     for (uint32_t i = 0; i < list->count; i++) {
-        found += fits(e, list->at[i], at);
+        found += explain_fits(e, list->at[i], at);
     }
     if (found > 1) {
-        expect(add_fault(e, &at), "a value that fits exactly one of %u forms; this fits %u",
-               (unsigned)list->count, found);
+        explain_expect(explain_add(e, &at),
+                       "a value that fits exactly one of %u forms; this fits %u",
+                       (unsigned)list->count, found);
     } else if (!found && list->count) {
         explain_branches(e, list, type, at);
     }
@@ -335,15 +264,14 @@ static void explain_logic(struct explainer *e, const struct schema_logic *logic,
     }
     explain_any(e, &logic->any_of, type, at);
     explain_one(e, &logic->one_of, type, at);
-    if (logic->not_ && fits(e, logic->not_, at)) {
-        struct schema_fault *fault = add_fault(e, &at);
-        expect(fault, "anything but ");
-        if (fault) {
-            words_put_node(fault->expected, sizeof fault->expected, logic->not_);
-        }
+    if (logic->not_ && explain_fits(e, logic->not_, at)) {
+        struct schema_fault *fault = explain_add(e, &at);
+        explain_expect(fault, "anything but ");
+        explain_expect_node(fault, logic->not_);
     }
+    explain_dependents(e, logic, at);
     if (logic->if_) {
-        explain_member(e, fits(e, logic->if_, at) ? logic->then_ : logic->else_, at);
+        explain_member(e, explain_fits(e, logic->if_, at) ? logic->then_ : logic->else_, at);
     }
 }
 
@@ -366,8 +294,7 @@ static void explain_parts(struct explainer *e, const struct schema_node *node,
     case PACK_STR:
     case PACK_BIN:
         if (node->strings) {
-            explain_count(e, schema_text_length(item), node->strings->least,
-                          node->strings->most, "character", at);
+            explain_string(e, node->strings, item, at);
         }
         break;
     case PACK_INT:
@@ -383,7 +310,7 @@ static void explain_parts(struct explainer *e, const struct schema_node *node,
     }
 }
 
-static void explain(struct explainer *e, const struct schema_node *node, struct pack at)
+void explain_node(struct explainer *e, const struct schema_node *node, struct pack at)
 {
     struct pack cursor = at;
     struct pack_item item;
@@ -392,33 +319,53 @@ static void explain(struct explainer *e, const struct schema_node *node, struct 
     }
     uint8_t type = schema_type(&item);
     if (node->types && !(node->types & type)) {
-        struct schema_fault *fault = add_fault(e, &at);
+        struct schema_fault *fault = explain_add(e, &at);
         if (fault) {
             words_put_types(fault->expected, sizeof fault->expected, node->types);
         }
         return; /* nothing else that is said makes sense for this type */
     }
     if (node->values && !schema_has_value(&e->run, node->values, &item, at)) {
-        struct schema_fault *fault = add_fault(e, &at);
+        struct schema_fault *fault = explain_add(e, &at);
         if (fault) {
             words_put_values(fault->expected, sizeof fault->expected, node->values);
         }
         return;
     }
     if (e->run.depth == SCHEMA_DEPTH_MAX) {
-        e->run.is_exhausted = true;
+        (void)schema_exhaust(&e->run);
+        note_cost(e);
         return;
     }
+    unsigned before = e->count;
     e->run.depth++;
     explain_parts(e, node, &item, at);
     if (node->logic) {
         explain_logic(e, node->logic, type, at);
     }
+    if (node->has_rest && e->count == before) {
+        explain_unevaluated(e, node, at);
+    }
     e->run.depth--;
+    note_cost(e);
 }
 
 /* Explaining repeats checks on its way down. */
 #define EXPLAIN_WORK 8
+
+/* The check was not finished, or its value is none. */
+static void explain_cost(struct explainer *e, const char *place, struct pack at)
+{
+    struct pack cursor = at;
+    bool is_value = pack_skip(&cursor);
+    e->run.is_exhausted = false;
+    e->path[0] = '\0';
+    words_put(e->path, sizeof e->path, "%s", e->costly[0] ? e->costly : place);
+    explain_expect(explain_add(e, &at),
+                   is_value ? "a value that can be checked with bounded work; this one is too"
+                              " costly"
+                            : "a whole value of MessagePack");
+}
 
 void schema_explain(const struct schema *schema, struct slice value, const char *place,
                     struct schema_faults *ret)
@@ -428,7 +375,7 @@ void schema_explain(const struct schema *schema, struct slice value, const char 
     ret->count = 0;
     words_put(e.path, sizeof e.path, "%s", place);
     if (pack_peek(at) == PACK_END) {
-        expect(add_fault(&e, NULL), "a value");
+        explain_expect(explain_add(&e, NULL), "a value");
         return;
     }
     schema_run_start(&e.run, value);
@@ -436,14 +383,9 @@ void schema_explain(const struct schema *schema, struct slice value, const char 
     if (schema_accepts(schema, value)) {
         return;
     }
-    explain(&e, schema->root, at);
-    schema_run_end(&e.run);
-    if (!ret->count) {
-        struct pack cursor = at;
-        e.path[0] = '\0';
-        words_put(e.path, sizeof e.path, "%s", place);
-        expect(add_fault(&e, &at), pack_skip(&cursor)
-                                       ? "a value that can be checked with bounded work"
-                                       : "a whole value of MessagePack");
+    explain_node(&e, schema->root, at);
+    if (e.run.is_exhausted || !ret->count) {
+        explain_cost(&e, place, at);
     }
+    schema_run_end(&e.run);
 }

@@ -252,6 +252,7 @@ static void read_unevaluated(struct schema_draft *d, const char *name, struct sl
     if (logic && rest) {
         rest->node =
             schema_unless_anything(schema_want(d->c, d->source, schema_step_of(name), value));
+        d->node->has_rest = true;
         *(strcmp(name, "unevaluatedItems") == 0 ? &logic->unevaluated_items
                                                 : &logic->unevaluated_properties) = rest;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* schema_multiple.c - multipleOf, in decimal: 0.3 is a multiple of 0.1, whatever doubles say. */
-#include "value/schema_program.h"
+#include "value/schema_run.h"
 
 #include "value/decimal.h"
 #include "value/json_number.h"

@@ -221,6 +221,7 @@ bool schema_pattern_fits(struct schema_run *run, const struct schema_pattern *pa
 {
     if (!run->matcher) {
         run->matcher = new_matcher();
+        run->is_special = true;
     }
     struct schema_matcher *matcher = run->matcher;
     if (!matcher || !schema_spend(run, 8 + (uint64_t)text.len / 16)) {

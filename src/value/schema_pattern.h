@@ -13,6 +13,7 @@
 #define VALUE_SCHEMA_PATTERN_H
 
 #include "value/schema_compiler.h"
+#include "value/schema_run.h"
 
 #define SCHEMA_PATTERN_BYTES_MAX  8192u               /* of one expression */
 #define SCHEMA_PATTERNS_BYTES_MAX ((size_t)256 << 10) /* of all in a schema */
@@ -38,5 +39,8 @@ struct schema_regex_fault {
 };
 
 bool schema_regex_translate(struct slice from, struct buf *out, struct schema_regex_fault *ret);
+
+/* schema_property.c: "\p{..}" or "\P{..}" for the property that ECMA-262 calls `name`. */
+void schema_regex_put_property(struct buf *out, char letter, struct slice name);
 
 #endif

@@ -24,11 +24,6 @@
 #define SCHEMA_REQUIRED_MAX 512u
 #define SCHEMA_DEPTH_MAX    512u /* of nested checks */
 
-/* Work that one check may do, in visits of a node, steps over a value, or steps of a regular
- * expression: some milliseconds for a small value. */
-#define SCHEMA_WORK_LEAST    100000u
-#define SCHEMA_WORK_PER_BYTE 4u
-
 enum {
     SCHEMA_NULL = 1,
     SCHEMA_BOOLEAN = 2,
@@ -90,7 +85,8 @@ struct schema_values {
 };
 
 struct schema_numbers {
-    int64_t low, high; /* what the limits mean for an int64_t */
+    int64_t low, high; /* what the limits mean for an int64_t; none is between if it has to be a
+                          multiple, too */
     bool has_least, has_most, has_above, has_below;
     struct schema_number least, most, above, below;
     const struct schema_decimal *multiple; /* NULL: of anything */
@@ -112,6 +108,7 @@ struct schema_arrays {
     const struct schema_node *items; /* behind the prefix; NULL: anything */
     const struct schema_contains *contains;
     bool is_unique;
+    bool is_rare;   /* unique, or contains something */
     bool has_items; /* says something about all items, if only that anything fits */
 };
 
@@ -125,7 +122,8 @@ struct schema_field {
     const struct schema_node *node;
     const struct schema_field *next; /* as the schema names them; NULL: none */
     uint32_t place;                  /* in that order, while compiling */
-    uint16_t required;               /* its bit, or SCHEMA_OPTIONAL */
+    uint64_t bit;                    /* of the first 64 required ones; 0: none */
+    uint16_t required;               /* its number, or SCHEMA_OPTIONAL */
     bool is_property;                /* if not, it is an additional one */
 };
 
@@ -147,9 +145,11 @@ struct schema_objects {
     const struct schema_field *first; /* that the schema names */
     uint32_t count;
     uint32_t required;                    /* how many */
+    uint64_t required_bits;               /* of the first 64 */
     const struct schema_node *additional; /* NULL: anything */
     const struct schema_names *names;     /* NULL: none of this */
     bool has_additional; /* says something about all others, if only that anything fits */
+    bool is_rare;        /* has names, or requires more than 64 */
 };
 
 struct schema_node {
@@ -158,6 +158,7 @@ struct schema_node {
     /* A short text (SCHEMA_SHORT) of `text_from` bytes, or of up to `text_span` - 1 more, fits
      * whatever it says. */
     uint8_t text_from, text_span;
+    bool has_rest; /* logic says unevaluatedProperties or unevaluatedItems */
     const struct schema_logic *logic;
     const struct schema_values *values;
     const struct schema_numbers *numbers;
@@ -173,100 +174,5 @@ struct schema {
 };
 
 extern const struct schema_node schema_anything, schema_nothing;
-
-/* One check under way. */
-struct schema_run {
-    uint64_t work; /* left */
-    uint32_t depth;
-    bool is_exhausted;              /* sticky: nothing that was found counts then */
-    struct schema_matcher *matcher; /* what matching patterns needs, made for the first one */
-};
-
-static inline bool schema_exhaust(struct schema_run *run)
-{
-    run->is_exhausted = true;
-    run->work = 0; /* what is still to do ends soon */
-    return false;
-}
-
-static inline bool schema_spend(struct schema_run *run, uint64_t work)
-{
-    if (__builtin_expect(run->work < work, 0)) {
-        return schema_exhaust(run);
-    }
-    run->work -= work;
-    return true;
-}
-
-void schema_run_start(struct schema_run *run, struct slice value);
-void schema_run_end(struct schema_run *run);
-
-/* Whether the value at the cursor fits; if so the cursor is behind it. */
-bool schema_check(struct schema_run *run, const struct schema_node *node, struct pack *cursor);
-
-/* Pieces of it that explaining needs too. */
-bool schema_has_value(struct schema_run *run, const struct schema_values *values,
-                      const struct pack_item *item, struct pack start);
-bool schema_is_unique(struct schema_run *run, uint32_t count, struct pack cursor);
-bool schema_skip(struct schema_run *run, struct pack *cursor);
-uint64_t schema_text_length(const struct pack_item *item);
-bool schema_text_matches(struct schema_run *run, const struct schema_pattern *pattern,
-                         const struct pack_item *item);
-const struct schema_field *schema_find_field(const struct schema_objects *objects,
-                                             struct slice name);
-uint8_t schema_type(const struct pack_item *item);
-
-static inline bool schema_has_all(const uint64_t *seen, uint32_t required)
-{
-    for (; required >= 64; required -= 64) {
-        if (~*seen++) {
-            return false;
-        }
-    }
-    return !required || *seen == ((uint64_t)1 << required) - 1;
-}
-
-/* schema_check_rare.c: keywords that few schemas use. `count` and `cursor` are of an array or
- * object, behind its header. */
-bool schema_check_named(struct schema_run *run, const struct schema_objects *objects,
-                        uint32_t count, struct pack *cursor);
-uint64_t schema_count_contained(struct schema_run *run, const struct schema_contains *contains,
-                                uint32_t count, struct pack cursor);
-bool schema_find_member(struct schema_run *run, uint32_t count, struct pack cursor,
-                        struct slice name, struct pack *ret);
-bool schema_check_dependent(struct schema_run *run, const struct schema_dependent *dependent,
-                            struct pack start);
-bool schema_check_unevaluated(struct schema_run *run, const struct schema_node *node,
-                              struct pack start);
-
-/* Which members of a value are evaluated: a bit for each. */
-struct schema_marks {
-    uint64_t *bits;
-    uint32_t count;
-    uint64_t few[4];
-};
-
-/* Marks what the keywords of `node`, which fits the value, and of the schemas it applies in
- * place evaluate, its own unevaluatedItems and unevaluatedProperties left out. False if there
- * is no memory, or the work is exhausted. Ended by schema_marks_done in any case. */
-bool schema_mark(struct schema_run *run, const struct schema_node *node, struct pack start,
-                 struct schema_marks *ret);
-void schema_marks_done(struct schema_marks *marks);
-
-static inline bool schema_is_marked(const struct schema_marks *marks, uint32_t place)
-{
-    return marks->bits[place / 64] >> (place % 64) & 1;
-}
-
-/* schema_value.c: values as JSON sees them: 1 is 1.0, the order of keys does not matter. */
-bool schema_number_of(const struct pack_item *item, struct schema_number *ret);
-int schema_number_compare(const struct schema_number *a, const struct schema_number *b);
-
-/* schema_multiple.c. False if the item is no number, or has more than 19 digits. */
-bool schema_decimal_of(const struct pack_item *item, struct schema_decimal *ret);
-bool schema_is_multiple(struct schema_run *run, const struct pack_item *item,
-                        const struct schema_decimal *of);
-bool schema_equal(struct schema_run *run, struct pack a, struct pack b);
-uint64_t schema_hash(struct pack *cursor);
 
 #endif

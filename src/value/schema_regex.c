@@ -56,7 +56,10 @@ static bool is_left(const struct reader *r)
 
 static char peek(const struct reader *r, size_t ahead)
 {
-    return r->at + ahead < r->text.len ? r->text.ptr[r->at + ahead] : '\0';
+    if (r->at + ahead < r->text.len) {
+        return r->text.ptr[r->at + ahead];
+    }
+    return '\0';
 }
 
 static bool skip_char(struct reader *r, char c)
@@ -113,7 +116,7 @@ static bool take_hex(struct reader *r, unsigned count, uint32_t *ret)
     uint32_t code = 0;
     for (unsigned i = 0; i < count; i++) {
         char c = peek(r, i);
-        char low = (char)(c | 0x20);
+        int low = c | 0x20;
         if (is_digit(c)) {
             code = code << 4 | (uint32_t)(c - '0');
         } else if (low >= 'a' && low <= 'f') {
@@ -162,61 +165,6 @@ static bool take_unicode(struct reader *r, uint32_t *ret)
     return true;
 }
 
-/* Names that ECMA-262 gives to general categories, and those that PCRE2 does. */
-static const struct {
-    const char *name, *to;
-} categories[] = {
-    {"Cased_Letter", "L&"},
-    {"LC", "L&"},
-    {"Close_Punctuation", "Pe"},
-    {"Connector_Punctuation", "Pc"},
-    {"Control", "Cc"},
-    {"cntrl", "Cc"},
-    {"Currency_Symbol", "Sc"},
-    {"Dash_Punctuation", "Pd"},
-    {"Decimal_Number", "Nd"},
-    {"digit", "Nd"},
-    {"Enclosing_Mark", "Me"},
-    {"Final_Punctuation", "Pf"},
-    {"Format", "Cf"},
-    {"Initial_Punctuation", "Pi"},
-    {"Letter", "L"},
-    {"Letter_Number", "Nl"},
-    {"Line_Separator", "Zl"},
-    {"Lowercase_Letter", "Ll"},
-    {"Mark", "M"},
-    {"Combining_Mark", "M"},
-    {"Math_Symbol", "Sm"},
-    {"Modifier_Letter", "Lm"},
-    {"Modifier_Symbol", "Sk"},
-    {"Nonspacing_Mark", "Mn"},
-    {"Number", "N"},
-    {"Open_Punctuation", "Ps"},
-    {"Other", "C"},
-    {"Other_Letter", "Lo"},
-    {"Other_Number", "No"},
-    {"Other_Punctuation", "Po"},
-    {"Other_Symbol", "So"},
-    {"Paragraph_Separator", "Zp"},
-    {"Private_Use", "Co"},
-    {"Punctuation", "P"},
-    {"punct", "P"},
-    {"Separator", "Z"},
-    {"Space_Separator", "Zs"},
-    {"Spacing_Mark", "Mc"},
-    {"Surrogate", "Cs"},
-    {"Symbol", "S"},
-    {"Titlecase_Letter", "Lt"},
-    {"Unassigned", "Cn"},
-    {"Uppercase_Letter", "Lu"},
-};
-
-static struct slice behind(struct slice text, const char *prefix)
-{
-    size_t len = slice_starts(text, prefix) ? strlen(prefix) : 0;
-    return (struct slice){text.ptr + len, text.len - len};
-}
-
 /* Behind "\p" or "\P". Which names there are, PCRE2 knows. */
 static bool take_property(struct reader *r, struct atom *ret)
 {
@@ -233,38 +181,8 @@ static bool take_property(struct reader *r, struct atom *ret)
     }
     struct slice name = {r->text.ptr + start, len};
     r->at += len + 2;
-    name = behind(behind(name, "General_Category="), "gc=");
-    for (size_t i = 0; i < sizeof categories / sizeof *categories; i++) {
-        if (slice_is(name, categories[i].name)) {
-            name = slice_of(categories[i].to);
-            break;
-        }
-    }
     ret->property = name;
     return true;
-}
-
-static void put_property(struct reader *r, const struct atom *atom)
-{
-    static const struct {
-        const char *from, *to;
-    } prefixes[] = {
-        {"Script=", "sc:"}, {"sc=", "sc:"}, {"Script_Extensions=", "scx:"}, {"scx=", "scx:"}};
-    struct slice name = atom->property;
-    if (slice_is(name, "Assigned")) {
-        buf_put_text(r->out, atom->property_letter == 'p' ? "\\P{Cn}" : "\\p{Cn}");
-        return;
-    }
-    buf_printf(r->out, "\\%c{", atom->property_letter);
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        if (slice_starts(name, prefixes[i].from)) {
-            buf_put_text(r->out, prefixes[i].to);
-            name = behind(name, prefixes[i].from);
-            break;
-        }
-    }
-    buf_put_slice(r->out, name);
-    buf_put_byte(r->out, '}');
 }
 
 static bool take_set(char c, struct atom *ret)
@@ -337,7 +255,7 @@ static bool take_escape(struct reader *r, struct atom *ret)
 static void put_set(struct reader *r, const struct atom *atom)
 {
     if (atom->property_letter) {
-        put_property(r, atom);
+        schema_regex_put_property(r->out, atom->property_letter, atom->property);
     } else {
         buf_put_text(r->out, atom->set);
     }
@@ -629,8 +547,7 @@ static uint32_t count_groups(struct slice text)
     uint32_t count = 0;
     bool is_in_class = false;
     for (size_t i = 0; i < text.len; i++) {
-        char next = i + 1 < text.len ? text.ptr[i + 1] : '\0';
-        char after = i + 3 < text.len ? text.ptr[i + 3] : '\0';
+        struct slice rest = {text.ptr + i + 1, text.len - i - 1};
         if (text.ptr[i] == '\\') {
             i++;
         } else if (text.ptr[i] == '[') {
@@ -638,9 +555,9 @@ static uint32_t count_groups(struct slice text)
         } else if (text.ptr[i] == ']') {
             is_in_class = false;
         } else if (text.ptr[i] == '(' && !is_in_class) {
-            bool is_named = next == '?' && text.ptr[i + 2 < text.len ? i + 2 : i] == '<' &&
-                            after != '=' && after != '!';
-            count += next != '?' || is_named;
+            bool is_named = slice_starts(rest, "?<") && !slice_starts(rest, "?<=") &&
+                            !slice_starts(rest, "?<!");
+            count += !slice_starts(rest, "?") || is_named;
         }
     }
     return count;

@@ -142,6 +142,21 @@ static void push_held(struct indexer *x, uint8_t holds, struct slice value,
     }
 }
 
+static void note(struct identity *is, struct slice name, struct slice text)
+{
+    if (slice_is(name, "$id")) {
+        is->id = text;
+    } else if (slice_is(name, "$anchor")) {
+        is->anchor = text;
+    } else if (slice_is(name, "$dynamicAnchor")) {
+        is->dynamic_anchor = text;
+    } else if (slice_is(name, "$schema")) {
+        is->dialect = text;
+    } else if (slice_is(name, "$ref")) {
+        is->has_ref = true;
+    }
+}
+
 static void read_identity(struct slice value, struct identity *ret)
 {
     struct pack cursor;
@@ -149,21 +164,12 @@ static void read_identity(struct slice value, struct identity *ret)
     for (uint32_t left = schema_count_of(value, &cursor); left; left--) {
         struct slice name;
         struct slice text;
-        struct pack at;
         if (!pack_next_text(&cursor, &name)) {
             return;
         }
-        at = cursor;
-        if (name.len && name.ptr[0] == '$' && pack_next_text(&at, &text)) {
-            struct slice *to = slice_is(name, "$id")              ? &ret->id
-                               : slice_is(name, "$anchor")        ? &ret->anchor
-                               : slice_is(name, "$dynamicAnchor") ? &ret->dynamic_anchor
-                               : slice_is(name, "$schema")        ? &ret->dialect
-                                                                  : NULL;
-            if (to) {
-                *to = text;
-            }
-            ret->has_ref = ret->has_ref || slice_is(name, "$ref");
+        struct pack at = cursor;
+        if (slice_starts(name, "$") && pack_next_text(&at, &text)) {
+            note(ret, name, text);
         }
         if (!pack_skip(&cursor)) {
             return;

@@ -25,27 +25,31 @@ static void bind(struct schema_scope *scope, const struct schema_anchor *anchor)
     scope->bound[at] = anchor;
 }
 
-static const struct schema_scope *find_equal(const struct schema_compiler *c,
-                                             const struct schema_scope *wanted)
+static bool is_equal(const struct schema_scope *a, const struct schema_scope *b)
 {
-    const struct schema_scope *scope = c->scopes;
-    for (; scope; scope = scope->next) {
-        size_t size = wanted->count * sizeof(void *);
-        if (scope->count == wanted->count &&
-            (!size || memcmp(scope->bound, wanted->bound, size) == 0)) {
-            return scope;
-        }
+    uint32_t i = 0;
+    while (a->count == b->count && i < a->count && a->bound[i] == b->bound[i]) {
+        i++;
     }
-    return NULL;
+    return a->count == b->count && i == a->count;
 }
 
-static const struct schema_scope *make_scope(struct schema_compiler *c,
-                                             const struct schema_scope *outer,
-                                             const struct schema_resource *resource)
+static struct schema_scope *find_equal(const struct schema_compiler *c,
+                                       const struct schema_scope *wanted)
+{
+    struct schema_scope *scope = c->scopes;
+    while (scope && !is_equal(scope, wanted)) {
+        scope = scope->next;
+    }
+    return scope;
+}
+
+static struct schema_scope *make_scope(struct schema_compiler *c,
+                                       const struct schema_scope *outer,
+                                       const struct schema_resource *resource)
 {
     size_t most = (outer ? outer->count : 0) + (resource ? resource->anchor_count : 0);
-    struct schema_scope *scope =
-        schema_take_scratch(c, sizeof *scope + most * sizeof scope->bound[0]);
+    struct schema_scope *scope = schema_take_scratch(c, sizeof *scope + most * sizeof(void *));
     if (!scope) {
         return NULL;
     }
@@ -58,7 +62,7 @@ static const struct schema_scope *make_scope(struct schema_compiler *c,
             bind(scope, anchor);
         }
     }
-    const struct schema_scope *known = find_equal(c, scope);
+    struct schema_scope *known = find_equal(c, scope);
     if (known) {
         return known;
     }
@@ -86,9 +90,9 @@ const struct schema_scope *schema_enter(struct schema_compiler *c,
         return schema_fail(c, NULL, "there are more than %u dynamic anchors", DYNAMIC_MAX);
     }
     uint64_t key = (uint64_t)(scope->number + 1) << 32 | resource->number;
-    const struct schema_scope *inner = map_get_id(&c->scopes_entered, key);
+    struct schema_scope *inner = map_get_id(&c->scopes_entered, key);
     if (!inner && (inner = make_scope(c, scope, resource))) {
-        map_set_id(&c->scopes_entered, key, (void *)(uintptr_t)inner);
+        map_set_id(&c->scopes_entered, key, inner);
     }
     return inner;
 }

@@ -121,6 +121,7 @@ void schema_finish_arrays(struct schema_draft *d)
     if (d->contains.ptr) {
         finish_contains(d);
     }
+    d->arrays->is_rare = d->arrays->is_unique || d->arrays->contains;
 }
 
 void schema_read_unique(struct schema_draft *d, const char *name, struct slice value)
@@ -240,7 +241,10 @@ static void merge_fields(struct schema_compiler *c, struct schema_objects *objec
     }
     for (uint32_t i = 0; i < kept; i++) {
         if (fields[i].required != SCHEMA_OPTIONAL) {
-            fields[i].required = (uint16_t)objects->required++;
+            uint32_t number = objects->required++;
+            fields[i].required = (uint16_t)number;
+            fields[i].bit = number < 64 ? (uint64_t)1 << number : 0;
+            objects->required_bits |= fields[i].bit;
         }
         (void)schema_keep(c, fields[i].name, &fields[i].name);
     }
@@ -275,6 +279,7 @@ void schema_finish_objects(struct schema_draft *d)
     struct pack cursor;
     uint32_t required = schema_count_of(d->required, &cursor);
     uint32_t count = schema_count_of(d->properties, &cursor);
+    d->objects->is_rare = d->names != NULL;
     if (required > SCHEMA_REQUIRED_MAX) {
         (void)schema_fail(d->c, d->source, "more than %u names are required",
                           SCHEMA_REQUIRED_MAX);
@@ -289,5 +294,6 @@ void schema_finish_objects(struct schema_draft *d)
         qsort(fields, count, sizeof *fields, compare_fields);
         merge_fields(d->c, d->objects, fields, count);
         order_fields(d, count);
+        d->objects->is_rare = d->objects->is_rare || d->objects->required > 64;
     }
 }

@@ -102,10 +102,10 @@ static void put_merged(struct buf *out, const struct uri *base, struct slice pat
     buf_done(&whole);
 }
 
-void schema_uri_resolve(struct slice base_text, struct slice ref_text, struct buf *out)
+void schema_uri_resolve(struct slice base_uri, struct slice ref_uri, struct buf *out)
 {
-    struct uri base = split(base_text);
-    struct uri ref = split(ref_text);
+    struct uri base = split(base_uri);
+    struct uri ref = split(ref_uri);
     const struct uri *from = ref.scheme.len || ref.has_authority ? &ref : &base;
     struct slice scheme = ref.scheme.len ? ref.scheme : base.scheme;
     if (scheme.len) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* schema_value.c - numbers and values compared as JSON Schema compares them. */
-#include "value/schema_program.h"
+#include "value/schema_run.h"
 
 #include "base/map.h"
 #include "value/decimal.h"

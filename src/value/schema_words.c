@@ -3,8 +3,10 @@
 #include "value/schema_words.h"
 
 #include "base/text.h"
+#include "value/decimal.h"
 #include "value/json.h"
 #include "value/json_number.h"
+#include "value/schema_pattern.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -143,6 +145,41 @@ void words_put_number(char *text, size_t room, const struct schema_number *numbe
     }
 }
 
+static void put_strings(char *text, size_t room, const struct schema_strings *strings)
+{
+    if (strings->pattern) {
+        words_put(text, room, "text matching ");
+        words_put_text(text, room, schema_pattern_text(strings->pattern), LISTED_BYTES);
+    } else if (strings->least && strings->most != UINT64_MAX) {
+        words_put(text, room, "text of %llu to %llu characters",
+                  (unsigned long long)strings->least, (unsigned long long)strings->most);
+    } else if (strings->least) {
+        words_put(text, room, "text of %llu or more characters",
+                  (unsigned long long)strings->least);
+    } else {
+        words_put(text, room, "text of up to %llu characters",
+                  (unsigned long long)strings->most);
+    }
+}
+
+void words_put_decimal(char *text, size_t room, const struct schema_decimal *decimal)
+{
+    uint64_t whole = decimal->digits;
+    int64_t left = decimal->exponent;
+    while (left > 0 && !__builtin_mul_overflow(whole, 10u, &whole)) {
+        left--;
+    }
+    if (!left) {
+        words_put(text, room, "%llu", (unsigned long long)whole);
+    } else if (decimal->digits < 100000000000000000u && left > -300 && left < 0) {
+        put_real(text, room,
+                 decimal_to_double((struct decimal){decimal->digits, (int32_t)left}));
+    } else {
+        words_put(text, room, "%llue%lld", (unsigned long long)decimal->digits,
+                  (long long)decimal->exponent);
+    }
+}
+
 void words_put_node(char *text, size_t room, const struct schema_node *node)
 {
     /* A reference says what it refers to; chains are finite. */
@@ -152,6 +189,9 @@ void words_put_node(char *text, size_t room, const struct schema_node *node)
     }
     if (node && node->values) {
         words_put_values(text, room, node->values);
+    } else if (node && node->strings && !(node->types & (uint8_t)~SCHEMA_STRING) &&
+               (node->strings->pattern || !node->types)) {
+        put_strings(text, room, node->strings);
     } else if (node && node->types) {
         words_put_types(text, room, node->types);
     } else {

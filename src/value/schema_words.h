@@ -18,6 +18,7 @@ void words_put_text(char *text, size_t room, struct slice from, size_t most);
 void words_put_types(char *text, size_t room, uint8_t types); /* "string or null" */
 void words_put_values(char *text, size_t room, const struct schema_values *values);
 void words_put_number(char *text, size_t room, const struct schema_number *number);
+void words_put_decimal(char *text, size_t room, const struct schema_decimal *decimal);
 void words_put_node(char *text, size_t room, const struct schema_node *node);
 void words_put_received(char *text, size_t room, struct pack at); /* "integer 7" */
 
