@@ -15,7 +15,7 @@ static bool hold(struct peer *peer, int fd)
     char byte;
     (void)recv(fd, &byte, 1, 0);
     (void)pthread_mutex_lock(&peer->lock);
-    stream_fd = -1;
+    stream_fd = stream_fd == fd ? -1 : stream_fd; /* the next one may be open already */
     (void)pthread_mutex_unlock(&peer->lock);
     (void)__atomic_add_fetch(&fixture->cut, 1, __ATOMIC_SEQ_CST);
     return false;
