@@ -3,6 +3,7 @@
 #include "api/api_internal.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 /* ---- what is in force ----------------------------------------------------------------------- */
 
@@ -44,11 +45,33 @@ static void collect(void *arg)
 
 static void state_changed(void *arg, const struct mcp_service *service)
 {
-    (void)arg;
+    struct api *api = arg;
     enum mcp_state state = mcp_service_state(service);
     log_at(state == MCP_ERROR ? LOG_WARN : LOG_INFO, "service", "state changed",
            LOG_SLICE("service", mcp_service_conf(service)->name),
            LOG_TEXT("state", mcp_state_name(state)));
+    const struct api_detail detail = {"state", slice_of(mcp_state_name(state))};
+    api_tell_event(api, "service.state", service, &detail, 1);
+}
+
+static void list_changed(void *arg, const struct mcp_service *service, const char *kind)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "%s.changed", kind);
+    api_tell_event(arg, name, service, NULL, 0);
+}
+
+static void tool_changed(void *arg, const struct mcp_service *service, struct slice tool,
+                         const char *what)
+{
+    const struct api_detail details[] = {{"tool", tool}, {"what", slice_of(what)}};
+    api_tell_event(arg, "tool.changed", service, details, 2);
+}
+
+static void peer_gone(void *arg, uint64_t peer_id)
+{
+    struct api *api = arg;
+    mcp_services_forget_client(api->services, peer_id);
 }
 
 struct api *api_new(const struct api_options *options, struct config *config)
@@ -57,6 +80,8 @@ struct api *api_new(const struct api_options *options, struct config *config)
     api->options = *options;
     api->started = loop_now(options->loop);
     list_init(&api->loads);
+    list_init(&api->listeners);
+    list_init(&api->watches);
     api->services = mcp_services_new(&(struct mcp_services_options){
         .loop = options->loop,
         .children = options->children,
@@ -64,6 +89,8 @@ struct api *api_new(const struct api_options *options, struct config *config)
         .message_bytes = (size_t)config->settings->message_bytes,
         .state_folder = options->state_folder,
         .state_changed = state_changed,
+        .list_changed = list_changed,
+        .tool_changed = tool_changed,
         .arg = api,
     });
     api->calls = calls_new(&(struct calls_options){
@@ -78,6 +105,7 @@ struct api *api_new(const struct api_options *options, struct config *config)
         .limits = &api->limits,
         .methods = api_methods,
         .method_count = api_method_count,
+        .peer_gone = peer_gone,
         .arg = api,
         .metrics = &api->metrics,
     });
@@ -93,6 +121,8 @@ void api_free(struct api *api)
     }
     api_abandon_loads(api);
     loop_remove_turn_end(&api->collect);
+    api_drop_listeners(api);
+    api_drop_watches(api);
     rpc_server_free(api->server);
     mcp_services_free(api->services);
     calls_free(api->calls);

@@ -16,6 +16,7 @@ struct api {
     struct mcp_services *services;
     struct loop_turn_end collect;
     mono_us started;
+    struct list listeners, watches;
     struct list loads;  /* struct config_job under way: one at most */
     bool is_reload_due; /* SIGHUP came while files were being read: read them once more */
 };
@@ -43,6 +44,33 @@ void api_refuse(struct api *api, struct rpc_request *request, struct slice servi
 /* NULL: there is none, and the request is answered with near names. */
 const struct mcp_service *api_find_service(struct api *api, struct rpc_request *request,
                                            struct slice name);
+
+/* Whether the peer may speak as this agent and user; if not, the request is answered. */
+bool api_may_speak(struct api *api, struct rpc_request *request, struct slice agent,
+                   struct slice user);
+
+/* False: it is not positive, and the request is answered. */
+bool api_check_timeout(struct rpc_request *request, const struct rpc_value *timeout);
+
+/* Who asks, of a feature's request; false: it may not, and is answered. */
+struct feature_options;
+bool api_take_feature(struct api *api, struct rpc_request *request,
+                      struct feature_options *ret);
+
+/* events.c: news, to whoever subscribed. */
+struct api_detail {
+    const char *key;
+    struct slice value;
+};
+void api_tell_event(struct api *api, const char *kind, const struct mcp_service *service,
+                    const struct api_detail *details, unsigned count);
+void api_drop_listeners(struct api *api);
+/* Three members of an event's map. */
+void api_put_event_head(struct api *api, const char *kind, struct slice service,
+                        struct buf *out);
+
+/* watches.c */
+void api_drop_watches(struct api *api);
 
 /* Whether policy knows the agent; if not, the request is answered. */
 bool api_knows_agent(struct api *api, struct rpc_request *request, struct slice name);

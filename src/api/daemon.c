@@ -8,7 +8,33 @@
 
 #define PROTOCOL_VERSION 1
 
-enum { HELLO_CLIENT, HELLO_VERSION, HELLO_AGENT, HELLO_USER, HELLO_LOCALE };
+enum { HELLO_CLIENT, HELLO_VERSION, HELLO_AGENT, HELLO_USER, HELLO_LOCALE, HELLO_CAPABILITIES };
+
+/* The bits of `capabilities`, written as MCP's ClientCapabilities (2026-07-28). */
+static unsigned read_capabilities(struct slice map)
+{
+    struct slice part;
+    struct slice sub;
+    unsigned bits = 0;
+    if (pack_get(map, "elicitation", &part)) { /* {} means forms, as before there were others */
+        bool has_url = pack_get(part, "url", &sub);
+        bool has_form = pack_get(part, "form", &sub) || !has_url;
+        bits |= (has_form ? MCP_CAN_ELICIT : 0u) | (has_url ? MCP_CAN_ELICIT_URL : 0u);
+    }
+    if (pack_get(map, "sampling", &part)) {
+        bits |= MCP_CAN_SAMPLE;
+        bits |= pack_get(part, "tools", &sub) ? MCP_CAN_SAMPLE_TOOLS : 0u;
+        bits |= pack_get(part, "context", &sub) ? MCP_CAN_SAMPLE_CONTEXT : 0u;
+    }
+    if (pack_get(map, "roots", &part)) {
+        bits |= MCP_CAN_LIST_ROOTS;
+    }
+    if (pack_get(map, "extensions", &part) &&
+        pack_get(part, "io.modelcontextprotocol/ui", &sub)) {
+        bits |= MCP_CAN_SHOW_APPS;
+    }
+    return bits;
+}
 
 static void put_limits(const struct rpc_limits *limits, struct buf *out)
 {
@@ -27,7 +53,9 @@ void api_hello(void *arg, struct rpc_request *request)
     struct rpc_defaults defaults = {.agent = args[HELLO_AGENT].text,
                                     .user = args[HELLO_USER].text,
                                     .locale = args[HELLO_LOCALE].text,
-                                    .client = args[HELLO_CLIENT].text};
+                                    .client = args[HELLO_CLIENT].text,
+                                    .capabilities =
+                                        read_capabilities(args[HELLO_CAPABILITIES].text)};
     rpc_set_defaults(request->peer, &defaults);
     log_at(LOG_DEBUG, "rpc", "hello", LOG_SLICE("client", args[HELLO_CLIENT].text),
            LOG_SLICE("version", args[HELLO_VERSION].text),

@@ -17,7 +17,8 @@ static const struct rpc_param hello_params[] = {
     {NAME("agent"), RPC_TEXT, false, NULL, "agent of calls that name none"},
     {NAME("user"), RPC_TEXT, false, NULL, "user of calls that name none"},
     {NAME("locale"), RPC_TEXT, false, NULL, "language of messages to people, as \"es\""},
-    {NAME("capabilities"), RPC_MAP, false, NULL, "what the client can be asked; nothing yet"},
+    {NAME("capabilities"), RPC_MAP, false, NULL,
+     "what the client can be asked: elicitation {form, url}, sampling, roots"},
 };
 static const struct rpc_param tools_list_params[] = {
     {NAME("agent"), RPC_TEXT, false, NULL,
@@ -38,6 +39,58 @@ static const struct rpc_param tools_call_params[] = {
     {NAME("demo"), RPC_TEXT, false, "policy|never|only", "whether a demo answer may stand in"},
     {NAME("meta"), RPC_MAP, false, NULL,
      "passed to the server as _meta: traceparent, vendor keys"},
+    {NAME("log_level"), RPC_TEXT, false,
+     "debug|info|notice|warning|error|critical|alert|emergency",
+     "least severe log messages of the server that are wanted"},
+    {NAME("task"), RPC_BOOL, false, NULL,
+     "answer with the handle of a task, where the server makes one, instead of its result"},
+};
+
+/* Every feature of one service begins with these. */
+#define FEATURE_PARAMS                                                                      \
+    {NAME("service"), RPC_TEXT, true, NULL, "the service"},                                 \
+        {NAME("agent"), RPC_TEXT, false, NULL, "the kind of caller that policy speaks of"}, \
+        {NAME("user"), RPC_TEXT, false, NULL, "on whose behalf"},                           \
+        {NAME("locale"), RPC_TEXT, false, NULL, "language of user_message"},                \
+        {NAME("timeout_ms"), RPC_INT, false, NULL, "deadline; default: the service's"},     \
+    {                                                                                       \
+        NAME("meta"), RPC_MAP, false, NULL, "passed to the server as _meta"                 \
+    }
+
+static const struct rpc_param page_params[] = {
+    FEATURE_PARAMS,
+    {NAME("page"), RPC_BOOL, false, NULL, "one page with nextCursor; without it: all of them"},
+    {NAME("cursor"), RPC_TEXT, false, NULL, "nextCursor of the page before; implies page"},
+};
+static const struct rpc_param uri_params[] = {
+    FEATURE_PARAMS,
+    {NAME("uri"), RPC_TEXT, true, NULL, "the resource"},
+};
+static const struct rpc_param prompt_params[] = {
+    FEATURE_PARAMS,
+    {NAME("prompt"), RPC_TEXT, true, NULL, "the prompt's name"},
+    {NAME("arguments"), RPC_MAP, false, NULL, "the prompt's arguments, all of them text"},
+};
+static const struct rpc_param complete_params[] = {
+    FEATURE_PARAMS,
+    {NAME("ref"), RPC_MAP, true, NULL,
+     "{type = \"ref/prompt\", name} or {type = \"ref/resource\", uri}"},
+    {NAME("argument"), RPC_MAP, true, NULL, "{name, value}: what is typed so far"},
+    {NAME("context"), RPC_MAP, false, NULL, "{arguments}: what is known of the others"},
+};
+static const struct rpc_param task_params[] = {
+    {NAME("task"), RPC_TEXT, true, NULL, "the handle that tools.call gave"},
+    {NAME("agent"), RPC_TEXT, false, NULL, "that the call was made as"},
+    {NAME("user"), RPC_TEXT, false, NULL, "that the call was made for"},
+    {NAME("locale"), RPC_TEXT, false, NULL, "language of user_message"},
+    {NAME("timeout_ms"), RPC_INT, false, NULL, "deadline; default: the service's"},
+    {NAME("meta"), RPC_MAP, false, NULL, "passed to the server as _meta"},
+};
+static const struct rpc_param events_params[] = {
+    {NAME("kinds"), RPC_ANY, true, NULL,
+     "list of: service.state, tools.changed, prompts.changed, resources.changed, tool.changed; "
+     "empty: none any more"},
+    {NAME("agent"), RPC_TEXT, false, NULL, "only of services that this agent may use"},
 };
 static const struct rpc_param service_params[] = {
     {NAME("service"), RPC_TEXT, true, NULL, "its name"},
@@ -163,21 +216,37 @@ void api_describe(void *arg, struct rpc_request *request)
 {
     struct buf *out = rpc_result(request);
     (void)arg;
-    pack_put_map(out, 3);
+    pack_put_map(out, 4);
     pack_put_text(out, "methods");
     pack_put_array(out, api_method_count);
     for (unsigned i = 0; i < api_method_count; i++) {
         put_method(&api_methods[i], out);
     }
     pack_put_text(out, "notifications");
-    pack_put_array(out, 4);
+    pack_put_array(out, 6);
     put_notification(out, "cancel", "client", "{msgid}: ends that request");
     put_notification(out, "progress", "daemon",
                      "{msgid, progress, total?, message?}: how far a call has come");
     put_notification(out, "log", "daemon",
                      "{msgid, level, data, ...}: a server's note on a call");
+    put_notification(out, "event", "daemon",
+                     "{kind, time, service, ...}: news of events.subscribe and of "
+                     "resources.subscribe (kind resource.updated, with uri)");
+    put_notification(out, "cancel", "daemon",
+                     "{msgid}: a request of the daemon's is taken back");
     put_notification(out, "error", "daemon",
                      "an error: why a connection is not served, before it is closed");
+    pack_put_text(out, "requests");
+    pack_put_array(out, 3);
+    put_notification(out, "elicitation.create", "daemon",
+                     "{mode?, message, requestedSchema or url, service, tool, msgid}: a server "
+                     "asks the call's user; answer {action, content?}");
+    put_notification(out, "sampling.create", "daemon",
+                     "{messages, maxTokens, ..., service, tool, msgid}: a server asks for a "
+                     "model's answer; answer {role, content, model, stopReason?}");
+    put_notification(out, "roots.list", "daemon",
+                     "{service, tool, msgid}: a server asks for the client's folders; answer "
+                     "{roots}");
     pack_put_text(out, "errors");
     put_errors(out);
     rpc_result_end(request);

@@ -5,23 +5,23 @@
 enum { LIST_AGENT, LIST_USER, LIST_SERVICE, LIST_DETAIL };
 
 /* The same rule as for calls, and before anything is said of what there is. */
-static bool may_speak(struct api *api, struct rpc_request *request,
-                      const struct list_options *options)
+bool api_may_speak(struct api *api, struct rpc_request *request, struct slice agent,
+                   struct slice user)
 {
     const struct rpc_identity *identity = rpc_identity(request->peer);
     struct policy_peer peer = {identity->uid, identity->gid, identity->pid,
                                identity->is_trusted, identity->is_admin};
-    if (policy_peer_may(calls_policy(api->calls), &peer, options->agent, options->user)) {
+    if (policy_peer_may(calls_policy(api->calls), &peer, agent, user)) {
         return true;
     }
     struct failure failure = {0};
     failure_set(&failure, ERR_POLICY_DENIED, "this peer may not speak as agent `%.*s`",
-                SLICE_ARG(options->agent));
+                SLICE_ARG(agent));
     failure_suggest(&failure,
                     "Run the caller as the daemon's user or in the socket's group, or "
                     "let `peer_may` allow it.");
     failure_detail_text(&failure, "rule", "peer_may");
-    failure_detail_str(&failure, "agent", options->agent);
+    failure_detail_str(&failure, "agent", agent);
     api_refuse(api, request, (struct slice){NULL, 0}, &failure);
     return false;
 }
@@ -41,8 +41,8 @@ void api_tools_list(void *arg, struct rpc_request *request)
                  "`tools.list` needs an agent: as parameter, or in `hello`");
         return;
     }
-    if (options.agent.len &&
-        (!may_speak(api, request, &options) || !api_knows_agent(api, request, options.agent))) {
+    if (options.agent.len && (!api_may_speak(api, request, options.agent, options.user) ||
+                              !api_knows_agent(api, request, options.agent))) {
         return;
     }
     if (options.service.len && !api_find_service(api, request, options.service)) {
@@ -61,8 +61,38 @@ enum {
     CALL_TIMEOUT,
     CALL_FORMAT,
     CALL_DEMO,
-    CALL_META
+    CALL_META,
+    CALL_LOG_LEVEL,
+    CALL_TASK
 };
+
+bool api_check_timeout(struct rpc_request *request, const struct rpc_value *timeout)
+{
+    if (!timeout->given || timeout->number > 0) {
+        return true;
+    }
+    struct failure failure = {0};
+    failure_set(&failure, ERR_INVALID_REQUEST, "parameter `timeout_ms` must be at least 1");
+    failure_detail_text(&failure, "field", "timeout_ms");
+    failure_detail_text(&failure, "expected", "at least 1");
+    failure_detail_int(&failure, "received", timeout->number);
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+    return false;
+}
+
+/* The text of a request goes with its frame; the call keeps this one. */
+static const char *api_log_level(struct slice text)
+{
+    static const char *const levels[] = {"debug", "info",     "notice", "warning",
+                                         "error", "critical", "alert",  "emergency"};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        if (slice_is(text, levels[i])) {
+            return levels[i];
+        }
+    }
+    return NULL;
+}
 
 void api_tools_call(void *arg, struct rpc_request *request)
 {
@@ -78,19 +108,14 @@ void api_tools_call(void *arg, struct rpc_request *request)
         .arguments = args[CALL_ARGUMENTS].text,
         .meta = args[CALL_META].text,
         .timeout_ms = args[CALL_TIMEOUT].number,
+        .log_level = api_log_level(args[CALL_LOG_LEVEL].text),
+        .wants_task = args[CALL_TASK].given && args[CALL_TASK].number,
         .wants_text = slice_is(args[CALL_FORMAT].text, "human"),
         .demo = slice_is(args[CALL_DEMO].text, "never")  ? POLICY_DEMO_NEVER
                 : slice_is(args[CALL_DEMO].text, "only") ? POLICY_DEMO_ONLY
                                                          : POLICY_DEMO_BY_POLICY,
     };
-    if (args[CALL_TIMEOUT].given && options.timeout_ms <= 0) {
-        struct failure failure = {0};
-        failure_set(&failure, ERR_INVALID_REQUEST, "parameter `timeout_ms` must be at least 1");
-        failure_detail_text(&failure, "field", "timeout_ms");
-        failure_detail_text(&failure, "expected", "at least 1");
-        failure_detail_int(&failure, "received", options.timeout_ms);
-        rpc_fail(request, &failure);
-        failure_done(&failure);
+    if (!api_check_timeout(request, &args[CALL_TIMEOUT])) {
         return;
     }
     call_start(api->calls, request, &options);

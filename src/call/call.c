@@ -13,6 +13,8 @@ struct calls *calls_new(const struct calls_options *options)
     list_init(&calls->live);
     list_init(&calls->kept);
     list_init(&calls->listings);
+    list_init(&calls->features);
+    tasks_init(&calls->tasks, options->loop);
     loop_task_init(&calls->drained_task, tell_drained, calls);
     return calls;
 }
@@ -29,6 +31,7 @@ void calls_free(struct calls *calls)
         mem_free(call);
     }
     loop_task_cancel(&calls->drained_task);
+    tasks_done(&calls->tasks);
     (void)policy_unref(calls->policy);
     mem_free(calls);
 }
@@ -115,6 +118,7 @@ void calls_drain(struct calls *calls, void (*drained)(void *arg), void *arg)
 
 static void cancel(struct call *call, const char *reason)
 {
+    dialogue_end(&call->dialogue);
     if (call->upstream) {
         struct mcp_request *upstream = call->upstream;
         call->upstream = NULL;
@@ -137,6 +141,7 @@ void calls_cancel_all(struct calls *calls)
         cancel(LIST_ITEM(link, struct call, link), "the daemon is ending");
     }
     listings_cancel_all(calls);
+    features_cancel_all(calls);
 }
 
 /* ---- what a waiting call keeps ---------------------------------------------------------------- */
@@ -157,6 +162,7 @@ bool call_keep(struct call *call)
         *texts[i] = copy;
     }
     rpc_keep(call->request, &call->pending, cancelled);
+    dialogue_init(&call->dialogue, &call->pending);
     call->is_kept = true;
     return true;
 }
@@ -190,6 +196,25 @@ enum policy_service call_service_state(const struct mcp_services *services, stru
     }
     return mcp_service_state(service) == MCP_ERROR ? POLICY_SERVICE_UNAVAILABLE
                                                    : POLICY_SERVICE_USABLE;
+}
+
+void call_refuse_service(const struct mcp_services *services, struct slice name,
+                         struct slice user, struct failure *failure)
+{
+    switch (call_service_state(services, name, user)) {
+    case POLICY_SERVICE_UNKNOWN:
+        failure_set(failure, ERR_NOT_FOUND, "no service `%.*s`", SLICE_ARG(name));
+        break;
+    case POLICY_SERVICE_NO_CREDENTIALS:
+        failure_set(failure, ERR_AUTH_REQUIRED, "no account of this user is linked to `%.*s`",
+                    SLICE_ARG(name));
+        break;
+    case POLICY_SERVICE_DISABLED:
+        failure_set(failure, ERR_DISABLED, "`%.*s` is switched off", SLICE_ARG(name));
+        break;
+    default:
+        break;
+    }
 }
 
 bool calls_admit(const struct calls *calls, unsigned others, struct failure *failure)
@@ -252,6 +277,12 @@ void call_start(struct calls *calls, struct rpc_request *request,
                                       .arg = call};
     call->pending = (struct rpc_pending){.id = request->id, .msgid = request->msgid};
     call->upstream = NULL;
+    call->client = rpc_peer_id(request->peer);
+    call->capabilities = rpc_defaults(request->peer).capabilities;
+    call->task = (struct slice){NULL, 0};
+    call->declined = 0;
+    call->is_cached = false;
+    dialogue_init(&call->dialogue, &call->pending);
     call->started = request->started;
     call->deadline = 0;
     call->fallback_from = (struct slice){NULL, 0};

@@ -41,8 +41,11 @@ struct call_options {
     struct slice service, tool, agent, user, locale;
     struct slice arguments, meta; /* MessagePack maps, or empty */
     int64_t timeout_ms;           /* 0: the service's own */
+    const char *log_level;        /* static text; NULL: not said */
     enum policy_demo demo;
     bool wants_text; /* format = "human" */
+    bool
+        wants_task; /* the handle of a task instead of its result, where the server makes one */
 };
 
 /* Answers the request, now or later. */
@@ -57,6 +60,22 @@ struct list_options {
 };
 void call_list_tools(struct calls *calls, struct rpc_request *request,
                      const struct list_options *options);
+
+/* Answers `resources.*`, `prompts.*`, `complete` and `tasks.*`: one request to one service. */
+struct feature_options {
+    enum mcp_method method;
+    struct slice service, agent, user, locale;
+    struct slice name;            /* uri, prompt, or the handle of a task */
+    struct slice arguments, meta; /* MessagePack maps, or empty */
+    struct slice cursor;
+    bool is_page;
+    int64_t timeout_ms; /* 0: the service's own */
+};
+/* Whether policy and what is known of the service allow it; if not, *failure says why. */
+bool call_may_use(const struct calls *calls, const struct feature_options *options,
+                  struct failure *failure);
+void call_feature(struct calls *calls, struct rpc_request *request,
+                  const struct feature_options *options);
 
 /* ---- for the operator ----------------------------------------------------------------------- */
 

@@ -5,10 +5,17 @@
 
 #include "base/mem.h"
 #include "call/call.h"
+#include "call/dialogue.h"
+#include "call/tasks.h"
 
 #define CALL_ARENA_BYTES    (512u << 20) /* copies of one request: more than limits.frame_bytes */
 #define CALLS_KEPT          64u          /* ended calls kept for the next ones */
 #define CALL_TIMEOUT_MAX_MS INT64_C(86400000)
+
+/* Design 4.5: where nobody can be asked, the result says so. */
+#define CALL_DECLINED_WARNING                                                      \
+    "The server asked for something that this client cannot be asked, or did not " \
+    "answer: it was declined."
 
 enum call_stage { CALL_ADMIT, CALL_DECIDE, CALL_EXECUTE, CALL_AFTER, CALL_RECORD, CALL_REPLY };
 enum call_source { CALL_LIVE, CALL_DEMO, CALL_POLICY, CALL_FALLBACK };
@@ -24,6 +31,11 @@ struct call {
     struct policy_decision decision;
     struct call_options options;
     struct mcp_request *upstream;
+    struct dialogue dialogue;
+    struct slice task; /* of the outcome, while it is answered; ptr NULL: none */
+    unsigned declined; /* questions of the server's that nobody could be asked */
+    uint64_t client;
+    unsigned capabilities;
     const char *waits_for; /* static text */
     mono_us waits_since, started, deadline;
     struct failure failure;
@@ -34,13 +46,15 @@ struct call {
     enum call_source source;
     bool may_be_done; /* it was sent, no answer came, and doing it twice would do harm */
     bool is_kept;     /* waits: everything it needs was copied */
+    bool is_cached;
 };
 
 struct calls {
     struct calls_options options;
     struct policy *policy;
     struct list live, kept;
-    struct list listings;
+    struct list listings, features;
+    struct tasks tasks;
     unsigned count, kept_count, listing_count;
     bool is_draining, is_drained;
     void (*drained)(void *arg);
@@ -61,6 +75,13 @@ void calls_maybe_drained(struct calls *calls);
 
 /* list.c */
 void listings_cancel_all(struct calls *calls);
+
+/* Why a service cannot be asked now, for this user; nothing: *failure stays empty. */
+void call_refuse_service(const struct mcp_services *services, struct slice name,
+                         struct slice user, struct failure *failure);
+
+/* feature.c */
+void features_cancel_all(struct calls *calls);
 
 /* reply.c: RECORD and REPLY; the call is gone afterwards. */
 void call_finish(struct call *call, struct slice result);

@@ -9,34 +9,28 @@ static void waits_for(void *arg, const char *what)
     call->waits_since = loop_now(call->calls->options.loop);
 }
 
-/* Notes of the server go to the client of this very call, with its msgid in front. */
-static void forward(struct call *call, const char *method, struct slice params)
-{
-    struct buf *out = rpc_notify(&call->pending, method);
-    struct pack cursor = pack_over(params);
-    struct pack_item map;
-    if (!out) {
-        return;
-    }
-    if (!pack_next(&cursor, &map) || map.type != PACK_MAP) {
-        map.count = 0;
-    }
-    pack_put_map(out, map.count + 1);
-    pack_put_key_int(out, "msgid", call->pending.msgid);
-    if (map.count) {
-        buf_put(out, cursor.at, (size_t)(cursor.end - cursor.at));
-    }
-    rpc_notify_end(&call->pending);
-}
-
 static void progressed(void *arg, struct slice params)
 {
-    forward(arg, "progress", params);
+    struct call *call = arg;
+    dialogue_note(&call->dialogue, "progress", params);
 }
 
 static void logged(void *arg, struct slice params)
 {
-    forward(arg, "log", params);
+    struct call *call = arg;
+    dialogue_note(&call->dialogue, "log", params);
+}
+
+static void asked(void *arg, struct mcp_ask *ask, const char *method, struct slice params)
+{
+    struct call *call = arg;
+    dialogue_asked(&call->dialogue, ask, method, params);
+}
+
+static void ask_ended(void *arg, struct mcp_ask *ask)
+{
+    struct call *call = arg;
+    dialogue_ask_ended(&call->dialogue, ask);
 }
 
 /* The request went out and no answer came: whoever repeats it may do it twice. */
@@ -60,6 +54,9 @@ static void done(void *arg, const struct mcp_outcome *outcome)
     struct call *call = arg;
     const struct failure *failure = outcome->failure;
     call->upstream = NULL;
+    call->declined += outcome->declined;
+    call->task = failure ? (struct slice){NULL, 0} : outcome->task;
+    call->is_cached = outcome->is_cached;
     if (failure) {
         failure_copy(&call->failure, failure);
         if (outcome->sent && !call->decision.is_idempotent) {
@@ -71,8 +68,12 @@ static void done(void *arg, const struct mcp_outcome *outcome)
     call_executed(call, outcome->result);
 }
 
-static const struct mcp_call_events events = {
-    .done = done, .progress = progressed, .log = logged, .waits_for = waits_for};
+static const struct mcp_call_events events = {.done = done,
+                                              .progress = progressed,
+                                              .log = logged,
+                                              .waits_for = waits_for,
+                                              .asked = asked,
+                                              .ask_ended = ask_ended};
 
 static void no_such_service(struct call *call, struct slice name)
 {
@@ -121,15 +122,23 @@ void call_execute(struct call *call)
         call->deadline = call->started + ms * 1000;
     }
     call->attempts++;
-    struct mcp_identity identity = {.agent = call->view.agent, .user = call->view.user};
+    struct mcp_identity identity = {.agent = call->view.agent,
+                                    .user = call->view.user,
+                                    .client = call->client,
+                                    .capabilities = call->capabilities};
     struct mcp_call_options options = {
         .method = MCP_TOOLS_CALL,
         .name = decision->tool,
         .arguments = decision->has_arguments ? decision->arguments : call->view.arguments,
         .meta = call->options.meta,
         .wants_progress = true,
+        .log_level = call->options.log_level,
+        .wants_task = call->options.wants_task,
+        .may_repeat = decision->is_idempotent,
         .deadline = call->deadline,
     };
+    call->dialogue.service = decision->service;
+    call->dialogue.tool = decision->tool;
     waits_for(call, "start");
     call->upstream = mcp_call(service, &identity, &options, &events, call);
 }

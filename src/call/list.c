@@ -23,6 +23,8 @@ struct listing {
     struct list_options options;
     struct slice locale;
     struct list_part *parts;
+    uint64_t client;
+    unsigned capabilities;
     size_t count, missing;
     bool has_no_memory;
     struct loop_task finish;
@@ -58,7 +60,8 @@ static bool is_brief_key(struct slice key)
 }
 
 /* The definition as it came, its name made "service/name"; brief: name, title, description. */
-static void put_tool(const struct list_part *part, struct slice definition, struct buf *out)
+static void put_tool(const struct list_part *part, struct slice definition,
+                     struct slice warnings, struct buf *out)
 {
     bool is_brief = part->listing->options.is_brief;
     struct pack cursor = pack_over(definition);
@@ -82,6 +85,11 @@ static void put_tool(const struct list_part *part, struct slice definition, stru
         pack_put_key_bool(out, "demo", true);
         count++;
     }
+    if (warnings.len) {
+        pack_put_text(out, "warnings");
+        buf_put_slice(out, warnings);
+        count++;
+    }
     (void)pack_next(&cursor, &map);
     for (uint32_t i = 0; map.type == PACK_MAP && i < map.count; i++) {
         struct slice key;
@@ -90,7 +98,7 @@ static void put_tool(const struct list_part *part, struct slice definition, stru
             break;
         }
         if (slice_is(key, "name") || slice_is(key, "service") || slice_is(key, "demo") ||
-            (is_brief && !is_brief_key(key))) {
+            (warnings.len && slice_is(key, "warnings")) || (is_brief && !is_brief_key(key))) {
             continue;
         }
         pack_put_str(out, key);
@@ -109,7 +117,7 @@ static uint32_t put_catalog(const struct list_part *part, struct buf *out)
         if (!listing->options.agent.len ||
             policy_may_use_tool(listing->policy, listing->options.agent, part->service,
                                 tool->name)) {
-            put_tool(part, tool->definition, out);
+            put_tool(part, tool->definition, tool->warnings, out);
             count++;
         }
     }
@@ -131,7 +139,7 @@ static uint32_t put_demo(const struct list_part *part, struct buf *out)
             (!listing->options.agent.len ||
              policy_may_use_tool(listing->policy, listing->options.agent, part->service,
                                  name))) {
-            put_tool(part, definition, out);
+            put_tool(part, definition, (struct slice){NULL, 0}, out);
             count++;
         }
     }
@@ -260,19 +268,12 @@ static bool must_ask(struct listing *listing, struct list_part *part)
         part->is_demo = true;
         return false;
     }
-    if (state == POLICY_SERVICE_NO_CREDENTIALS) {
-        failure_set(&part->failure, ERR_AUTH_REQUIRED,
-                    "no account of this user is linked to `%.*s`", SLICE_ARG(part->service));
+    call_refuse_service(listing->calls->options.services, part->service, options->user,
+                        &part->failure);
+    if (part->failure.code != ERR_NONE) {
         failure_detail_str(&part->failure, "service", part->service);
-        return false;
     }
-    if (state == POLICY_SERVICE_DISABLED) {
-        failure_set(&part->failure, ERR_DISABLED, "`%.*s` is switched off",
-                    SLICE_ARG(part->service));
-        failure_detail_str(&part->failure, "service", part->service);
-        return false;
-    }
-    return true;
+    return part->failure.code == ERR_NONE;
 }
 
 static struct slice keep(struct listing *listing, struct slice text)
@@ -316,6 +317,8 @@ static struct listing *new_listing(struct calls *calls, const struct rpc_request
     listing->options.user = keep(listing, options->user);
     listing->options.service = keep(listing, options->service);
     listing->locale = keep(listing, rpc_defaults(request->peer).locale);
+    listing->client = rpc_peer_id(request->peer);
+    listing->capabilities = rpc_defaults(request->peer).capabilities;
     loop_task_init(&listing->finish, finish, listing);
     list_append(&calls->listings, &listing->link);
     calls->listing_count++;
@@ -325,8 +328,10 @@ static struct listing *new_listing(struct calls *calls, const struct rpc_request
 static void ask_services(struct listing *listing)
 {
     struct calls *calls = listing->calls;
-    struct mcp_identity identity = {.agent = listing->options.agent,
-                                    .user = listing->options.user};
+    const struct mcp_identity identity = {.agent = listing->options.agent,
+                                          .user = listing->options.user,
+                                          .client = listing->client,
+                                          .capabilities = listing->capabilities};
     mono_us deadline = loop_now(calls->options.loop) + LIST_TIMEOUT_US;
     for (size_t i = 0; i < listing->count; i++) {
         struct list_part *part = &listing->parts[i];

@@ -67,14 +67,45 @@ static void reply_failure(struct call *call)
     }
 }
 
+static void put_warnings(const struct call *call, struct buf *out)
+{
+    uint32_t count = (call->decision.warning.len != 0 ? 1u : 0) + (call->declined ? 1u : 0);
+    if (!count) {
+        return;
+    }
+    pack_put_literal(out, "warnings");
+    pack_put_array(out, count);
+    if (call->decision.warning.len) {
+        pack_put_str(out, call->decision.warning);
+    }
+    if (call->declined) {
+        pack_put_str(out, SLICE(CALL_DECLINED_WARNING));
+    }
+}
+
+/* The server's task under a handle of ours. */
+static void put_task(struct call *call, struct buf *out)
+{
+    struct slice id = {NULL, 0};
+    (void)pack_get_text(call->task, "id", &id);
+    const struct task_key key = {
+        .uid = call->peer.uid, .agent = call->view.agent, .user = call->view.user};
+    const struct task *task =
+        tasks_add(&call->calls->tasks, &key, call->decision.service, call->decision.tool, id);
+    pack_put_literal(out, "task");
+    task_put(slice_of(task->handle), call->decision.service, call->decision.tool, call->task,
+             out);
+}
+
 static void put_result(struct call *call, struct slice result, struct buf *out)
 {
     const struct policy_decision *decision = &call->decision;
     char id[RPC_ID_TEXT];
     mono_us took = loop_now(call->calls->options.loop) - call->started;
     rpc_id_text(call->pending.id, id);
-    pack_put_map(out, 7u + call->options.wants_text + (call->fallback_from.len != 0) +
-                          (decision->warning.len != 0));
+    pack_put_map(out, 7u + (call->options.wants_text && result.ptr) +
+                          (call->fallback_from.len != 0) +
+                          (decision->warning.len != 0 || call->declined != 0));
     pack_put_literal(out, "request_id");
     pack_put_short(out, id, RPC_ID_TEXT - 1);
     pack_put_literal(out, "service");
@@ -82,14 +113,18 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
     pack_put_literal(out, "tool");
     pack_put_str(out, decision->tool);
     pack_put_literal(out, "source");
-    pack_put_text(out, source_names[call->source]);
-    pack_put_literal(out, "result");
-    buf_put_slice(out, result);
+    pack_put_text(out, call->is_cached ? "cache" : source_names[call->source]);
+    if (call->task.ptr) {
+        put_task(call, out);
+    } else {
+        pack_put_literal(out, "result");
+        buf_put_slice(out, result);
+    }
     pack_put_literal(out, "execution_time_ms");
     pack_put_int(out, took / 1000);
     pack_put_literal(out, "attempts");
     pack_put_uint(out, call->attempts);
-    if (call->options.wants_text) {
+    if (call->options.wants_text && result.ptr) {
         struct buf text;
         buf_init(&text, 16u << 20);
         policy_human_text(call->policy, call->view.locale, result, &text);
@@ -99,11 +134,7 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
     if (call->fallback_from.len) {
         pack_put_key_str(out, "fallback_from", call->fallback_from);
     }
-    if (decision->warning.len) {
-        pack_put_literal(out, "warnings");
-        pack_put_array(out, 1);
-        pack_put_str(out, decision->warning);
-    }
+    put_warnings(call, out);
 }
 
 static void reply_result(struct call *call, struct slice result)
@@ -122,6 +153,7 @@ static void reply_result(struct call *call, struct slice result)
 
 void call_finish(struct call *call, struct slice result)
 {
+    dialogue_end(&call->dialogue);
     record(call);
     call->stage = CALL_REPLY;
     if (call->failure.code != ERR_NONE) {
