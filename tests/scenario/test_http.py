@@ -198,13 +198,18 @@ def test_headers_of_the_protocol(daemon, bad_http, journal):
         assert "application/json" in headers["accept"] and "text/event-stream" in headers["accept"]
         assert headers["content-type"].startswith("application/json")
         assert headers["x-own"] == "yes"
-        if message["method"] == "initialize":
+        if message["method"] == "server/discover":
             assert "mcp-session-id" not in headers
+            assert headers["mcp-protocol-version"] == "2026-07-28"
+            assert headers["mcp-method"] == "server/discover"
+        elif message["method"] == "initialize":
+            assert "mcp-session-id" not in headers
+            assert "mcp-protocol-version" not in headers
         else:
             assert headers["mcp-session-id"] == "session-1"
             assert headers["mcp-protocol-version"] == "2025-11-25"
     methods = [r["message"]["method"] for r in requests]
-    assert methods[:2] == ["initialize", "notifications/initialized"]
+    assert methods[:3] == ["server/discover", "initialize", "notifications/initialized"]
     daemon.stop()
     assert [r for r in read_journal(journal, "request") if r["verb"] == "DELETE"]
 
