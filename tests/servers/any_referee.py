@@ -93,6 +93,8 @@ class Referee:
         if kind == "request" and message["method"] in REMOVED:
             data = {"supported": self.server.revisions, "requested": "2025-11-25"}
             raise Refusal(-32022, "Unsupported protocol version", data, 400)
+        if headers is not None and "mcp-method" not in headers:
+            raise Refusal(-32020, "Header mismatch: no Mcp-Method", status=400)
         raise Refusal(-32602, "Missing _meta", status=400)
 
     def check_modern(self, conversation, message, headers):
