@@ -137,10 +137,11 @@ bool work_start(struct loop *loop, struct work *work)
     struct work_pool *pool = pool_of(loop);
     bool is_taken = false;
     lock(pool);
-    if (pool->waiting_count >= pool->idle && pool->thread_count < WORK_THREADS) {
+    if (pool->waiting_count >= pool->idle && pool->thread_count < WORK_THREADS &&
+        !pool->is_ending) {
         (void)start_thread(pool);
     }
-    if (pool->thread_count && pool->waiting_count < WORK_WAITING) {
+    if (pool->thread_count && pool->waiting_count < WORK_WAITING && !pool->is_ending) {
         list_append(&pool->waiting, &work->link);
         pool->waiting_count++;
         is_taken = true;

@@ -25,6 +25,7 @@ static void wire_free(struct wire *wire)
 {
     list_remove(&wire->link);
     loop_task_cancel(&wire->free_task);
+    inbox_done(&wire->inbox);
     if (wire->transport) {
         wire->transport->ops->free(wire->transport);
     }
@@ -73,8 +74,18 @@ static void on_opened(void *arg)
 static void on_message(void *arg, struct slice json, mcp_token token)
 {
     struct wire *wire = arg;
-    if (wire->session) {
+    if (wire->session &&
+        (inbox_is_empty(&wire->inbox) || !inbox_keep_message(&wire->inbox, json, token)) &&
+        wire->session) {
         session_take_message(wire->session, json, token);
+    }
+}
+
+static void on_long_message(void *arg, struct buf *buf, struct slice json, mcp_token token)
+{
+    struct wire *wire = arg;
+    if (wire->session) {
+        inbox_take_long(&wire->inbox, buf, json, token);
     }
 }
 
@@ -82,19 +93,15 @@ static void on_exchange_ended(void *arg, mcp_token token, const struct failure *
                               bool is_session_gone)
 {
     struct wire *wire = arg;
-    if (wire->session) {
+    if (wire->session && (inbox_is_empty(&wire->inbox) ||
+                          !inbox_keep_end(&wire->inbox, token, failure, is_session_gone))) {
         session_exchange_ended(wire->session, token, failure, is_session_gone);
     }
 }
 
-static void on_closed(void *arg, const struct failure *failure)
+void wire_closed(struct wire *wire, const struct failure *failure)
 {
-    struct wire *wire = arg;
     struct mcp_session *session = wire->session;
-    if (!session) {
-        loop_later(wire->core->loop, &wire->free_task);
-        return;
-    }
     struct failure own = {0};
     if (failure) {
         failure_copy(&own, failure);
@@ -107,9 +114,20 @@ static void on_closed(void *arg, const struct failure *failure)
     failure_done(&own);
 }
 
+static void on_closed(void *arg, const struct failure *failure)
+{
+    struct wire *wire = arg;
+    if (!wire->session) {
+        loop_later(wire->core->loop, &wire->free_task);
+    } else if (!inbox_keep_closed(&wire->inbox, failure)) {
+        wire_closed(wire, failure);
+    }
+}
+
 static const struct mcp_transport_events wire_events = {
     .opened = on_opened,
     .message = on_message,
+    .long_message = on_long_message,
     .exchange_ended = on_exchange_ended,
     .closed = on_closed,
 };
@@ -135,6 +153,7 @@ struct wire *wire_new(struct mcp_core *core, struct mcp_session *session,
     struct wire *wire = mem_new(sizeof *wire);
     wire->core = core;
     wire->session = session;
+    inbox_init(&wire->inbox, wire);
     loop_task_init(&wire->free_task, free_later, wire);
     wire->transport = core->connect(core->connect_arg, session, &wire_events, wire, failure);
     if (!wire->transport) {
@@ -151,7 +170,17 @@ void wire_let_go(struct wire *wire, void (*ended)(void *arg), void *arg)
     wire->session = NULL;
     wire->ended = ended;
     wire->ended_arg = arg;
-    wire->transport->ops->close(wire->transport);
+    struct mcp_transport *transport = wire->transport;
+    bool is_held = wire->inbox.is_held, has_closed = wire->inbox.has_closed;
+    inbox_done(&wire->inbox);
+    if (has_closed) {
+        loop_later(wire->core->loop, &wire->free_task);
+        return;
+    }
+    if (is_held) {
+        transport->ops->hold(transport, false);
+    }
+    transport->ops->close(transport);
 }
 
 void wire_drop(struct wire *wire)

@@ -14,7 +14,9 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "conf/service_conf.h"
+#include "loop/block.h"
 #include "loop/loop.h"
+#include "mcp/inbox.h"
 #include "mcp/transport.h"
 #include "value/failure.h"
 
@@ -26,12 +28,13 @@ struct mcp_session;
 struct mcp_core {
     struct loop *loop;
     size_t message_bytes;
-    uint64_t last_id;  /* of requests, over all sessions: none is ever used twice */
-    struct map by_id;  /* struct pending: sent, and waiting for an answer */
-    struct buf in;     /* the message that is being handled, MessagePack */
-    struct buf out;    /* the message that is being built, JSON */
-    struct buf part;   /* a piece of one of them */
-    struct list wires; /* every wire that is not yet closed */
+    uint64_t last_id;    /* of requests, over all sessions: none is ever used twice */
+    struct map by_id;    /* struct pending: sent, and waiting for an answer */
+    struct buf in;       /* the message that is being handled, MessagePack */
+    struct buf out;      /* the message that is being built, JSON */
+    struct buf part;     /* a piece of one of them */
+    struct block *block; /* holds the long message that is being handled; else NULL */
+    struct list wires;   /* every wire that is not yet closed */
     unsigned wire_count;
 
     /* Makes the transport of a session; NULL with *failure filled. */
@@ -69,6 +72,7 @@ struct wire {
     struct mcp_core *core;
     struct mcp_session *session; /* NULL: let go, closing */
     struct mcp_transport *transport;
+    struct inbox inbox;
     /* Told when a wire that was let go is closed; the second argument is `ended_arg`. */
     void (*ended)(void *arg);
     void *ended_arg;
@@ -80,6 +84,8 @@ struct wire *wire_new(struct mcp_core *core, struct mcp_session *session,
                       struct failure *failure);
 /* Closes it in order and frees it when that is done, then tells `ended`. */
 void wire_let_go(struct wire *wire, void (*ended)(void *arg), void *arg);
+/* It closed, and all that came before that was handed over. */
+void wire_closed(struct wire *wire, const struct failure *failure);
 /* It closed by itself: only frees it, behind the running callback. */
 void wire_drop(struct wire *wire);
 

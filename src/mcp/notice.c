@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* notice.c - what comes in: each message goes to whom it is for. What is for nobody is counted. */
 #include "base/log.h"
+#include "mcp/decode.h"
 #include "mcp/session.h"
-#include "value/json.h"
 #include "value/pack.h"
 
 /* After the first ones, broken messages are logged only now and then. */
@@ -255,31 +255,29 @@ static void take_batch(struct mcp_session *session, struct slice array, mcp_toke
     }
 }
 
+void session_take_decoded(struct mcp_session *session, const struct decoded *decoded,
+                          mcp_token token)
+{
+    const struct message *message = &decoded->message;
+    if (decoded->why.code) {
+        log_at(LOG_DEBUG, "mcp", "a message that could not be read",
+               LOG_SLICE("service", session->conf->name), LOG_TEXT("why", decoded->why.text));
+    }
+    bool is_batch =
+        message->kind == MESSAGE_BATCH && session->revision && session->revision->has_batches;
+    if (is_batch) {
+        take_batch(session, message->params, token);
+    } else {
+        take_one(session, message, token);
+    }
+}
+
 void session_take_message(struct mcp_session *session, struct slice json, mcp_token token)
 {
     struct mcp_core *core = session->core;
-    struct err err = {0};
-    struct message message;
+    struct decoded decoded;
     buf_clear(&core->in);
-    if (json_to_pack(json, JSON_DEPTH_MAX, &core->in, &err) < 0) {
-        log_at(LOG_DEBUG, "mcp", "a message that could not be read",
-               LOG_SLICE("service", session->conf->name), LOG_TEXT("why", err.text));
-        message =
-            (struct message){.kind = MESSAGE_INVALID,
-                             .number = token ? 0 : message_guess_answer(json),
-                             .fault = err.code == ERR_OVERLOADED
-                                          ? "a message that is too long or nested too deep"
-                                          : "a message that is no JSON"};
-        take_one(session, &message, token);
-    } else {
-        message_read(buf_slice(&core->in), &message);
-        bool is_batch = message.kind == MESSAGE_BATCH && session->revision &&
-                        session->revision->has_batches;
-        if (is_batch) {
-            take_batch(session, message.params, token);
-        } else {
-            take_one(session, &message, token);
-        }
-    }
+    decode_message(json, token != 0, &core->in, &decoded);
+    session_take_decoded(session, &decoded, token);
     core_trim(core);
 }

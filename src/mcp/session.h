@@ -197,6 +197,9 @@ void session_resume(struct mcp_session *session); /* READY: what waits goes on *
 
 /* notice.c: everything that comes in */
 void session_take_message(struct mcp_session *session, struct slice json, mcp_token token);
+struct decoded;
+void session_take_decoded(struct mcp_session *session, const struct decoded *decoded,
+                          mcp_token token);
 
 /* listing.c */
 void listing_start(struct mcp_session *session);

@@ -52,6 +52,8 @@ struct stdio {
     enum stdio_breach breach;
     int close_step;
     bool is_stdin_wide, is_stdout_wide;
+    bool is_readable;          /* stdout has not ended and is of use */
+    bool is_held;              /* but is not read now */
     bool is_opened;            /* `opened` was told: not if it was closed before */
     bool is_telling, is_freed; /* freed while an event runs: the memory goes when it returns */
     struct loop_io to_child, from_child, errors;
@@ -149,6 +151,7 @@ static void break_off(struct stdio *stdio, enum stdio_breach breach)
     stdio->queue_at = 0;
     child_close_stdin(stdio->child);
     if (breach != STDIO_STDIN_CLOSED) {
+        stdio->is_readable = false;
         loop_io_done(&stdio->from_child);
     }
     if (breach == STDIO_LINE_TOO_LONG || breach == STDIO_NO_MEMORY) {
@@ -259,6 +262,7 @@ static void stdout_ready(void *arg, unsigned events)
     struct stdio *stdio = arg;
     (void)events;
     if (read_stdout(stdio) == GOT_END) {
+        stdio->is_readable = false;
         loop_io_done(&stdio->from_child);
         if (stdio->state == STATE_OPEN) {
             break_off(stdio, STDIO_STDOUT_CLOSED);
@@ -442,6 +446,7 @@ static void child_started(void *arg, pid_t pid)
 {
     struct stdio *stdio = arg;
     (void)pid;
+    stdio->is_readable = true;
     loop_io_want(&stdio->from_child, LOOP_READ);
     loop_io_want(&stdio->errors, LOOP_READ);
     if (stdio->queue.len) {
@@ -567,6 +572,15 @@ static void stdio_abandon(struct mcp_transport *transport, mcp_token token)
     (void)token;
 }
 
+static void stdio_hold(struct mcp_transport *transport, bool is_held)
+{
+    struct stdio *stdio = stdio_of(transport);
+    stdio->is_held = is_held;
+    if (stdio->is_readable && stdio->state != STATE_CLOSED) {
+        loop_io_want(&stdio->from_child, is_held ? 0 : LOOP_READ);
+    }
+}
+
 static int64_t stdio_pid(const struct mcp_transport *transport)
 {
     const struct stdio *stdio = (const struct stdio *)(const void *)transport;
@@ -581,6 +595,7 @@ struct mcp_transport *mcp_stdio_new(const struct mcp_stdio_options *options,
                                                  .abandon = stdio_abandon,
                                                  .close = stdio_close,
                                                  .free = stdio_free,
+                                                 .hold = stdio_hold,
                                                  .pid = stdio_pid};
     struct stdio *stdio = mem_new(sizeof *stdio);
     size_t longest = options->message_bytes ? options->message_bytes : MESSAGE_DEFAULT;

@@ -116,6 +116,9 @@ struct mcp_transport_ops {
      * `closed` follows. */
     void (*close)(struct mcp_transport *transport);
     void (*free)(struct mcp_transport *transport);
+    /* Reads nothing more until it is told to go on: what came waits for a message that is long to
+     * read. NULL in the table: it cannot. */
+    void (*hold)(struct mcp_transport *transport, bool is_held);
     /* For the operator: pid of a child, 0 for HTTP. */
     int64_t (*pid)(const struct mcp_transport *transport);
 };

@@ -3,6 +3,7 @@
 #include "value/pack.h"
 
 #include "value/pack_extent.h"
+#include "value/pack_known.h"
 
 static bool no_item(struct pack *cursor, struct pack_item *ret)
 {
@@ -180,6 +181,9 @@ bool pack_skip(struct pack *cursor)
 {
     const unsigned char *at = cursor->at;
     uint64_t missing = 1;
+    if (pack_knows && pack_jump(cursor)) {
+        return true;
+    }
     while (missing) {
         size_t room = (size_t)(cursor->end - at);
         struct pack_extent extent;
