@@ -7,7 +7,7 @@
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libcurl4-openssl-dev
     liblua5.4-dev libsqlite3-dev libssl-dev"
 packages_test="clang clang-tidy clang-format lua5.4 libcmocka-dev libmsgpack-dev python3
-    python3-pytest python3-msgpack python3-jsonschema python3-pip"
+    python3-pytest python3-msgpack python3-jsonschema python3-pip nginx-light openssl"
 packages_npm="nodejs npm"
 packages_browser="chromium"
 packages_bench="redis-server redis-tools nginx-light libyajl-dev libcmocka-dev libmsgpack-dev python3

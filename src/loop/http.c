@@ -16,6 +16,9 @@
 /* Rounds of curl in one turn while it goes on asking for another at once. */
 #define KICKS_MAX 16u
 
+/* How often a request is given to a host that refuses it, connection after connection. */
+#define REPEATS_MAX 8u
+
 /* ---- curl's timer ----------------------------------------------------------------------- */
 
 static void set_timer(struct http *http, long ms)
@@ -85,6 +88,7 @@ static void detach(struct http_exchange *exchange)
     struct http_target *target = exchange->target;
     loop_timer_cancel(target->http->loop, &exchange->timer);
     list_remove(&exchange->queue);
+    http_gate_passed(exchange);
     if (exchange->stage == HTTP_WAITING) {
         target->waiting_count--;
     } else if (exchange->stage == HTTP_ACTIVE || exchange->stage == HTTP_DEAD) {
@@ -104,6 +108,8 @@ static bool give_head(struct http_exchange *exchange)
     long status = 0;
     if (!exchange->has_head) {
         exchange->has_head = true;
+        exchange->is_refused = false;
+        http_note_protocol(exchange);
         if (exchange->events->head) {
             (void)curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
             exchange->events->head(exchange->arg, exchange, (int)status);
@@ -126,10 +132,41 @@ static void end(struct http_exchange *exchange, struct failure *failure, bool wa
     http_recycle(exchange);
 }
 
+/* After a failure: when the host said that it did not carry the request out, or the caller does not
+ * mind. Not for ever, and not after an answer has begun. */
+static bool may_start_again(const struct http_exchange *exchange)
+{
+    return exchange->stage == HTTP_ACTIVE && exchange->repeats < REPEATS_MAX &&
+           !exchange->has_head &&
+           (exchange->refusal == HTTP_REPEAT ||
+            (exchange->is_refused && exchange->refusal == HTTP_FINE));
+}
+
+static void start_again(struct http_exchange *exchange)
+{
+    struct http *http = exchange->target->http;
+    (void)curl_multi_remove_handle(http->multi, exchange->easy);
+    http_gate_passed(exchange);
+    exchange->repeats++;
+    exchange->refusal = HTTP_FINE;
+    exchange->is_refused = exchange->is_connecting = false;
+    exchange->tries = 0;
+    exchange->head_bytes = 0;
+    exchange->stream = 0;
+    exchange->sent_before = 0;
+    exchange->stage = HTTP_STARTING;
+    list_append(&http->starting, &exchange->queue);
+    loop_later(http->loop, &http->kick);
+}
+
 static void end_by_curl(struct http_exchange *exchange, CURLcode code)
 {
     if (code == CURLE_OK) {
         end(exchange, NULL, true);
+        return;
+    }
+    if (!exchange->is_cancelled && may_start_again(exchange)) {
+        start_again(exchange);
         return;
     }
     struct failure failure = {0};
@@ -192,14 +229,21 @@ static void start_now(struct http_exchange *exchange)
     struct http *http = target->http;
     mono_us limit = loop_now(http->loop) + target->connect_timeout;
     list_remove(&exchange->queue);
+    loop_timer_set(http->loop, &exchange->timer,
+                   exchange->deadline < limit ? exchange->deadline : limit);
+    if (!http_gate(exchange)) {
+        return;
+    }
     if (!http_prepare(exchange) ||
         curl_multi_add_handle(http->multi, exchange->easy) != CURLM_OK) {
         end_by_curl(exchange, CURLE_OUT_OF_MEMORY);
         return;
     }
     exchange->stage = HTTP_ACTIVE;
-    loop_timer_set(http->loop, &exchange->timer,
-                   exchange->deadline < limit ? exchange->deadline : limit);
+    if (target->origin) { /* at once: whether it opens a connection decides about the next */
+        http->must_act = false;
+        http_act(http, CURL_SOCKET_TIMEOUT, 0);
+    }
 }
 
 static void kick(void *arg)
@@ -257,11 +301,18 @@ int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int
         exchange->is_connecting = false;
         http_note_established(exchange, local_port);
     }
-    if (exchange->tries++ && !exchange->may_repeat && http_was_sent(exchange)) {
-        exchange->refusal = HTTP_NO_REPEAT;
-        return CURL_PREREQFUNC_ABORT;
+    http_gate_passed(exchange);
+    exchange->local_port = local_port;
+    if (!exchange->tries++) {
+        (void)curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &exchange->sent_before);
+        return CURL_PREREQFUNC_OK;
     }
-    return CURL_PREREQFUNC_OK;
+    bool may_repeat = exchange->may_repeat || !http_was_sent(exchange);
+    if (may_repeat && !exchange->target->origin) {
+        return CURL_PREREQFUNC_OK;
+    }
+    exchange->refusal = may_repeat ? HTTP_REPEAT : HTTP_NO_REPEAT;
+    return CURL_PREREQFUNC_ABORT;
 }
 
 /* ---- the interface ---------------------------------------------------------------------- */
@@ -276,6 +327,7 @@ struct http *http_new(struct loop *loop)
     list_init(&http->starting);
     list_init(&http->dead);
     list_init(&http->targets);
+    list_init(&http->origins);
     return http;
 }
 
@@ -291,25 +343,32 @@ static bool set_multi_options(struct http *http)
            curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
            curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
            curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
-           curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
+           curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX) ==
+               CURLM_OK &&
            curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, connections) == CURLM_OK;
 }
 
-bool http_open_curl(struct http *http)
+int http_open_curl(struct http *http, struct err *reterr)
 {
     if (http->multi) {
-        return true;
+        return 0;
     }
     if (http_init_curl() != CURLE_OK) {
-        return false;
+        return err_set(reterr, ERR_OVERLOADED, "no memory to prepare for HTTP");
+    }
+    if (!(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ASYNCHDNS)) {
+        curl_global_cleanup();
+        return err_set(reterr, ERR_INTERNAL,
+                       "this host's libcurl would hold the daemon while it looks up a name: "
+                       "one with a threaded resolver is needed, as Debian's is");
     }
     http->multi = curl_multi_init();
     if (!http->multi) {
         curl_global_cleanup();
-        return false;
+        return err_set(reterr, ERR_OVERLOADED, "no memory to prepare for HTTP");
     }
     must(set_multi_options(http));
-    return true;
+    return 0;
 }
 
 void http_free(struct http *http)
@@ -344,6 +403,11 @@ int http_start(struct http_target *target, const struct http_request *request,
     if (request->extra_count &&
         !(extra = http_headers_new(request->extra, request->extra_count, &fault))) {
         return err_set(reterr, fault.code, "%s", fault.text);
+    }
+    if (extra && extra->agent < extra->length) {
+        (void)http_headers_unref(extra);
+        return err_set(reterr, ERR_VALIDATION_ERROR,
+                       "header \"User-Agent\" cannot be given for one request");
     }
     struct http_exchange *exchange = http_take(target);
     exchange->extra = extra;

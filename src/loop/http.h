@@ -4,7 +4,8 @@
  *
  * A target is one URL with its options and a pool of prepared handles; an exchange is one request
  * to it and its answer, streamed. Connections are kept and shared between targets of one origin.
- * Redirects are not followed, HTTP/1.1 is spoken, certificates are verified.
+ * Redirects are not followed, certificates are verified. Over TLS HTTP/2 is spoken with hosts that
+ * offer it, many exchanges on one connection; without TLS, and with all others, HTTP/1.1.
  *
  * Owns:    struct http owns connections, a target its handles and waiting exchanges. Headers are
  *          counted and immutable, and wiped when the last reference goes.
@@ -41,8 +42,8 @@ struct http_field {
     struct slice name, value;
 };
 
-/* A request's header lines beside Host and Content-Length, which cannot be given; a User-Agent is sent
- * with " HTTP/1.1" behind it. NULL when a name is no token or a value holds control characters
+/* A request's header lines beside Host and Content-Length, which cannot be given; without TLS a
+ * User-Agent is sent with " HTTP/1.1" behind it. NULL when a name is no token or a value holds control characters
  * (the name is said, never the value), or when they are longer than 64 KiB together. */
 struct http_headers *http_headers_new(const struct http_field *fields, size_t count,
                                       struct err *reterr);
@@ -56,7 +57,9 @@ struct http_target_options {
     struct slice name;           /* what messages call it; empty: the url without its query */
     uint32_t connect_timeout_ms; /* name, TCP and TLS; 0: 10 s */
     uint32_t concurrency;        /* exchanges at once, the rest waits; 0: 16 */
-    const char *ca_file;         /* certificates to trust instead of the system's; NULL: none */
+    struct slice ca_pem;         /* certificates to trust instead of the system's, as PEM;
+                                    borrowed until the target is freed; ptr NULL: none */
+    const char *ca_file;         /* where they are from, for messages */
 };
 
 /* Proxy variables of the environment are read here, once. */
@@ -77,14 +80,16 @@ enum http_method { HTTP_POST, HTTP_GET, HTTP_DELETE };
 struct http_request {
     enum http_method method;
     struct http_headers *headers; /* a reference is taken; NULL: none */
-    /* Lines of this request alone, beside `headers`; copied, with the rules of http_headers_new. */
+    /* Lines of this request alone, beside `headers`; copied, with the rules of http_headers_new;
+     * no User-Agent. */
     const struct http_field *extra;
     size_t extra_count;
     struct slice body; /* POST; copied */
     size_t body_max;   /* longest answer taken; 0: any, the caller counts */
     mono_us deadline;  /* for all of it, waiting included; MONO_NEVER: none */
     bool is_urgent;    /* neither counted as one of `concurrency` nor held */
-    bool may_repeat;   /* on a new connection, when a kept one died unanswered */
+    bool may_repeat;   /* on a new connection, when a kept one died unanswered; what the server
+                          said that it did not begin (HTTP/2) is repeated in any case */
 };
 
 /* A static table. */

@@ -74,7 +74,11 @@ void http_recycle(struct http_exchange *exchange)
         exchange->receive_bytes =
             exchange->body_bytes > LARGE_BYTES ? HTTP_RECEIVE_LARGE : HTTP_RECEIVE_BYTES;
         exchange->body_bytes = exchange->head_bytes = 0;
-        exchange->tries = 0;
+        exchange->tries = exchange->repeats = 0;
+        exchange->sent_before = 0;
+        exchange->stream = 0;
+        exchange->local_port = 0;
+        exchange->is_refused = false;
         exchange->is_cancelled = exchange->has_head = exchange->is_connecting = false;
         list_append(&target->idle, &exchange->member);
         target->idle_count++;
@@ -107,22 +111,27 @@ void http_sweep(void *arg)
 
 #define SET(option, value) (curl_easy_setopt(easy, CURLOPT_##option, (value)) == CURLE_OK)
 
-/* Header lines that curl shall not write itself. */
+#define AGENT              "User-Agent: toolbroker/" TOOLBROKER_VERSION
+
+/* Header lines that curl shall not write itself: plain requests bring their own Host. */
 static struct curl_slist none_of_curls[] = {{(char[]){"Host:"}, &none_of_curls[1]},
                                             {(char[]){"Accept:"}, &none_of_curls[2]},
                                             {(char[]){"Content-Type:"}, &none_of_curls[3]},
                                             {(char[]){"Expect:"}, NULL}};
+/* What stands behind other lines, and what when none of those is a User-Agent. */
+static struct curl_slist *const last_lines = &none_of_curls[1];
+static struct curl_slist agent_line = {(char[]){AGENT}, &none_of_curls[1]};
 
 /*
  * Curl writes headers byte by byte through its printf: half of what an exchange costs. The request
  * target is what it copies as a whole, "verbatim, without any filter" by its manual: so that holds
  * all lines but the end of the last one, to which curl adds " HTTP/1.1": a product of User-Agent.
  */
-static bool set_request(struct http_exchange *exchange)
+static bool set_text(const struct http_exchange *exchange)
 {
     const struct http_target *target = exchange->target;
     const struct http_headers *parts[] = {exchange->headers, exchange->extra};
-    struct slice agent = SLICE("User-Agent: toolbroker/" TOOLBROKER_VERSION);
+    struct slice agent = SLICE(AGENT);
     struct buf text;
     size_t size = target->request.len + agent.len + 1;
     for (size_t i = 0; i < 2; i++) {
@@ -145,10 +154,32 @@ static bool set_request(struct http_exchange *exchange)
     bool is_set = !text.overflow && curl_easy_setopt(exchange->easy, CURLOPT_REQUEST_TARGET,
                                                      terminated) == CURLE_OK;
     http_wipe(&text);
+    return is_set;
+}
+
+/* Over TLS it may become HTTP/2, which has no request line: there curl gets line for line. Those of
+ * one request come first, those of `headers` are kept behind them as a list once made. */
+static bool set_list(const struct http_exchange *exchange)
+{
+    struct http_headers *headers = exchange->headers;
+    CURL *easy = exchange->easy;
+    bool has_agent = headers && headers->agent < headers->length;
+    struct curl_slist *list = has_agent ? last_lines : &agent_line;
+    if (headers) {
+        list = http_headers_list(headers, list);
+    }
+    if (list && exchange->extra) {
+        list = http_headers_list(exchange->extra, list);
+    }
+    return list && SET(HTTPHEADER, list);
+}
+
+static bool set_request(struct http_exchange *exchange)
+{
     exchange->set_headers = http_headers_unref(exchange->set_headers);
     exchange->set_headers = http_headers_ref(exchange->headers);
     exchange->has_set_extra = exchange->extra != NULL;
-    return is_set;
+    return exchange->target->origin ? set_list(exchange) : set_text(exchange);
 }
 
 /*
@@ -158,14 +189,32 @@ static bool set_request(struct http_exchange *exchange)
  */
 static bool set_trust(const struct http_exchange *exchange)
 {
-    const char *ca_file = exchange->target->ca_file;
+    const struct http_target *target = exchange->target;
     const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
     CURL *easy = exchange->easy;
-    bool is_set = SET(SSL_VERIFYPEER, 1L) && SET(SSL_VERIFYHOST, 2L);
-    if (ca_file) {
-        return is_set && SET(CAINFO, ca_file) && SET(CAPATH, NULL);
+    bool is_set =
+        SET(SSL_VERIFYPEER, 1L) && SET(SSL_VERIFYHOST, 2L) &&
+        (!built->capath || (SET(PROXY_CAINFO, NULL) && SET(PROXY_CAPATH, built->capath)));
+    if (target->ca_pem.ptr) {
+        union { /* curl only reads it */
+            const char *ours;
+            void *curls;
+        } pem = {.ours = target->ca_pem.ptr};
+        struct curl_blob blob = {pem.curls, target->ca_pem.len, CURL_BLOB_NOCOPY};
+        return is_set && SET(CAINFO_BLOB, &blob) && SET(CAINFO, NULL) && SET(CAPATH, NULL);
     }
     return is_set && (!built->capath || (SET(CAINFO, NULL) && SET(CAPATH, built->capath)));
+}
+
+/* What is spoken: over TLS, whatever the host offers. */
+static bool set_protocol(const struct http_exchange *exchange)
+{
+    CURL *easy = exchange->easy;
+    if (!exchange->target->origin) {
+        return SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1) && SET(HTTPHEADER, none_of_curls);
+    }
+    return SET(HTTP_VERSION, CURL_HTTP_VERSION_2TLS) && SET(DEBUGFUNCTION, http_on_note) &&
+           SET(DEBUGDATA, exchange) && set_trust(exchange);
 }
 
 /* The options of every exchange of a target. */
@@ -174,17 +223,16 @@ static bool set_options(struct http_exchange *exchange)
     const struct http_target *target = exchange->target;
     CURL *easy = exchange->easy;
     return SET(CURLU, target->url) && SET(PROTOCOLS_STR, "http,https") &&
-           SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1) && SET(FOLLOWLOCATION, 0L) &&
-           SET(NOSIGNAL, 1L) && SET(QUICK_EXIT, 1L) && SET(TCP_NODELAY, 1L) &&
-           SET(TCP_KEEPALIVE, 1L) && SET(HTTPHEADER, none_of_curls) &&
+           set_protocol(exchange) && SET(FOLLOWLOCATION, 0L) && SET(NOSIGNAL, 1L) &&
+           SET(QUICK_EXIT, 1L) && SET(TCP_NODELAY, 1L) && SET(TCP_KEEPALIVE, 1L) &&
            SET(PROXY, target->proxy ? target->proxy : "") &&
-           SET(NOPROXY, target->proxy ? "" : "*") && set_trust(exchange) &&
-           SET(ERRORBUFFER, exchange->words) && SET(PRIVATE, exchange) &&
-           SET(HEADERFUNCTION, http_on_header) && SET(HEADERDATA, exchange) &&
-           SET(WRITEFUNCTION, http_on_body) && SET(WRITEDATA, exchange) &&
-           SET(PREREQFUNCTION, http_on_ready_to_send) && SET(PREREQDATA, exchange) &&
-           SET(OPENSOCKETFUNCTION, http_on_open_socket) && SET(OPENSOCKETDATA, exchange) &&
-           SET(CLOSESOCKETFUNCTION, http_on_close_socket) && SET(CLOSESOCKETDATA, target->http);
+           SET(NOPROXY, target->proxy ? "" : "*") && SET(ERRORBUFFER, exchange->words) &&
+           SET(PRIVATE, exchange) && SET(HEADERFUNCTION, http_on_header) &&
+           SET(HEADERDATA, exchange) && SET(WRITEFUNCTION, http_on_body) &&
+           SET(WRITEDATA, exchange) && SET(PREREQFUNCTION, http_on_ready_to_send) &&
+           SET(PREREQDATA, exchange) && SET(OPENSOCKETFUNCTION, http_on_open_socket) &&
+           SET(OPENSOCKETDATA, exchange) && SET(CLOSESOCKETFUNCTION, http_on_close_socket) &&
+           SET(CLOSESOCKETDATA, target->http);
 }
 
 static bool set_method(struct http_exchange *exchange)
@@ -221,9 +269,15 @@ static bool prepare(struct http_exchange *exchange)
         !set_request(exchange)) {
         return false;
     }
-    if (exchange->set_receive_bytes != exchange->receive_bytes) {
+    if (exchange->set_receive_bytes != exchange->receive_bytes &&
+        SET(BUFFERSIZE, exchange->receive_bytes)) { /* refused while there is a buffer */
         exchange->set_receive_bytes = exchange->receive_bytes;
-        (void)SET(BUFFERSIZE, exchange->receive_bytes);
+    }
+    bool has_notes =
+        exchange->target->origin && exchange->target->origin->protocol != HTTP_PROTOCOL_1;
+    if (exchange->has_notes != has_notes) {
+        exchange->has_notes = has_notes;
+        (void)SET(VERBOSE, (long)has_notes);
     }
     return exchange->method != HTTP_POST ||
            (SET(POSTFIELDS, exchange->body.data ? exchange->body.data : "") &&
@@ -238,6 +292,7 @@ bool http_prepare(struct http_exchange *exchange)
     }
     curl_easy_cleanup(exchange->easy); /* half prepared, it must not be used again */
     exchange->easy = NULL;
+    exchange->has_notes = false;
     exchange->set_receive_bytes = 0;
     exchange->set_headers = http_headers_unref(exchange->set_headers);
     return false;

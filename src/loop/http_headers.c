@@ -101,6 +101,63 @@ struct http_headers *http_headers_new(const struct http_field *fields, size_t co
     return headers;
 }
 
+/* One line for curl's list, terminated: blanks around the value go, since HTTP/2 does not allow
+ * them, and a line without a value is marked, since curl takes it for one to leave out. */
+static size_t write_line(char *out, const char *line, size_t length)
+{
+    const char *colon = memchr(line, ':', length);
+    const char *value = colon + 1, *end = line + length;
+    size_t name = (size_t)(colon - line);
+    while (value < end && (*value == ' ' || *value == '\t')) {
+        value++;
+    }
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) {
+        end--;
+    }
+    memcpy(out, line, name);
+    char *at = out + name;
+    if (value == end) {
+        *at++ = ';';
+    } else {
+        *at++ = ':';
+        *at++ = ' ';
+        memcpy(at, value, (size_t)(end - value));
+        at += end - value;
+    }
+    *at++ = '\0';
+    return (size_t)(at - out);
+}
+
+struct curl_slist *http_headers_list(struct http_headers *headers, struct curl_slist *tail)
+{
+    if (headers->lines) {
+        return headers->lines->list;
+    }
+    const char *end = headers->text + headers->length;
+    size_t count = 0;
+    for (const char *at = headers->text; at < end; count++) {
+        at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+    }
+    size_t size =
+        sizeof(struct http_lines) + count * sizeof(struct curl_slist) + headers->length;
+    struct http_lines *lines = mem_try(size);
+    if (!lines) {
+        return NULL;
+    }
+    char *out = (char *)&lines->nodes[count];
+    struct curl_slist *node = lines->nodes;
+    for (const char *at = headers->text; at < end; node++) {
+        const char *next = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+        *node = (struct curl_slist){out, next < end ? node + 1 : tail};
+        out += write_line(out, at, (size_t)(next - at) - 2);
+        at = next;
+    }
+    lines->size = size;
+    lines->list = count ? lines->nodes : tail;
+    headers->lines = lines;
+    return lines->list;
+}
+
 struct http_headers *http_headers_ref(struct http_headers *headers)
 {
     if (headers) {
@@ -112,6 +169,10 @@ struct http_headers *http_headers_ref(struct http_headers *headers)
 struct http_headers *http_headers_unref(struct http_headers *headers)
 {
     if (headers && --headers->references == 0) {
+        if (headers->lines) {
+            mem_wipe(headers->lines, headers->lines->size);
+            mem_free(headers->lines);
+        }
         mem_wipe(headers->text, headers->length);
         mem_free(headers);
     }

@@ -3,9 +3,8 @@
  * http_internal.h - what the files of loop/http share.
  *
  * http.c runs curl on the loop and leads exchanges through their stages; http_socket.c registers
- * its sockets; http_url.c, http_target.c, http_handle.c, http_headers.c and http_proxy.c prepare
- * what a request needs; http_failure.c finds words for what went wrong; http_memory.c is curl's
- * allocator.
+ * its sockets; http_origin.c knows what hosts spoken to over TLS share; http_url.c, http_target.c,
+ * http_handle.c, http_headers.c and http_proxy.c prepare what a request needs; http_failure.c finds words for what went wrong; http_memory.c is curl's allocator.
  */
 #ifndef LOOP_HTTP_INTERNAL_H
 #define LOOP_HTTP_INTERNAL_H
@@ -33,6 +32,7 @@ struct http {
     struct list starting;    /* exchanges on their way to curl */
     struct list dead;        /* cancelled while curl was on the stack */
     struct list targets;
+    struct list origins;
     struct http_socket **sockets; /* by descriptor */
     size_t socket_cap;
     struct loop_timer sweep; /* frees idle handles */
@@ -44,7 +44,27 @@ struct http_headers {
     unsigned references;
     size_t length;
     size_t agent; /* where the caller's User-Agent begins, the last line; `length`: none */
-    char text[];  /* "Name: value\r\n" for each */
+    struct http_lines *lines; /* the same one by one; NULL: not needed yet */
+    char text[];              /* "Name: value\r\n" for each */
+};
+
+/* The lines of headers as curl's list. */
+struct http_lines {
+    size_t size;
+    struct curl_slist *list;
+    struct curl_slist nodes[]; /* their texts lie behind them */
+};
+
+enum http_protocol { HTTP_PROTOCOL_UNKNOWN, HTTP_PROTOCOL_1, HTTP_PROTOCOL_2 };
+
+/* A host and port that is spoken to over TLS: what its targets share. */
+struct http_origin {
+    struct list_link link; /* of http->origins */
+    char *key;
+    unsigned references;
+    enum http_protocol protocol;
+    struct http_exchange *connecting; /* opens a connection; NULL: nobody does */
+    struct list gated;                /* exchanges that wait until it is there */
 };
 
 struct http_target {
@@ -52,8 +72,11 @@ struct http_target {
     struct http *http;
     CURLU *url;
     char *name;
-    struct buf request;    /* what every request begins with: path, version, Host */
-    char *proxy, *ca_file; /* NULL: none */
+    struct buf request;         /* what every request begins with: path, version, Host */
+    struct http_origin *origin; /* NULL: not over TLS */
+    char *proxy, *proxy_name;   /* NULL: none; the name is without credentials */
+    char *ca_file;              /* where ca_pem is from, for messages */
+    struct slice ca_pem;        /* ptr NULL: the system's */
     mono_us connect_timeout;
     uint32_t concurrency;
     struct list idle;    /* exchanges to use again */
@@ -67,7 +90,13 @@ struct http_target {
 enum http_stage { HTTP_IDLE, HTTP_WAITING, HTTP_STARTING, HTTP_ACTIVE, HTTP_DEAD, HTTP_ENDING };
 
 /* Why we broke off, where curl only knows that a callback refused. */
-enum http_refusal { HTTP_FINE, HTTP_HEAD_TOO_LONG, HTTP_BODY_TOO_LONG, HTTP_NO_REPEAT };
+enum http_refusal {
+    HTTP_FINE,
+    HTTP_HEAD_TOO_LONG,
+    HTTP_BODY_TOO_LONG,
+    HTTP_REPEAT, /* curl must not by itself, but we may */
+    HTTP_NO_REPEAT
+};
 
 struct http_exchange {
     struct list_link member; /* of target->idle or ->live */
@@ -83,19 +112,24 @@ struct http_exchange {
     mono_us deadline;
     struct loop_timer timer; /* connecting, then the deadline */
     long receive_bytes, set_receive_bytes;
-    unsigned tries;
+    unsigned tries, repeats;
+    long sent_before; /* bytes that a proxy was sent before the request */
+    int local_port;   /* of its connection */
+    unsigned long stream;
     enum http_stage stage;
     enum http_method method, set_method;
     enum http_refusal refusal;
     bool is_urgent, is_counted, may_repeat, is_cancelled, has_head, is_connecting;
     bool has_set_extra; /* `easy` knows lines of an earlier `extra` */
+    bool has_notes;     /* `easy` gives curl's notes to http_on_note */
+    bool is_refused;    /* the host said that it did not carry it out */
     char words[CURL_ERROR_SIZE];
 };
 
 /* http.c */
-/* Before anything else of curl; nothing the second time. False: no memory. Curl's libraries take a
+/* Before anything else of curl; nothing the second time. Curl's libraries take a
  * millisecond and two megabytes to get ready, which nobody pays who uses no HTTP service. */
-bool http_open_curl(struct http *http);
+int http_open_curl(struct http *http, struct err *reterr);
 size_t http_on_header(char *bytes, size_t size, size_t count, void *arg);
 size_t http_on_body(char *bytes, size_t size, size_t count, void *arg);
 int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int local_port);
@@ -118,6 +152,20 @@ CURLU *http_parse_url(CURLU *base, struct slice url);
 char *http_url_part(CURLU *url, CURLUPart what); /* NULL: it has none; freed with curl_free */
 void http_put_name(struct buf *out, CURLU *url); /* scheme://host/path */
 
+/* http_origin.c */
+struct http_origin *http_origin_of(struct http *http, const char *host, const char *port);
+void http_origin_unref(struct http_origin *origin);
+/* Whether the exchange may be given to curl; if not it waits, and comes back to http->starting. */
+bool http_gate(struct http_exchange *exchange);
+void http_gate_passed(struct http_exchange *exchange); /* it is connected, or it is over */
+void http_gate_reopening(struct http_exchange *exchange);
+void http_note_protocol(const struct http_exchange *exchange); /* from its answer */
+int http_on_note(CURL *easy, curl_infotype type, char *bytes, size_t length, void *arg);
+
+/* http_headers.c */
+/* The lines as curl's list, `tail` behind them, which is always the same one. NULL: no memory. */
+struct curl_slist *http_headers_list(struct http_headers *headers, struct curl_slist *tail);
+
 /* http_target.c */
 void http_destroy_target(struct http_target *target);
 void http_wipe(struct buf *buf); /* and frees */
@@ -131,6 +179,7 @@ void http_sweep(void *arg);
 
 /* http_proxy.c */
 char *http_find_proxy(struct slice host, bool is_https); /* NULL: none; the caller's */
+char *http_proxy_name(const char *proxy); /* without user and password; the caller's */
 bool http_is_direct(const char *no_proxy, struct slice host);
 
 /* http_memory.c */

@@ -111,3 +111,26 @@ char *http_find_proxy(struct slice host, bool is_https)
     }
     return proxy && !(direct && http_is_direct(direct, host)) ? mem_dup(slice_of(proxy)) : NULL;
 }
+
+/* scheme://host:port; curl takes a proxy without a scheme as http. */
+char *http_proxy_name(const char *proxy)
+{
+    CURLU *url = curl_url();
+    struct buf name;
+    buf_init(&name, 16384);
+    if (url &&
+        curl_url_set(url, CURLUPART_URL, proxy,
+                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+        curl_url_set(url, CURLUPART_PATH, NULL, 0) == CURLUE_OK) {
+        http_put_name(&name, url);
+        if (name.len && name.data[name.len - 1] == '/') {
+            name.len--;
+        }
+    } else {
+        buf_put_text(&name, "(not a URL)");
+    }
+    curl_url_cleanup(url);
+    char *text = mem_dup(buf_slice(&name));
+    buf_done(&name);
+    return text;
+}

@@ -107,6 +107,9 @@ curl_socket_t http_on_open_socket(void *arg, curlsocktype purpose,
     struct http_socket *socket = add_socket(exchange->target->http, fd);
     socket->target = exchange->target;
     exchange->is_connecting = true;
+    if (exchange->tries) {
+        http_gate_reopening(exchange);
+    }
     return fd;
 }
 

@@ -56,11 +56,29 @@ static int check_url(const struct http_target *target, bool *ret_https, struct e
     return 0;
 }
 
+/* What is known of the way to the host: a proxy, and those who share a connection. */
+static void prepare_route(struct http_target *target, bool is_https)
+{
+    char *host = http_url_part(target->url, CURLUPART_HOST), *port = NULL;
+    target->proxy = http_find_proxy(slice_of(host), is_https);
+    if (target->proxy) {
+        target->proxy_name = http_proxy_name(target->proxy);
+    }
+    if (is_https &&
+        curl_url_get(target->url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+        target->origin = http_origin_of(target->http, host, port);
+    }
+    curl_free(host);
+    curl_free(port);
+    put_request(&target->request, target->url, target->proxy && !is_https);
+}
+
 int http_target_new(struct http *http, const struct http_target_options *options,
                     struct http_target **ret, struct err *reterr)
 {
-    if (!http_open_curl(http)) {
-        return err_set(reterr, ERR_OVERLOADED, "no memory to prepare for HTTP");
+    int failed = http_open_curl(http, reterr);
+    if (failed) {
+        return failed;
     }
     struct http_target *target = mem_new(sizeof *target);
     struct buf name;
@@ -84,15 +102,13 @@ int http_target_new(struct http *http, const struct http_target_options *options
     }
     target->name = mem_dup(buf_slice(&name));
     buf_done(&name);
-    int failed = check_url(target, &is_https, reterr);
+    failed = check_url(target, &is_https, reterr);
     if (failed) {
         http_target_free(target);
         return failed;
     }
-    char *host = http_url_part(target->url, CURLUPART_HOST);
-    target->proxy = http_find_proxy(slice_of(host), is_https);
-    curl_free(host);
-    put_request(&target->request, target->url, target->proxy && !is_https);
+    prepare_route(target, is_https);
+    target->ca_pem = options->ca_pem;
     target->ca_file = options->ca_file ? mem_dup(slice_of(options->ca_file)) : NULL;
     *ret = target;
     return 0;
@@ -107,12 +123,14 @@ void http_destroy_target(struct http_target *target)
 {
     list_remove(&target->link);
     curl_url_cleanup(target->url);
+    http_origin_unref(target->origin);
     http_wipe(&target->request);
     mem_free(target->name);
     if (target->proxy) {
         mem_wipe(target->proxy, strlen(target->proxy));
     }
     mem_free(target->proxy);
+    mem_free(target->proxy_name);
     mem_free(target->ca_file);
     mem_free(target);
 }

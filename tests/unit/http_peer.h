@@ -22,8 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PEER_CONNECTIONS 64
-#define PEER_RECORDS     256
+#define PEER_CONNECTIONS 512
+#define PEER_RECORDS     2048
 
 struct peer_request {
     char *head, *body; /* terminated; head with all its lines */

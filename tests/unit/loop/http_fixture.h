@@ -36,7 +36,7 @@ struct fixture {
     struct loop *loop;
     struct http *http;
     struct peer peer;
-    struct http_target *target;
+    struct http_target *target, *other; /* NULL: none */
 };
 
 static inline void note_head(void *arg, struct http_exchange *exchange, int status)
@@ -318,6 +318,7 @@ static inline int teardown(void **state)
 {
     struct fixture *fixture = *state;
     http_target_free(fixture->target);
+    http_target_free(fixture->other);
     http_free(fixture->http);
     loop_free(fixture->loop);
     peer_stop(&fixture->peer);

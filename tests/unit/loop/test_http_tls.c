@@ -1,142 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* test_http_tls.c - TLS against `openssl s_server` with a certificate of its own: who is believed. */
-#include "http_fixture.h"
+/* test_http_tls.c - whom a target believes over TLS, and the words when it does not. */
+#include "tls_server.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
+#include <curl/curl.h>
 
-extern char **environ;
-
-/* The server, its certificate (for 127.0.0.1 alone), and the folder of both. */
-struct server {
-    pid_t pid;
-    int in, out;
-    unsigned port;
-    char folder[32], certificate[64], key[64];
-};
-
-static struct server server;
-
-static pid_t run(const char *const *argv, int in, int out)
+static void get(struct fixture *fixture, struct outcome *outcome)
 {
-    posix_spawn_file_actions_t actions;
-    pid_t pid = -1;
-    (void)posix_spawn_file_actions_init(&actions);
-    (void)posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    if (in >= 0) {
-        (void)posix_spawn_file_actions_adddup2(&actions, in, 0);
-    }
-    if (out >= 0) {
-        (void)posix_spawn_file_actions_adddup2(&actions, out, 1);
-    }
-    if (posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ) != 0) {
-        pid = -1;
-    }
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return pid;
-}
-
-static int start_server(void **state)
-{
-    int in[2], out[2], status = -1;
-    (void)state;
-    (void)snprintf(server.folder, sizeof server.folder, "/tmp/tls-test-XXXXXX");
-    assert_non_null(mkdtemp(server.folder));
-    (void)snprintf(server.certificate, sizeof server.certificate, "%s/cert.pem", server.folder);
-    (void)snprintf(server.key, sizeof server.key, "%s/key.pem", server.folder);
-    const char *make[] = {"openssl",
-                          "req",
-                          "-x509",
-                          "-newkey",
-                          "ec",
-                          "-pkeyopt",
-                          "ec_paramgen_curve:prime256v1",
-                          "-nodes",
-                          "-keyout",
-                          server.key,
-                          "-out",
-                          server.certificate,
-                          "-days",
-                          "2",
-                          "-subj",
-                          "/CN=test",
-                          "-addext",
-                          "subjectAltName=IP:127.0.0.1",
-                          NULL};
-    pid_t pid = run(make, -1, -1);
-    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
-    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    const char *serve[] = {"openssl", "s_server",         "-accept", "127.0.0.1:0", "-www",
-                           "-cert",   server.certificate, "-key",    server.key,    NULL};
-    server.pid = run(serve, in[0], out[1]);
-    assert_true(server.pid > 0);
-    (void)close(in[0]);
-    (void)close(out[1]);
-    server.in = in[1];
-    server.out = out[0];
-    char text[512];
-    size_t length = 0;
-    const char *found = NULL;
-    while (!found) { /* ACCEPT 127.0.0.1:40123 */
-        ssize_t got = read(server.out, text + length, sizeof text - 1 - length);
-        assert_true(got > 0);
-        length += (size_t)got;
-        text[length] = '\0';
-        found = strstr(text, "ACCEPT 127.0.0.1:");
-        found = found && strchr(found, '\n') ? found : NULL;
-    }
-    server.port = (unsigned)strtoul(found + strlen("ACCEPT 127.0.0.1:"), NULL, 10);
-    return 0;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    (void)kill(server.pid, SIGKILL);
-    (void)waitpid(server.pid, NULL, 0);
-    (void)close(server.in);
-    (void)close(server.out);
-    (void)unlink(server.certificate);
-    (void)unlink(server.key);
-    return rmdir(server.folder);
-}
-
-static void get(struct fixture *fixture, const char *host, const char *ca_file,
-                struct outcome *outcome)
-{
-    char url[64];
-    struct http_request request = post("");
-    (void)snprintf(url, sizeof url, "https://%s:%u/", host, server.port);
-    struct http_target_options options = {.url = slice_of(url), .ca_file = ca_file};
-    http_target_free(fixture->target);
-    assert_int_equal(http_target_new(fixture->http, &options, &fixture->target, NULL), 0);
-    request.method = HTTP_GET;
+    struct http_request request = post("{}");
     outcome_init(outcome);
     start(fixture, &request, outcome);
     run_until(fixture, &outcome->dones, 1);
 }
 
-static void expect_distrust(struct outcome *outcome, const char *words)
+static void expect_trust(struct outcome *outcome)
+{
+    if (outcome->has_failed) {
+        fail_msg("%s", buf_text(&outcome->failure.message));
+    }
+    assert_int_equal(outcome->status, 200);
+    outcome_clear(outcome);
+}
+
+static void expect_distrust(struct outcome *outcome, const char *words, const char *advice)
 {
     expect_failure(outcome, ERR_UNAVAILABLE, "tls", words);
+    if (!strstr(buf_text(&outcome->failure.suggestion), advice)) {
+        fail_msg("\"%s\" lacks \"%s\"", buf_text(&outcome->failure.suggestion), advice);
+    }
     assert_false(outcome->failure.is_retryable);
     assert_false(outcome->was_sent);
+    outcome_clear(outcome);
 }
 
 static void test_a_certificate_that_is_trusted(void **state)
 {
     struct fixture *fixture = *state;
     struct outcome outcome;
-    get(fixture, "127.0.0.1", server.certificate, &outcome);
-    if (outcome.has_failed) {
-        fail_msg("%s", buf_text(&outcome.failure.message));
-    }
-    assert_int_equal(outcome.status, 200);
-    assert_non_null(strstr(buf_text(&outcome.body), "TLSv1."));
-    outcome_clear(&outcome);
+    tls_aim(fixture, TLS_ONE, "/echo");
+    get(fixture, &outcome);
+    expect_trust(&outcome);
+    assert_int_equal(tls_count(TLS_ONE, "HTTP/1.1 "), 1);
 }
 
 /* A connection that one target trusted is not given to another that does not. */
@@ -144,47 +47,134 @@ static void test_a_certificate_that_is_not_trusted(void **state)
 {
     struct fixture *fixture = *state;
     struct outcome outcome;
-    get(fixture, "127.0.0.1", server.certificate, &outcome);
-    assert_false(outcome.has_failed);
-    outcome_clear(&outcome);
-    (void)loop_lag_max(fixture->loop);
-    get(fixture, "127.0.0.1", NULL, &outcome);
-    print_message("longest turn with the system's certificates, first time: %lld us\n",
-                  (long long)loop_lag_max(fixture->loop));
-    expect_distrust(&outcome, "certificate");
-    outcome_clear(&outcome);
-    get(fixture, "127.0.0.1", NULL, &outcome);
-    print_message("and the second time: %lld us\n", (long long)loop_lag_max(fixture->loop));
-    expect_distrust(&outcome, "certificate");
-    outcome_clear(&outcome);
+    struct http_target_options options = {.url = {0}};
+    tls_aim(fixture, TLS_GOOD, "/echo");
+    get(fixture, &outcome);
+    expect_trust(&outcome);
+    struct http_target *trusting = fixture->target;
+    fixture->target = NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        tls_aim_with(fixture, TLS_GOOD, "127.0.0.1", "/echo", options);
+        (void)loop_lag_max(fixture->loop);
+        get(fixture, &outcome);
+        print_message("longest turn with the system's certificates: %lld us\n",
+                      (long long)loop_lag_max(fixture->loop));
+        expect_distrust(&outcome, "signed by nobody who is trusted", "ca_file");
+    }
+    http_target_free(trusting);
+    assert_int_equal(peer_count(&fixture->peer), 1);
 }
 
 static void test_a_certificate_of_another_name(void **state)
 {
     struct fixture *fixture = *state;
     struct outcome outcome;
-    get(fixture, "localhost", server.certificate, &outcome);
-    expect_distrust(&outcome, "localhost");
-    outcome_clear(&outcome);
+    struct http_target_options options = {.ca_pem = slice_of(tls.ca)};
+    tls_aim_with(fixture, TLS_GOOD, "localhost", "/echo", options);
+    get(fixture, &outcome);
+    expect_distrust(&outcome, "its certificate is for another host",
+                    "as the certificate names");
 }
 
-static void test_a_ca_file_that_is_none(void **state)
+static void test_a_certificate_that_has_expired(void **state)
 {
     struct fixture *fixture = *state;
     struct outcome outcome;
-    get(fixture, "127.0.0.1", "/nonexistent/ca.pem", &outcome);
-    expect_distrust(&outcome, "/nonexistent/ca.pem");
+    tls_aim(fixture, TLS_EXPIRED, "/echo");
+    get(fixture, &outcome);
+    expect_distrust(&outcome, "its certificate has expired", "Renew");
+}
+
+/* An authority that signed something else: the system's are not asked besides. */
+static void test_another_authority(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome outcome;
+    char other[4096];
+    tls_run_to_end("cd \"$0\" && openssl req -x509 -newkey ec -pkeyopt "
+                   "ec_paramgen_curve:prime256v1 -nodes -keyout other.key -out other.pem "
+                   "-days 2 -subj /CN=test-ca");
+    assert_true(tls_read("other.pem", other, sizeof other) > 100);
+    struct http_target_options options = {.ca_pem = slice_of(other), .ca_file = "/x/other.pem"};
+    tls_aim_with(fixture, TLS_GOOD, "127.0.0.1", "/echo", options);
+    get(fixture, &outcome);
+    expect_failure(&outcome, ERR_UNAVAILABLE, "tls", "no secure connection");
+    assert_false(outcome.failure.is_retryable);
     outcome_clear(&outcome);
+}
+
+static void test_authorities_that_are_none(void **state)
+{
+    static const char *const texts[] = {
+        "", "rubbish", "-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n"};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct outcome outcome;
+        struct http_target_options options = {.ca_pem = slice_of(texts[i]),
+                                              .ca_file = "/x/none.pem"};
+        tls_aim_with(fixture, TLS_GOOD, "127.0.0.1", "/echo", options);
+        get(fixture, &outcome);
+        expect_distrust(&outcome, "/x/none.pem holds no certificate", "PEM");
+    }
+}
+
+/* A server that speaks no TLS: the handshake fails, nothing of the request is sent. */
+static void test_a_server_without_tls(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome outcome;
+    unsigned port = tls.ports[TLS_GOOD];
+    tls.ports[TLS_GOOD] = fixture->peer.port;
+    tls_aim(fixture, TLS_GOOD, "/echo");
+    tls.ports[TLS_GOOD] = port;
+    struct http_request request = post("{}");
+    outcome_init(&outcome);
+    request.deadline = clock_mono() + 500000;
+    start(fixture, &request, &outcome);
+    run_until(fixture, &outcome.dones, 1);
+    assert_true(outcome.has_failed);
+    assert_false(outcome.was_sent);
+    outcome_clear(&outcome);
+}
+
+/* A libcurl that looks names up where it is called would hold the loop: it is not used. */
+static bool has_slow_names;
+
+curl_version_info_data *curl_version_info(CURLversion age)
+{
+    static curl_version_info_data slow = {.age = CURLVERSION_FIRST, .version = "x"};
+    static const char *protocols[] = {NULL};
+    (void)age;
+    slow.features = has_slow_names ? 0 : CURL_VERSION_ASYNCHDNS;
+    slow.protocols = protocols;
+    slow.capath = "/etc/ssl/certs";
+    return &slow;
+}
+
+static void test_a_curl_with_slow_names(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_target_options options = {.url = SLICE("http://127.0.0.1/")};
+    struct err err;
+    has_slow_names = true;
+    int failed = http_target_new(fixture->http, &options, &fixture->target, &err);
+    has_slow_names = false;
+    assert_int_equal(failed, -ERR_INTERNAL);
+    assert_non_null(strstr(err.text, "threaded resolver"));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tls_setup, tls_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_certificate_that_is_trusted),
         TEST(test_a_certificate_that_is_not_trusted),
         TEST(test_a_certificate_of_another_name),
-        TEST(test_a_ca_file_that_is_none),
+        TEST(test_a_certificate_that_has_expired),
+        TEST(test_another_authority),
+        TEST(test_authorities_that_are_none),
+        TEST(test_a_server_without_tls),
+        TEST(test_a_curl_with_slow_names),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, tls_make_certificates, tls_remove_certificates);
 }
