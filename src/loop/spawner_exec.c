@@ -67,10 +67,12 @@ static int exec_in_path(char *const *argv, char *const *env)
 }
 
 /* Hard and soft: nobody may raise it again. */
-static void limit(int resource, uint64_t value)
+static void set_limits(const struct spawn_program *program)
 {
-    const struct rlimit both = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value};
-    if (value && setrlimit(resource, &both) != 0) {
+    const struct rlimit files = {program->open_files, program->open_files};
+    const struct rlimit memory = {program->memory_bytes, program->memory_bytes};
+    if ((program->open_files && setrlimit(RLIMIT_NOFILE, &files) != 0) ||
+        (program->memory_bytes && setrlimit(RLIMIT_DATA, &memory) != 0)) {
         refuse(SPAWN_EXEC_FD, SPAWN_AT_LIMITS, errno);
     }
 }
@@ -96,8 +98,7 @@ _Noreturn void spawner_exec(const struct spawn_program *program, const int *fds,
     if (chdir(program->cwd) != 0) {
         refuse(SPAWN_EXEC_FD, SPAWN_AT_CWD, errno);
     }
-    limit(RLIMIT_NOFILE, program->open_files);
-    limit(RLIMIT_DATA, program->memory_bytes);
+    set_limits(program);
     if (strchr(argv[0], '/')) {
         (void)execve(argv[0], argv, env);
         refuse(SPAWN_EXEC_FD, SPAWN_AT_EXEC, errno);
