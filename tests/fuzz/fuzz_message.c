@@ -2,10 +2,11 @@
 /*
  * fuzz_message.c - any bytes as what a server sends, and any order of what may befall a session.
  *
- * The first byte chooses the wire and whether the handshake is made for the input. Each further
- * line is one event: its first character says which, the rest is its text:
+ * The first byte chooses the wire (1: HTTP), whether the handshake is made for the input (2), whether
+ * the server may be of either era (4: the handshake is a modern one), and whether HTTP+SSE is tried too (8).
+ * Each further line is one event: its first character says which, the rest is its text:
  *   0-9  a message, on the exchange of that request (0: on none)     E-digit  the exchange ends
- *   F-digit  it fails     G-digit  its session is gone     C-digit  that call is cancelled
+ *   F-digit  it fails     H-digit-letter  it fails with an HTTP status     G-digit  its session is gone     C-digit  that call is cancelled
  *   O  the wire opens     X  the wire closes     N  a new call     L  the tools are listed
  *   T  a second passes    R  the configuration changes
  * Every call is told exactly once, or was cancelled; nothing is left behind.
@@ -46,7 +47,7 @@ static struct house {
     struct one_call calls[CALLS];
     size_t call_count;
     unsigned configurations;
-    bool is_http, has_ended;
+    bool is_http, may_be_modern, may_be_sse, has_ended;
 } house;
 
 static struct wire_end *end_of(struct mcp_transport *transport)
@@ -102,6 +103,12 @@ static const struct mcp_transport_ops stdio_ops = {.open = op_open,
                                                    .abandon = op_abandon,
                                                    .close = op_close,
                                                    .free = op_free};
+static const struct mcp_transport_ops sse_ops = {.open = op_open,
+                                                 .send = op_send,
+                                                 .abandon = op_abandon,
+                                                 .set_revision = op_set_revision,
+                                                 .close = op_close,
+                                                 .free = op_free};
 static const struct mcp_transport_ops http_ops = {.has_exchanges = true,
                                                   .open = op_open,
                                                   .send = op_send,
@@ -116,14 +123,13 @@ static struct mcp_transport *make_wire(void *arg, const struct mcp_session *sess
                                        void *events_arg, struct failure *failure)
 {
     (void)arg;
-    (void)session;
     if (house.wire_count == WIRES) {
         failure_set(failure, ERR_UNAVAILABLE, "no more wires");
         return NULL;
     }
     struct wire_end *wire = &house.wires[house.wire_count++];
     *wire = (struct wire_end){.events = events, .arg = events_arg};
-    wire->transport.ops = house.is_http ? &http_ops : &stdio_ops;
+    wire->transport.ops = session->is_sse ? &sse_ops : house.is_http ? &http_ops : &stdio_ops;
     return &wire->transport;
 }
 
@@ -207,6 +213,10 @@ static void configure(void)
     conf->connect_timeout_ms = 2000;
     conf->concurrency = 3;
     conf->idle_stop_s = 2;
+    conf->era = house.may_be_modern ? SERVICE_ERA_AUTO : SERVICE_ERA_LEGACY;
+    conf->transport = !house.is_http     ? SERVICE_STDIO
+                      : house.may_be_sse ? SERVICE_AUTO
+                                         : SERVICE_HTTP;
     mcp_services_apply(house.services, &set);
     service_conf_unref(conf);
 }
@@ -235,6 +245,27 @@ static void end_exchange(struct wire_end *wire, char how, mcp_token token)
     failure_done(&failure);
 }
 
+/* By a letter: what a server answers in place of a message. */
+static void end_with_status(struct wire_end *wire, mcp_token token, char letter)
+{
+    static const struct {
+        int status;
+        enum err_code code;
+    } rows[] = {{400, ERR_EXTERNAL_TOOL_EXECUTION_FAILED},
+                {404, ERR_EXTERNAL_TOOL_EXECUTION_FAILED},
+                {405, ERR_EXTERNAL_TOOL_EXECUTION_FAILED},
+                {500, ERR_UNAVAILABLE},
+                {401, ERR_AUTH_FAILED},
+                {429, ERR_RATE_LIMITED},
+                {200, ERR_UNAVAILABLE}};
+    size_t at = (size_t)(unsigned char)letter % (sizeof rows / sizeof rows[0]);
+    struct failure failure = {0};
+    failure_set(&failure, rows[at].code, "fuzz");
+    failure_detail_int(&failure, "http_status", rows[at].status);
+    wire->events->exchange_ended(wire->arg, token, &failure, false);
+    failure_done(&failure);
+}
+
 static void close_wire(struct wire_end *wire)
 {
     struct failure failure = {0};
@@ -259,7 +290,10 @@ static void on_wire(struct wire_end *wire, char what, struct slice rest)
             wire->events->opened(wire->arg);
         }
     } else if (what >= '0' && what <= '9') {
-        wire->events->message(wire->arg, rest, house.is_http ? (mcp_token)(what - '0') : 0);
+        bool has_exchanges = wire->transport.ops->has_exchanges;
+        wire->events->message(wire->arg, rest, has_exchanges ? (mcp_token)(what - '0') : 0);
+    } else if (house.is_http && what == 'H') {
+        end_with_status(wire, digit, rest.len > 1 ? rest.ptr[1] : 'a');
     } else if (house.is_http && (what == 'E' || what == 'F' || what == 'G')) {
         end_exchange(wire, what, digit);
     }
@@ -324,6 +358,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&house, 0, sizeof house);
     log_threshold = LOG_ERROR;
     house.is_http = (data[0] & 1) != 0;
+    house.may_be_modern = (data[0] & 4) != 0;
+    house.may_be_sse = (data[0] & 8) != 0;
     house.loop = loop_new();
     loop_freeze(house.loop);
     house.services = mcp_services_new(&(struct mcp_services_options){
@@ -331,10 +367,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     configure();
     script("N");
     script("N");
-    if (data[0] & 2) { /* requests 1 and 2 are initialize and tools/list, 3 and 4 the calls */
+    if (data[0] &
+        2) { /* requests 1 and 2 are the handshake and tools/list, 3 and 4 the calls */
         script("O");
-        script("1{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"protocolVersion\":\"2025-03-26\","
-               "\"capabilities\":{\"tools\":{\"listChanged\":true}}}}");
+        script(house.may_be_modern
+                   ? "1{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"supportedVersions\":["
+                     "\"2026-07-28\"],\"capabilities\":{\"tools\":{}}}}"
+                   : "1{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"protocolVersion\":"
+                     "\"2025-03-26\",\"capabilities\":{\"tools\":{\"listChanged\":true}}}}");
         script("2{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"tools\":[{\"name\":\"echo\"}]}}");
     }
     run((struct slice){(const char *)data + 1, size - 1});
