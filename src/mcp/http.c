@@ -210,12 +210,15 @@ static void http_abandon(struct mcp_transport *transport, mcp_token token)
     }
 }
 
-static void http_listen(struct mcp_transport *transport)
+static void http_listen(struct mcp_transport *transport, bool is_first)
 {
     struct mcp_http *mcp = self(transport);
     if (!mcp->is_closing && mcp->target && !mcp->is_modern) {
         mcp->stream.is_wanted = true;
         mcp_http_listen_start(mcp);
+        if (is_first) {
+            mcp_http_listen_await(mcp);
+        }
     }
 }
 
@@ -288,6 +291,7 @@ struct mcp_transport *mcp_http_new(const struct mcp_http_options *options,
                                          .name = options->name,
                                          .connect_timeout_ms = options->connect_timeout_ms,
                                          .concurrency = options->concurrency,
+                                         .ca_pem = options->ca_pem,
                                          .ca_file = options->ca_file};
     struct err fault;
     mcp->base.ops = &http_ops;

@@ -33,6 +33,8 @@ struct mcp_http_stream { /* the standalone GET stream */
     struct loop_timer retry;
     struct loop_task task;
     struct mcp_http_pace pace;
+    struct loop_timer patience; /* how long requests wait for it */
+    bool is_awaited;            /* they do */
     bool is_wanted;
     bool has_stood; /* it was accepted once: worth another try */
 };
@@ -116,6 +118,9 @@ mono_us mcp_http_pace_next(struct mcp_http_pace *pace, const struct sse *sse, mo
 /* http_listen.c */
 void mcp_http_listen_init(struct mcp_http *mcp);
 void mcp_http_listen_start(struct mcp_http *mcp);
+void mcp_http_listen_await(struct mcp_http *mcp); /* requests wait until it stands */
+/* Requests wait while `initialized` is on its way, or the stream that is awaited. */
+void mcp_http_hold(struct mcp_http *mcp);
 void mcp_http_listen_stop(struct mcp_http *mcp); /* and forget its last event id */
 
 /* http_modern.c */

@@ -7,10 +7,35 @@
 #include "base/log.h"
 #include "mcp/http_internal.h"
 
+/* For a server that sends no header before its first event. */
+#define PATIENCE_US 250000
+
 static void note(const struct mcp_http *mcp, const char *why)
 {
     log_at(LOG_DEBUG, "mcp", "no standalone stream",
            LOG_TEXT("url", http_target_name(mcp->target)), LOG_TEXT("why", why));
+}
+
+void mcp_http_hold(struct mcp_http *mcp)
+{
+    http_target_hold(mcp->target, mcp->barrier != NULL || mcp->stream.is_awaited);
+}
+
+static void await_no_longer(void *arg)
+{
+    struct mcp_http *mcp = arg;
+    loop_timer_cancel(mcp->loop, &mcp->stream.patience);
+    if (mcp->stream.is_awaited) {
+        mcp->stream.is_awaited = false;
+        mcp_http_hold(mcp);
+    }
+}
+
+void mcp_http_listen_await(struct mcp_http *mcp)
+{
+    mcp->stream.is_awaited = true;
+    mcp_http_hold(mcp);
+    loop_timer_set(mcp->loop, &mcp->stream.patience, loop_now(mcp->loop) + PATIENCE_US);
 }
 
 /* The stream has gone. If the server had one, it is asked for again, less and less often. */
@@ -18,6 +43,7 @@ static void ended(struct mcp_http *mcp)
 {
     struct mcp_http_stream *stream = &mcp->stream;
     stream->http = NULL;
+    await_no_longer(mcp);
     if (!stream->has_stood || !stream->is_wanted) {
         stream->is_wanted = false;
         return;
@@ -40,6 +66,7 @@ static void on_head(void *arg, struct http_exchange *http, int status)
     struct mcp_http_stream *stream = &mcp->stream;
     if (status == 200 && mcp_http_is_type(http, "text/event-stream")) {
         stream->has_stood = true;
+        await_no_longer(mcp);
         return;
     }
     if (status < 500) {
@@ -101,6 +128,7 @@ static void start(void *arg)
         note(mcp, err.text);
         stream->http = NULL;
         stream->is_wanted = false;
+        await_no_longer(mcp);
     }
     (void)http_headers_unref(headers);
 }
@@ -108,6 +136,7 @@ static void start(void *arg)
 void mcp_http_listen_init(struct mcp_http *mcp)
 {
     loop_timer_init(&mcp->stream.retry, start, mcp);
+    loop_timer_init(&mcp->stream.patience, await_no_longer, mcp);
     loop_task_init(&mcp->stream.task, start, mcp);
     sse_init(&mcp->stream.sse, mcp->message_bytes);
 }
@@ -133,4 +162,5 @@ void mcp_http_listen_stop(struct mcp_http *mcp)
         http_cancel(stream->http);
         stream->http = NULL;
     }
+    await_no_longer(mcp);
 }

@@ -40,7 +40,7 @@ static void release(struct mcp_http_exchange *exchange)
     struct mcp_http *mcp = exchange->mcp;
     if (mcp->barrier == exchange) {
         mcp->barrier = NULL;
-        http_target_hold(mcp->target, false);
+        mcp_http_hold(mcp);
         mcp_http_listen_start(mcp);
     }
 }
@@ -510,7 +510,7 @@ int mcp_http_post(struct mcp_http *mcp, const struct mcp_outgoing *message,
     if (message->kind == MCP_NOTIFICATION && mcp->awaits_initialized) {
         mcp->awaits_initialized = false;
         mcp->barrier = exchange;
-        http_target_hold(mcp->target, true);
+        mcp_http_hold(mcp);
     }
     return 0;
 }

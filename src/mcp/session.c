@@ -273,10 +273,12 @@ void session_became_ready(struct mcp_session *session)
         session->catalog = catalog_empty();
         session->is_catalog_stale = false;
     }
+    bool may_be_asked = session->capabilities != 0;
     if (!session_is_modern(session) && transport->ops->listen &&
-        (session->offers & (OFFERS_TOOLS_CHANGED | OFFERS_PROMPTS_CHANGED |
-                            OFFERS_RESOURCES_CHANGED | OFFERS_RESOURCES_SUBSCRIBE))) {
-        transport->ops->listen(transport);
+        (may_be_asked ||
+         (session->offers & (OFFERS_TOOLS_CHANGED | OFFERS_PROMPTS_CHANGED |
+                             OFFERS_RESOURCES_CHANGED | OFFERS_RESOURCES_SUBSCRIBE)) != 0)) {
+        transport->ops->listen(transport, may_be_asked);
     }
     session_set_state(session, SESSION_READY, NULL);
     if (session->state == SESSION_READY) {

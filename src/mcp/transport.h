@@ -110,8 +110,9 @@ struct mcp_transport_ops {
      * answer to the first request after set_revision(NULL). */
     void (*set_revision)(struct mcp_transport *transport, const struct revision *revision);
     /* Legacy Streamable HTTP: open the standalone GET stream for server messages; a 405 is silence.
-     * NULL in the table where there is none. */
-    void (*listen)(struct mcp_transport *transport);
+     * `is_first`: requests wait until it stands or is refused, a quarter of a second at most, because
+     * the server may ask there in the course of one. NULL in the table where there is none. */
+    void (*listen)(struct mcp_transport *transport, bool is_first);
     /* In order: stdio closes stdin, then TERM, then KILL; HTTP sends DELETE for the session.
      * `closed` follows. */
     void (*close)(struct mcp_transport *transport);

@@ -45,7 +45,7 @@ struct fake {
     mcp_token last_abandoned;
     char version[32]; /* set_revision; "-" for NULL */
     char user[64], agent[64];
-    bool was_opened, is_listening, is_closing, is_freed, refuses, is_sse;
+    bool was_opened, is_listening, is_listening_first, is_closing, is_freed, refuses, is_sse;
 };
 
 struct bench {
@@ -160,8 +160,9 @@ static inline void fake_set_revision(struct mcp_transport *transport,
     (void)snprintf(fake->version, sizeof fake->version, "%s", revision ? revision->name : "-");
 }
 
-static inline void fake_listen(struct mcp_transport *transport)
+static inline void fake_listen(struct mcp_transport *transport, bool is_first)
 {
+    fake_of(transport)->is_listening_first = is_first;
     fake_of(transport)->is_listening = true;
 }
 

@@ -102,7 +102,7 @@ static inline void on_message(void *arg, struct slice json, mcp_token token)
         fixture->transport->ops->set_revision(fixture->transport,
                                               revision_find(SLICE("2025-11-25")));
         assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 1000000), 0);
-        fixture->transport->ops->listen(fixture->transport);
+        fixture->transport->ops->listen(fixture->transport, false);
         assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
     }
     free_inside(fixture, INSIDE_MESSAGE);

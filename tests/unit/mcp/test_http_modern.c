@@ -153,7 +153,7 @@ static void test_no_session_no_stream_no_goodbye(void **state)
         assert_int_equal(send_kind(fixture, MCP_REQUEST, token, 5000000), 0);
         run_until(fixture, &fixture->ended, (unsigned)token);
     }
-    fixture->transport->ops->listen(fixture->transport);
+    fixture->transport->ops->listen(fixture->transport, false);
     run_for(fixture, 30000);
     fixture->transport->ops->close(fixture->transport);
     run_until(fixture, &fixture->closed, 1);

@@ -347,7 +347,7 @@ static void test_the_standalone_stream(void **state)
     struct fixture *fixture = *state;
     loop_freeze(fixture->loop);
     aim(fixture, "/fruitless");
-    fixture->transport->ops->listen(fixture->transport);
+    fixture->transport->ops->listen(fixture->transport, false);
     run_until_seen(fixture, 1);
     wait_exactly(fixture, 1000000, 2); /* it named no time, but an id */
     wait_exactly(fixture, 1000000, 3);

@@ -115,7 +115,7 @@ static void test_requests_wait_for_initialized(void **state)
     fixture->transport->ops->set_revision(fixture->transport,
                                           revision_find(SLICE("2025-11-25")));
     assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 5000000), 0);
-    fixture->transport->ops->listen(fixture->transport);
+    fixture->transport->ops->listen(fixture->transport, false);
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
     run_for(fixture, 100000);
     assert_int_equal(peer_count(&fixture->peer), 1);
@@ -203,7 +203,7 @@ static void test_no_stream_is_silence(void **state)
     for (unsigned i = 0; i < 3; i++) {
         unsigned seen = peer_count(&fixture->peer);
         aim(fixture, paths[i]);
-        fixture->transport->ops->listen(fixture->transport);
+        fixture->transport->ops->listen(fixture->transport, false);
         run_until_seen(fixture, seen + 1);
         run_for(fixture, 50000);
         assert_int_equal(fixture->messages + fixture->ended + fixture->closed, 0);
@@ -215,12 +215,32 @@ static void test_no_stream_is_silence(void **state)
     }
 }
 
+/* What the server asks on that stream may belong to the very first request. */
+static void test_requests_wait_for_the_stream(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *paths[] = {"/405", "/stream-ends", "/html", "/never"};
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned seen = peer_count(&fixture->peer);
+        aim(fixture, paths[i]);
+        fixture->transport->ops->listen(fixture->transport, true);
+        assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
+        run_until_seen(fixture, seen + 2);
+        assert_string_equal(peer_header(&fixture->peer.records[seen], "accept"),
+                            "text/event-stream");
+        assert_string_equal(peer_header(&fixture->peer.records[seen + 1], "accept"),
+                            "application/json, text/event-stream");
+        fixture->transport->ops->abandon(fixture->transport, 1);
+        run_for(fixture, 20000);
+    }
+}
+
 static void test_a_stream_comes_back(void **state)
 {
     struct fixture *fixture = *state;
     aim(fixture, "/stream-ends");
     loop_freeze(fixture->loop);
-    fixture->transport->ops->listen(fixture->transport);
+    fixture->transport->ops->listen(fixture->transport, false);
     run_until(fixture, &fixture->messages, 1);
     expect_text(fixture, "0:" NOTE_JSON "\n");
     run_for(fixture, 30000);
@@ -243,7 +263,7 @@ static void test_free_inside_a_message_of_the_stream(void **state)
     struct fixture *fixture = *state;
     aim(fixture, "/stream-ends");
     fixture->frees_inside = INSIDE_MESSAGE;
-    fixture->transport->ops->listen(fixture->transport);
+    fixture->transport->ops->listen(fixture->transport, false);
     run_until(fixture, &fixture->messages, 1);
     run_for(fixture, 20000);
     assert_int_equal(fixture->messages, 1);
@@ -265,6 +285,7 @@ int main(void)
         TEST(test_responses_pass_requests_that_wait),
         TEST(test_responses_are_bounded),
         TEST(test_no_stream_is_silence),
+        TEST(test_requests_wait_for_the_stream),
         TEST(test_a_stream_comes_back),
         TEST(test_free_inside_a_message_of_the_stream),
     };
