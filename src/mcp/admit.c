@@ -21,20 +21,36 @@ static void keep_options(struct mcp_request *request)
     }
 }
 
+/* It was sent, and that was all that they were good for. A tool's name is its catalogue's. */
+static void forget_options(struct mcp_request *request)
+{
+    static const struct slice nothing = {NULL, 0};
+    request->arguments = request->meta = request->cursor = nothing;
+    request->identity.user = request->identity.agent = nothing;
+    if (!request->tool) {
+        request->name = nothing;
+    }
+}
+
 /* What was not sent yet, or may have to be sent again in another form. */
 static bool is_needed_later(const struct mcp_request *request)
 {
-    return request->step < STEP_ANSWER || session_is_modern(&request->seat->session) ||
-           request->method->list_key || (request->identity.capabilities & MCP_CAN_ELICIT_URL);
+    return request->step < STEP_ANSWER || !request->tool ||
+           session_is_modern(&request->seat->session) ||
+           (request->identity.capabilities & MCP_CAN_ELICIT_URL);
 }
 
 static void keep_if_needed(struct mcp_request *request)
 {
-    if (!is_needed_later(request)) {
+    if (is_needed_later(request)) {
+        keep_options(request);
+    }
+    if (request->is_kept) {
         return;
     }
-    keep_options(request);
-    if (!request->is_kept && request->step < STEP_ANSWER) {
+    bool is_sent = request->step >= STEP_ANSWER;
+    forget_options(request);
+    if (!is_sent) {
         struct failure failure = {0};
         failure_set(&failure, ERR_OVERLOADED, "there is no memory for the call's arguments");
         request_withdraw(request, "no memory");
@@ -97,8 +113,7 @@ void request_admit(struct mcp_request *request)
 {
     struct mcp_service *service = request->seat->service;
     struct failure failure = {0};
-    bool is_next = request->seat->session.holder == &request->pending; /* waited already */
-    if (!refuse_now(service, &failure) && !is_next &&
+    if (!refuse_now(service, &failure) && !request->is_caller && /* that waited already */
         service->queued + service->in_line >= QUEUE_MAX) {
         failure_set(&failure, ERR_OVERLOADED,
                     "%u calls to the service \"%.*s\" are waiting already",

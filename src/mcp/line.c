@@ -1,36 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * line.c - one request after the other, at sessions whose wire does not say which of them a
- * question of the server belongs to.
+ * line.c - whom a question of a server is for, where its wire does not say: the only request that
+ * uses the session. There others wait in line; over Streamable HTTP a question comes on the exchange
+ * of its request, and only one that comes on none is for the only request there is.
  */
 #include "mcp/room.h"
 
-/* Only a session that was begun with capabilities is asked anything. Over Streamable HTTP a question
- * comes on the exchange of its request. */
 static bool is_one_by_one(const struct seat *seat)
 {
     const struct mcp_session *session = &seat->session;
     const struct service_conf *conf = session->conf;
-    if (!seat->is_own) {
-        return false;
-    }
     if (session->wire) {
         return !session->has_exchanges;
     }
     return conf->transport == SERVICE_STDIO || conf->transport == SERVICE_SSE ||
-           session->known->is_sse || seat->is_for_one_call;
+           session->known->is_sse;
 }
 
 static void advance(void *arg)
 {
     struct seat *seat = arg;
     struct list_link *link;
-    while (!seat->session.holder && (link = list_first(&seat->line))) {
+    while (!seat->callers && (link = list_first(&seat->line))) {
         struct pending *pending = LIST_ITEM(link, struct pending, link);
+        struct mcp_request *request = LIST_ITEM(pending, struct mcp_request, pending);
         list_remove(link);
         seat->service->in_line--;
+        request->is_caller = true;
+        seat->callers = 1;
         seat->session.holder = pending;
-        request_admit(LIST_ITEM(pending, struct mcp_request, pending));
+        request_admit(request);
     }
 }
 
@@ -40,15 +39,43 @@ void line_init(struct seat *seat)
     loop_task_init(&seat->advance, advance, seat);
 }
 
+/* The server asked when nobody was there to be asked, and may never ask again: only a listing had
+ * been made of the session, so that it can as well be begun anew. */
+static void begin_anew(struct seat *seat)
+{
+    if (seat->session.was_asked && !seat->calls && seat->users == 1 &&
+        seat->session.state == SESSION_READY) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_UNAVAILABLE, "the session is begun anew");
+        seat_stop(seat, "begun anew for a call that can be asked", &failure);
+        failure_done(&failure);
+    }
+}
+
+static void hold(struct seat *seat, struct mcp_request *request)
+{
+    seat->session.holder = &request->pending;
+    begin_anew(seat);
+}
+
 bool line_take(struct mcp_request *request)
 {
     struct seat *seat = request->seat;
     struct mcp_session *session = &seat->session;
-    if (session->holder == &request->pending || request->is_aside || !is_one_by_one(seat)) {
+    if (!seat->is_own || request->is_aside || session->holder == &request->pending ||
+        request->is_caller) {
         return true;
     }
-    if (!session->holder && list_is_empty(&seat->line)) {
-        session->holder = &request->pending;
+    if (!session->holder && !seat->callers) {
+        request->is_caller = true;
+        seat->callers = 1;
+        hold(seat, request);
+        return true;
+    }
+    if (!is_one_by_one(seat)) {
+        request->is_caller = true;
+        seat->callers++;
+        session->holder = NULL;
         return true;
     }
     request_give_place(request);
@@ -65,10 +92,15 @@ void line_leave(struct mcp_request *request)
         list_remove(&request->pending.link);
         seat->service->in_line--;
     }
+    if (!request->is_caller) {
+        return;
+    }
+    request->is_caller = false;
+    seat->callers--;
     if (seat->session.holder == &request->pending) {
         seat->session.holder = NULL;
-        if (!list_is_empty(&seat->line)) {
-            loop_later(seat->session.core->loop, &seat->advance);
-        }
+    }
+    if (!seat->callers && !list_is_empty(&seat->line)) {
+        loop_later(seat->session.core->loop, &seat->advance);
     }
 }

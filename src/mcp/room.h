@@ -68,6 +68,7 @@ struct mcp_request {
     bool is_beginning;                   /* still inside mcp_call: nothing may be told */
     bool has_place;
     bool is_kept;
+    bool is_caller; /* among seat->callers */
     bool is_page, wants_task, may_repeat;
     bool is_aside;  /* nobody waits for it: what the server is told in passing */
     bool was_sent;  /* the server may have begun with it */
@@ -84,7 +85,8 @@ struct seat {
     size_t key_len;
     uint64_t client;  /* whose it is; 0: nobody's alone */
     unsigned users;   /* requests */
-    struct list line; /* requests that wait until the session has no holder */
+    struct list line; /* requests that wait until there is no caller */
+    unsigned callers; /* of a seat whose session can be asked: requests that use it now */
     struct loop_task advance;
     mono_us idle_since;
     mono_us busy_until; /* a task of the server's lives that long */

@@ -258,6 +258,13 @@ static struct seat *find_keyed(struct mcp_service *service, const struct mcp_ide
     return seat;
 }
 
+static bool is_legacy(const struct mcp_service *service)
+{
+    const struct service_conf *conf = service->conf;
+    return conf->era == SERVICE_ERA_LEGACY || conf->transport == SERVICE_SSE ||
+           service->known.era == KNOWN_LEGACY;
+}
+
 bool seat_is_wanted(const struct mcp_service *service, const struct mcp_identity *identity)
 {
     const struct service_conf *conf = service->conf;
@@ -289,8 +296,7 @@ struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *i
     if (service->conf->sharing == SERVICE_PER_CALL && !is_listing) {
         return seat_for_one_call(service, identity);
     }
-    if (identity->capabilities && service->known.era == KNOWN_LEGACY &&
-        seat_is_wanted(service, identity)) {
+    if (identity->capabilities && is_legacy(service) && seat_is_wanted(service, identity)) {
         return seat_find_own(service, identity);
     }
     if (service->by_user || service->by_agent) {
