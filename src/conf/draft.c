@@ -231,6 +231,7 @@ static void read_enabled(struct draft *draft, struct slice value)
 #define read_env     draft_read_env
 #define read_cwd     draft_read_cwd
 #define read_url     draft_read_url
+#define read_ca_file draft_read_ca_file
 #define read_headers draft_read_headers
 #define read_auth    draft_read_auth
 

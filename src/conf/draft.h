@@ -44,6 +44,7 @@ void draft_read_args(struct draft *draft, struct slice value);
 void draft_read_env(struct draft *draft, struct slice value);
 void draft_read_cwd(struct draft *draft, struct slice value);
 void draft_read_url(struct draft *draft, struct slice value);
+void draft_read_ca_file(struct draft *draft, struct slice value);
 void draft_read_headers(struct draft *draft, struct slice value);
 void draft_read_auth(struct draft *draft, struct slice value);
 

@@ -30,10 +30,12 @@ const char *service_transport_name(enum service_transport transport)
     return names[transport];
 }
 
-/* The line is not part of it: a comment added above changes no service. */
+/* The line is not part of it: a comment added above changes no service. Certificates are. */
 bool service_conf_equal(const struct service_conf *a, const struct service_conf *b)
 {
-    return slice_equal(a->name, b->name) && slice_equal(a->written, b->written);
+    return slice_equal(a->name, b->name) && slice_equal(a->written, b->written) &&
+           slice_equal(a->ca_pem, b->ca_pem) &&
+           slice_equal(slice_of(a->ca_fault), slice_of(b->ca_fault));
 }
 
 bool service_conf_needs_user(const struct service_conf *conf)

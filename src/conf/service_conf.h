@@ -86,6 +86,9 @@ struct service_conf {
     struct template url;
     struct template_pair *headers;
     size_t header_count;
+    const char *ca_file; /* whose certificates are trusted instead of this host's; NULL: none */
+    struct slice ca_pem; /* what it holds; ptr NULL: it cannot be used */
+    const char *ca_fault; /* why not */
     /* credentials */
     enum service_auth auth;
     struct slice auth_header;   /* api_key: the header's name */

@@ -219,6 +219,12 @@ static struct mcp_transport *connect_http(const struct mcp_services_options *opt
     if (!service_conf_has_credentials(conf, slice_of(session->user))) {
         failure_set(failure, ERR_AUTH_REQUIRED,
                     "there are no credentials for this service and user");
+    } else if (conf->ca_fault) {
+        failure_set(failure, ERR_UNAVAILABLE, "the service's ca_file %s cannot be used: %s",
+                    conf->ca_file, conf->ca_fault);
+        failure_suggest(failure, "Put the certificate of the server's authority there, in PEM "
+                                 "form, then reload.");
+        failure->is_retryable = false;
     } else if (expand(session, &conf->url, &url, failure) >= 0 &&
                make_fields(session, &fields, failure) >= 0) {
         struct mcp_http_options http_options = {
@@ -231,6 +237,8 @@ static struct mcp_transport *connect_http(const struct mcp_services_options *opt
             .connect_timeout_ms = conf->connect_timeout_ms,
             .concurrency = conf->concurrency + 1, /* a call more: a listing goes beside them */
             .message_bytes = options->message_bytes,
+            .ca_pem = conf->ca_pem,
+            .ca_file = conf->ca_file,
         };
         transport = session->is_sse ? mcp_legacy_sse_new(&http_options, events, events_arg)
                                     : mcp_http_new(&http_options, events, events_arg);

@@ -47,7 +47,10 @@ struct mcp_http_options {
     uint32_t connect_timeout_ms;
     uint32_t concurrency;
     size_t message_bytes; /* longest message of the server */
-    const char *ca_file;  /* certificates to trust instead of the system's; NULL: none */
+    /* Certificates to trust instead of the system's, and where they are from: as in
+     * http_target_options; they outlive the transport. */
+    struct slice ca_pem;
+    const char *ca_file;
 };
 
 /* Options are read before return; `events` (the table) is kept. A url or header that cannot be used is reported by `closed`

@@ -159,6 +159,7 @@ static void take_endpoint(struct legacy_sse *sse, struct slice url)
                                              .name = slice_of(http_target_name(sse->source)),
                                              .connect_timeout_ms = sse->connect_timeout_ms,
                                              .concurrency = sse->concurrency,
+                                             .ca_pem = sse->ca_pem,
                                              .ca_file = sse->ca_file};
         if (http_target_new(sse->http, &target, &sse->endpoint, &err) != 0) {
             sse->endpoint = NULL;
@@ -360,6 +361,7 @@ struct mcp_transport *mcp_legacy_sse_new(const struct mcp_http_options *options,
     struct http_target_options target = {.url = options->url,
                                          .name = options->name,
                                          .connect_timeout_ms = options->connect_timeout_ms,
+                                         .ca_pem = options->ca_pem,
                                          .ca_file = options->ca_file};
     struct err fault = {ERR_NONE, ""};
     sse->base.ops = &legacy_sse_ops;
@@ -371,6 +373,7 @@ struct mcp_transport *mcp_legacy_sse_new(const struct mcp_http_options *options,
         options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_MS;
     sse->concurrency = options->concurrency;
     sse->message_bytes = options->message_bytes;
+    sse->ca_pem = options->ca_pem;
     sse->ca_file = options->ca_file ? mem_dup(slice_of(options->ca_file)) : NULL;
     list_init(&sse->posts);
     list_init(&sse->gone);

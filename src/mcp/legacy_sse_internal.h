@@ -25,7 +25,8 @@ struct legacy_sse {
     const struct mcp_transport_events *events;
     void *arg;
     struct mcp_http_fields fields;
-    char *ca_file; /* NULL: the system's */
+    struct slice ca_pem; /* ptr NULL: the system's */
+    char *ca_file;
     uint32_t connect_timeout_ms, concurrency;
     size_t message_bytes;
     struct http_target *source;   /* of the event stream; NULL: the options cannot be used */
