@@ -50,21 +50,25 @@ static void take_progress(struct mcp_session *session, struct slice params)
     }
 }
 
-/* A log message names no request: it is passed on only where there is no doubt. */
-static void take_log(struct mcp_session *session, struct slice params, mcp_token token)
+/* The call that a message of the server's belongs to which names none: the only one that the server
+ * can be at, if there is no doubt. */
+static struct pending *only_call(const struct mcp_session *session)
 {
-    struct pending *pending = NULL;
-    if (token) {
-        pending = pending_find(session, token);
-    } else if (session->calls_sent == 1 && !session->calls_given_up) {
-        list_each (link, &session->sent) {
-            struct pending *one = LIST_ITEM(link, struct pending, link);
-            if (one->is_call) {
-                pending = one;
-                break;
-            }
+    if (session->calls_sent != 1 || session->calls_given_up) {
+        return NULL;
+    }
+    list_each (link, &session->sent) {
+        struct pending *pending = LIST_ITEM(link, struct pending, link);
+        if (pending->is_call) {
+            return pending;
         }
     }
+    return NULL;
+}
+
+static void take_log(struct mcp_session *session, struct slice params, mcp_token token)
+{
+    struct pending *pending = token ? pending_find(session, token) : only_call(session);
     if (!pending || !pending->is_call || !params.ptr) {
         session->dropped++;
         return;
@@ -160,10 +164,13 @@ static const struct question {
 };
 
 /* The request in whose course the server asks: the one of the exchange; else the only one that uses
- * the session now. */
+ * the session now, or that was sent. */
 static struct pending *asked_of(const struct mcp_session *session, mcp_token token)
 {
-    return token ? pending_find(session, token) : session->holder;
+    if (token) {
+        return pending_find(session, token);
+    }
+    return session->holder ? session->holder : only_call(session);
 }
 
 static void refuse(struct mcp_session *session, const struct message *message, int code,

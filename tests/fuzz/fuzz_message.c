@@ -81,8 +81,9 @@ static void op_set_revision(struct mcp_transport *transport, const struct revisi
     must(!end_of(transport)->is_freed);
 }
 
-static void op_listen(struct mcp_transport *transport)
+static void op_listen(struct mcp_transport *transport, bool is_first)
 {
+    (void)is_first;
     must(!end_of(transport)->is_freed);
 }
 
