@@ -378,6 +378,19 @@ static void settle_sharing(struct draft *draft)
     }
 }
 
+/* The older transport has no modern revision. */
+static void check_era(struct draft *draft)
+{
+    if (draft->conf->era == SERVICE_ERA_MODERN && draft->conf->transport == SERVICE_SSE) {
+        size_t entered = check_enter(draft->check, SLICE("era"));
+        check_fault(draft->check,
+                    "%s = \"modern\" contradicts the transport sse, which has no such "
+                    "revision",
+                    draft->check->path);
+        check_leave(draft->check, entered);
+    }
+}
+
 static bool check_name(const struct check *check, struct slice name)
 {
     bool is_fine = name.len >= 1 && name.len <= 64;
@@ -414,6 +427,7 @@ struct service_conf *draft_service(struct check *check, struct slice name, struc
         if (check_each_key(check, value, collect, &draft)) {
             read_rows(&draft, find_transport(&draft));
             settle_sharing(&draft);
+            check_era(&draft);
             draft_describe(&draft);
         }
     }

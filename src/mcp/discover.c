@@ -7,6 +7,7 @@
  * never falls back from them. Every other answer comes of a legacy one. Over HTTP some failures say
  * nothing of the era: credentials, limits, the network.
  */
+#include "mcp/detail.h"
 #include "mcp/handshake.h"
 #include "mcp/session.h"
 #include "value/pack.h"
@@ -15,7 +16,7 @@
 #define MISSING_CAPABILITY  (-32021)
 #define UNSUPPORTED_VERSION (-32022)
 
-/* So many HTTP 5xx, and `initialize` is tried once: some legacy servers break at what they do not
+/* So many of them (HTTP 5xx, or no answer), and `initialize` is tried once: some legacy servers break at what they do not
  * know. */
 #define SERVER_ERRORS 2u
 
@@ -170,6 +171,19 @@ void discover_answered(struct mcp_session *session, const struct message *messag
 
 /* ---- failures ---------------------------------------------------------------------------- */
 
+/* A connection that was taken and closed without a word is a server that broke, too. */
+static bool is_server_error(const struct failure *failure, int64_t status)
+{
+    struct slice value;
+    struct slice reason;
+    if (!detail_find(failure, "reason", &value)) {
+        return status >= 500;
+    }
+    struct pack cursor = pack_over(value);
+    return status >= 500 ||
+           (status == 0 && pack_next_text(&cursor, &reason) && slice_is(reason, "closed"));
+}
+
 static bool is_of_legacy_server(struct mcp_session *session, const struct failure *failure)
 {
     int64_t status = handshake_status(failure);
@@ -183,7 +197,7 @@ static bool is_of_legacy_server(struct mcp_session *session, const struct failur
     default:
         break;
     }
-    if (status >= 500) {
+    if (is_server_error(failure, status)) {
         return ++session->known->server_errors % SERVER_ERRORS == 0;
     }
     if (status == 0) { /* it answered, but with no message; else nothing was heard of it */

@@ -137,5 +137,13 @@ void initialize_failed(struct mcp_session *session, const struct failure *failur
                        handshake_tries_sse(session, failure))) {
         return;
     }
-    session_fail(session, failure);
+    struct failure own = {0};
+    failure_copy(&own, failure);
+    if (is_refused && session->conf->transport == SERVICE_HTTP) {
+        failure_suggest(&own,
+                        "Check the path of the service's url, often /mcp. If the server has "
+                        "only the older HTTP+SSE, let the service's transport be \"auto\".");
+    }
+    session_fail(session, &own);
+    failure_done(&own);
 }

@@ -73,7 +73,7 @@ struct session_known {
     /* A start came to nothing after `server/discover` was met by silence: the next one begins
      * with `initialize`. */
     bool skips_discover;
-    unsigned server_errors; /* HTTP 5xx in place of an answer to `server/discover` */
+    unsigned server_errors; /* HTTP 5xx, or nothing, in answer to `server/discover` */
 };
 
 struct mcp_session {

@@ -163,9 +163,9 @@ static void choices_of_transport_era_and_sharing(void **state)
     struct service_set set = load_lua(
         "return {\n"
         "  a = { url = 'https://h/' },\n"
-        "  b = { transport = 'sse', url = 'https://h/', era = 'modern', pin = 'strict',\n"
+        "  b = { transport = 'sse', url = 'https://h/', era = 'legacy', pin = 'strict',\n"
         "    sharing = 'shared', trust_annotations = true },\n"
-        "  c = { transport = 'auto', url = 'https://h/', era = 'auto', pin = 'off',\n"
+        "  c = { transport = 'auto', url = 'https://h/', era = 'modern', pin = 'off',\n"
         "    sharing = 'per_call' },\n"
         "  d = { command = 'x', limits = { memory_bytes = 16777216, open_files = 64 } },\n"
         "}\n");
@@ -178,13 +178,14 @@ static void choices_of_transport_era_and_sharing(void **state)
     assert_false(a->trust_annotations);
     const struct service_conf *b = set.list[1];
     assert_int_equal(b->transport, SERVICE_SSE);
-    assert_int_equal(b->era, SERVICE_ERA_MODERN);
+    assert_int_equal(b->era, SERVICE_ERA_LEGACY);
     assert_int_equal(b->pin, SERVICE_PIN_STRICT);
     assert_int_equal(b->sharing, SERVICE_SHARED);
     assert_true(b->sharing_is_given);
     assert_true(b->trust_annotations);
     const struct service_conf *c = set.list[2];
     assert_int_equal(c->transport, SERVICE_AUTO);
+    assert_int_equal(c->era, SERVICE_ERA_MODERN);
     assert_int_equal(c->pin, SERVICE_PIN_OFF);
     assert_int_equal(c->sharing, SERVICE_PER_CALL);
     assert_int_equal(c->memory_bytes, 0);
@@ -411,6 +412,7 @@ static void faults_of_transports(void **state)
                  "  h = { command = {} },\n"
                  "  i = { command = { 'x' }, args = { 'y' } },\n"
                  "  j = { command = '' },\n"
+                 "  k = { transport = 'sse', url = 'https://h/', era = 'modern' },\n"
                  "}\n"),
         "2: a has neither a command nor a url: give it a command (stdio) or a url (http)\n"
         "3: b has both a command and a url: give it a command (stdio) or a url (http)\n"
@@ -422,7 +424,8 @@ static void faults_of_transports(void **state)
         "8: g has transport http but no url\n"
         "9: h.command must be a text, not a table\n"
         "10: i.command is a list that holds the arguments: args cannot stand beside it\n"
-        "11: j.command must not be empty\n");
+        "11: j.command must not be empty\n"
+        "12: k.era = \"modern\" contradicts the transport sse, which has no such revision\n");
 }
 
 static void faults_of_limits(void **state)

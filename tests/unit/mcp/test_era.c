@@ -553,6 +553,25 @@ static void the_second_server_error_tries_initialize(void **state)
     stage_done(&stage);
 }
 
+static void a_server_that_hangs_up_is_one_that_broke(void **state)
+{
+    struct stage stage;
+    (void)state;
+    stage_init(&stage, true);
+    for (int i = 0; i < 2; i++) {
+        struct failure failure = {0};
+        struct fake *fake = stage_start(&stage);
+        failure_set(&failure, ERR_UNAVAILABLE, "closed the connection");
+        failure_detail_text(&failure, "reason", "closed");
+        fake->events->exchange_ended(fake->arg, last_id(fake), &failure, false);
+        failure_done(&failure);
+        turn(&stage.bench);
+        assert_int_equal(fake->count, i + 1);
+    }
+    assert_true(asks(wire_of(&stage), "initialize"));
+    stage_done(&stage);
+}
+
 static void a_known_legacy_server_may_become_modern_over_http(void **state)
 {
     struct stage stage;
@@ -634,6 +653,7 @@ static void three_ways_in_vain_are_all_told(void **state)
     end_status(fake, 404);
     assert_int_equal(stage.bench.fake_count, 1);
     assert_int_equal(stage.failures, 1);
+    assert_has(stage.suggestion, "let the service's transport be \"auto\"");
     stage_done(&stage);
 
     stage_init(&stage, true); /* nor when credentials are the matter */
@@ -696,6 +716,7 @@ int main(void)
         cmocka_unit_test(statuses_of_legacy_servers_lead_to_initialize),
         cmocka_unit_test(statuses_that_say_nothing_of_the_era_fail),
         cmocka_unit_test(the_second_server_error_tries_initialize),
+        cmocka_unit_test(a_server_that_hangs_up_is_one_that_broke),
         cmocka_unit_test(a_known_legacy_server_may_become_modern_over_http),
         cmocka_unit_test(the_older_transport_is_the_last_way),
         cmocka_unit_test(three_ways_in_vain_are_all_told),

@@ -141,6 +141,31 @@ static void a_question_goes_to_the_request_that_it_belongs_to(void **state)
     }
 }
 
+static void a_question_on_the_stream_of_no_request_is_for_the_only_call(void **state)
+{
+    struct stage stage;
+    struct ask ask;
+    struct ask other;
+    (void)state;
+    struct fake *fake = legacy_stage(&stage, true, MCP_CAN_LIST_ROOTS);
+    ask_init(&ask);
+    ask_init(&other);
+    ask.takes = ask.pending.is_call = other.pending.is_call = true;
+    (void)ask_send(&stage, &ask, "tools/call");
+    say(fake, "{'jsonrpc':'2.0','id':5,'method':'roots/list'}");
+    assert_true(ask.is_asked);
+    ask.is_asked = false;
+    (void)ask_send(&stage, &other, "tools/call"); /* now nobody knows */
+    say(fake, "{'jsonrpc':'2.0','id':6,'method':'roots/list'}");
+    assert_false(ask.is_asked || other.is_asked);
+    assert_has(last_sent(fake), "\"id\":6,\"error\":{\"code\":-32602,");
+    session_forget(&ask.pending, "test");
+    session_forget(&other.pending, "test");
+    ask_done(&ask);
+    ask_done(&other);
+    stage_done(&stage);
+}
+
 static void modern_servers_do_not_ask(void **state)
 {
     (void)state;
@@ -371,6 +396,7 @@ int main(void)
         cmocka_unit_test(legacy_servers_offer_what_they_name),
         cmocka_unit_test(questions_that_nobody_declared_are_refused),
         cmocka_unit_test(a_question_goes_to_the_request_that_it_belongs_to),
+        cmocka_unit_test(a_question_on_the_stream_of_no_request_is_for_the_only_call),
         cmocka_unit_test(modern_servers_do_not_ask),
         cmocka_unit_test(notifications_of_a_subscription_carry_its_id),
         cmocka_unit_test(a_request_is_taken_back_as_its_era_has_it),
