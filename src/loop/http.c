@@ -17,7 +17,7 @@
 #define KICKS_MAX 16u
 
 /* How often a request is given to a host that refuses it, connection after connection. */
-#define REPEATS_MAX 8u
+#define REPEATS_MAX 16u
 
 /* ---- curl's timer ----------------------------------------------------------------------- */
 
