@@ -217,6 +217,15 @@ static void wait_for_catalog(struct mcp_request *request)
     session_await_catalog(request->pending.session, &request->pending);
 }
 
+/* Models write null for what they leave out: it counts as left out, and is sent as it came. */
+static bool accepts_without_nulls(const struct schema *schema, struct slice arguments,
+                                  struct buf *scratch)
+{
+    buf_clear(scratch);
+    pack_put_pruned(scratch, arguments);
+    return !scratch->overflow && schema_accepts(schema, buf_slice(scratch));
+}
+
 static void call_found(struct mcp_request *request, const struct mcp_tool *tool)
 {
     static const char empty_map = '\x80';
@@ -224,7 +233,8 @@ static void call_found(struct mcp_request *request, const struct mcp_tool *tool)
     const struct schema *schema = catalog_input(session->catalog, tool, session->conf->name);
     struct slice arguments =
         request->arguments.len ? request->arguments : (struct slice){&empty_map, 1};
-    if (schema && !schema_accepts(schema, arguments)) {
+    if (schema && !schema_accepts(schema, arguments) &&
+        !accepts_without_nulls(schema, arguments, &session->core->part)) {
         struct failure failure = {0};
         refuse_arguments(request, schema, &failure);
         fail_with(request, &failure);

@@ -172,6 +172,9 @@ void pack_put_ext(struct buf *out, int8_t type, struct slice bytes);
 void pack_put_array(struct buf *out, uint32_t count);
 void pack_put_map(struct buf *out, uint32_t count);
 
+/* A value that has passed pack_scan, without the members of its maps, at any depth, that are nil. */
+void pack_put_pruned(struct buf *out, struct slice value);
+
 /* A map or array whose count is known only at its end: open, put, close with what open gave and
  * the count. Costs up to four more bytes than the shortest form. */
 size_t pack_open(struct buf *out);

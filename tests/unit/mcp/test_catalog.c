@@ -542,6 +542,36 @@ static void arguments_are_checked_before_anything_is_sent(void **state)
     bench_done(&bench);
 }
 
+/* Models write null for what they leave out. */
+static void null_in_an_optional_argument_is_left_out(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    call_with(&bench, &told, .tool = "t",
+              .arguments = "{\"text\":\"x\",\"note\":null,\"deep\":[{\"note\":null}]}");
+    struct fake *fake = fake_at(&bench, 0);
+    shake_hands(fake, "2025-11-25");
+    answer_last(fake,
+                "{'tools':[{'name':'t','inputSchema':{'type':'object','required':['text'],"
+                "'properties':{'text':{'type':'string'},'note':{'type':'string'},'deep':{"
+                "'type':'array','items':{'properties':{'note':{'type':'string'}}}}}}}]}");
+    assert_has(last_sent(fake), "\"note\":null,\"deep\":[{\"note\":null}]}"); /* as they came */
+    answer_last(fake, "{'content':[]}");
+    assert_int_equal(told.code, ERR_NONE);
+    told_done(&told);
+    call_with(&bench, &told, .tool = "t", .arguments = "{\"text\":null}");
+    assert_told(told, ERR_VALIDATION_ERROR, "arguments.text");
+    told_done(&told);
+    call_with(&bench, &told, .tool = "t",
+              .arguments = "{\"text\":\"x\",\"note\":null,\"deep\":5}");
+    assert_told(told, ERR_VALIDATION_ERROR, "arguments.");
+    told_done(&told);
+    bench_done(&bench);
+}
+
 static void useless_schemas_check_nothing(void **state)
 {
     (void)state;
@@ -614,6 +644,7 @@ int main(void)
         cmocka_unit_test(a_change_during_a_listing_begins_it_again),
         cmocka_unit_test(a_storm_of_changes_is_bounded),
         cmocka_unit_test(arguments_are_checked_before_anything_is_sent),
+        cmocka_unit_test(null_in_an_optional_argument_is_left_out),
         cmocka_unit_test(useless_schemas_check_nothing),
         cmocka_unit_test(unknown_tools_name_near_ones),
     };

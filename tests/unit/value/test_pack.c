@@ -383,6 +383,31 @@ static void fields_are_found_by_key(void **state)
     assert_true(pack_get_int(odd, "k", &number) && number == 5);
 }
 
+static void nil_members_are_left_out_at_any_depth(void **state)
+{
+    static const char value[] = "\x83\xa1"
+                                "a\xc0\xa1"
+                                "b\x92\xc0\x81\xa1"
+                                "c\xc0\xa1"
+                                "d\x01";
+    static const char want[] = "\xa1"
+                               "b\x92\xc0";
+    struct buf out;
+    struct slice inner;
+    (void)state;
+    buf_init(&out, 1024);
+    pack_put_pruned(&out, (struct slice){value, sizeof value - 1});
+    struct slice pruned = buf_slice(&out);
+    assert_false(pack_get(pruned, "a", &inner));
+    assert_true(pack_get(pruned, "b", &inner)); /* nil in an array is an element */
+    assert_int_equal(pack_peek(pack_over(inner)), PACK_ARRAY);
+    assert_non_null(memmem(pruned.ptr, pruned.len, want, sizeof want - 1));
+    assert_null(memchr(pruned.ptr, 'c', pruned.len));
+    struct pack cursor = pack_over(pruned);
+    assert_true(pack_skip(&cursor) && cursor.at == cursor.end);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +424,7 @@ int main(void)
         cmocka_unit_test(malformed_bytes_end_the_cursor),
         cmocka_unit_test(every_first_byte_is_read_or_refused_within_bounds),
         cmocka_unit_test(fields_are_found_by_key),
+        cmocka_unit_test(nil_members_are_left_out_at_any_depth),
     };
     return cmocka_run_group_tests_name("pack", tests, NULL, NULL);
 }
