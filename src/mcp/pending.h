@@ -35,7 +35,7 @@ struct pending_ops {
     /* A request of a legacy server in the course of this one. False: it is refused. */
     bool (*asked)(struct pending *pending, const struct message *request);
     /* The server takes back what it asked; `id` as it came. Told to every request of the session
-     * that can be asked: each knows its own ids. */
+     * that can be asked: each knows its own ids. No request is to be ended or forgotten inside. */
     void (*ask_cancelled)(struct pending *pending, struct slice id);
     /* Modern: a notification of the subscription that this request is (the id in its _meta is
      * this one's), or `notifications/cancelled` for it. Not to be ended or forgotten inside. */

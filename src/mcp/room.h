@@ -96,6 +96,7 @@ struct seat {
     uint64_t calls; /* that were sent */
     bool is_own;    /* its session declares capabilities, or is for one call */
     bool is_for_one_call;
+    struct session_known known; /* once it is retired */
     bool is_retired;
 };
 

@@ -43,6 +43,9 @@ static void forget_key(struct seat *seat)
     service->seat_count--;
     service->in_state[seat->session.state]--;
     seat->is_retired = true;
+    /* What it still learns is of a configuration that may not be the service's any more. */
+    seat->known = service->known;
+    seat->session.known = &seat->known;
     list_remove(&seat->link);
     list_append(&service->retired, &seat->link);
 }

@@ -274,3 +274,13 @@ def test_one_process_for_all_unless_it_depends_on_the_user(daemon, tmp_path):
         assert who == user
     assert len(read_journal(shared, "start")) == 1
     assert len(read_journal(own, "start")) == 2
+
+
+def test_a_child_is_limited_as_configured(start, daemon):
+    client = start(limits={"memory_bytes": 1 << 30, "open_files": 100})
+    assert client.text("bad/echo", {"message": "x"}) == "x"
+    pid = {s["name"]: s for s in client.call("services.status")["services"]}["bad"]["pid"]
+    with open(f"/proc/{pid}/limits", encoding="ascii") as file:
+        limits = {line[:26].strip(): line[26:].split()[:2] for line in file}
+    assert limits["Max data size"] == [str(1 << 30)] * 2
+    assert limits["Max open files"] == ["100"] * 2

@@ -35,8 +35,25 @@ static const struct mcp_call_events count_events = {
     .done = count_done, .progress = hear, .log = hear};
 static const struct mcp_list_events count_list_events = {count_list};
 
+enum servers { LEGACY_BY_CONF, LEGACY_BY_ANSWER, MODERN, SERVERS };
+
+static void answer_discover(struct fake *fake, mcp_token token, unsigned long long id,
+                            enum servers server)
+{
+    if (server == MODERN) {
+        say_on(fake, token,
+               "{'jsonrpc':'2.0','id':%llu,'result':{'supportedVersions':['2026-07-28'],"
+               "'capabilities':{'tools':{'listChanged':true}},'instructions':'x','_meta':{"
+               "'io.modelcontextprotocol/serverInfo':{'name':'x'}}}}",
+               id);
+    } else {
+        say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32601,'message':'x'}}",
+               id);
+    }
+}
+
 /* What the server does with whatever it was asked last. */
-static void serve_last(struct fake *fake, size_t *seen)
+static void serve_last(struct fake *fake, size_t *seen, enum servers server)
 {
     while (*seen < fake->count) {
         const char *text = fake->sent[(*seen)++];
@@ -44,7 +61,9 @@ static void serve_last(struct fake *fake, size_t *seen)
         assert_int_equal(text[0], '{');
         assert_int_equal(text[strlen(text) - 1], '}');
         mcp_token token = fake->bench->is_http ? id : 0;
-        if (strstr(text, "\"initialize\"")) {
+        if (strstr(text, "\"server/discover\"")) {
+            answer_discover(fake, token, id, server);
+        } else if (strstr(text, "\"initialize\"")) {
             say_on(fake, token,
                    "{'jsonrpc':'2.0','id':%llu,'result':{'protocolVersion':'2025-11-25',"
                    "'capabilities':{'tools':{'listChanged':true}},'serverInfo':{'name':'x'}}}",
@@ -68,7 +87,7 @@ static void serve_last(struct fake *fake, size_t *seen)
 }
 
 /* How many of the calls failed. */
-static unsigned run_with(unsigned long nth, bool is_http)
+static unsigned run_with(unsigned long nth, bool is_http, enum servers server)
 {
     static const char arguments[] = "\x81\xa4text\xa2hi";
     static const char meta[] = "\x81\xa1k\xa1v";
@@ -80,6 +99,8 @@ static unsigned run_with(unsigned long nth, bool is_http)
     struct service_conf *conf = conf_new("s", "1");
     conf->sharing = SERVICE_PER_USER;
     conf->concurrency = 2;
+    conf->era = server == LEGACY_BY_CONF ? SERVICE_ERA_LEGACY : SERVICE_ERA_AUTO;
+    conf->transport = is_http ? SERVICE_HTTP : SERVICE_STDIO;
     apply_one(&bench, conf);
     struct loop_timer warm; /* the loop's own table of timers may not fail: let it be there */
     loop_timer_init(&warm, NULL, NULL);
@@ -100,7 +121,7 @@ static unsigned run_with(unsigned long nth, bool is_http)
     turn(&bench);
     fake_opened(fake_at(&bench, 0));
     size_t seen = 0;
-    serve_last(fake_at(&bench, 0), &seen);
+    serve_last(fake_at(&bench, 0), &seen, server);
     loop_advance(bench.loop, 1001 * MS);
     mem_fail_at(0);
     loop_timer_cancel(bench.loop, &warm);
@@ -117,13 +138,15 @@ static unsigned run_with(unsigned long nth, bool is_http)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    for (int is_http = 0; is_http < 2; is_http++) {
+    for (unsigned i = 0; i < 2 * SERVERS; i++) {
+        bool is_http = i % 2 != 0;
+        enum servers server = i / 2;
         unsigned failed = 0;
-        for (unsigned long nth = 1; nth < 120; nth++) {
-            failed += run_with(nth, is_http) > 0;
+        for (unsigned long nth = 1; nth < 140; nth++) {
+            failed += run_with(nth, is_http, server) > 0;
         }
         assert_true(failed > 5); /* it does hit something */
-        assert_int_equal(run_with(1000000, is_http), 0);
+        assert_int_equal(run_with(1000000, is_http, server), 0);
     }
 }
 
