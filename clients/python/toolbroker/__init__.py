@@ -4,15 +4,29 @@
 from .aio import AsyncClient
 from .client import Client
 from .errors import ToolbrokerError
+from .events import Event
+from .features import Completion, Content, Prompt, PromptResult, Resource, ResourceTemplate
 from .protocol import VERSION, default_socket
-from .results import Progress, Tool, ToolList, ToolResult, Unavailable
+from .questions import Elicitation, Roots, Sampling
+from .results import Progress, Task, Tool, ToolList, ToolResult, Unavailable
 
 __version__ = VERSION
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "Completion",
+    "Content",
+    "Elicitation",
+    "Event",
     "Progress",
+    "Prompt",
+    "PromptResult",
+    "Resource",
+    "ResourceTemplate",
+    "Roots",
+    "Sampling",
+    "Task",
     "Tool",
     "ToolList",
     "ToolResult",

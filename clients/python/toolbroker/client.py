@@ -7,13 +7,16 @@ import os
 import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Type
 
 from . import errors
+from .client_features import GRACE, ClientFeatures
 from .deadline import Deadline, deadline_in, earlier, seconds_left
 from .errors import ToolbrokerError
+from .events import Subscriptions
 from .link import Link, NotSent
 from .protocol import FRAME_BYTES, VERSION, default_socket
+from .questions import MODES, Handlers, OnElicitation, OnRoots, OnSampling
 from .results import (
     OnNotification,
     Progress,
@@ -25,11 +28,10 @@ from .results import (
 )
 
 REQUEST_TIMEOUT = 30.0
-GRACE = 0.5  # the daemon's own TIMEOUT says more than ours: it gets this much longer
 NAP_FIRST, NAP_LONGEST = 0.01, 0.32
 
 
-class Client:
+class Client(ClientFeatures):
     """A connection to the daemon that any number of threads may use at the same time.
 
     socket             path; default: $TOOLBROKER_SOCKET, then the usual places
@@ -40,6 +42,11 @@ class Client:
     on_notification    called with (method, params) for notifications that belong to no call that
                        asked for them; from the reading thread, so it must be quick, and must not
                        wait for another request
+    on_elicitation,    answer what servers ask in the course of a call: functions of one question
+    on_sampling,       (Elicitation, Sampling, Roots), each run in a thread of its own. What is
+    on_roots           given is announced in `hello`; without one, servers are told no
+    elicitation_modes  what on_elicitation can do: "form", "url" or both
+    sampling_tools     on_sampling handles tools in its questions
 
     Connects when first used, and again when the daemon was restarted. A request is repeated on a
     new connection only if no byte of it was sent; a request whose answer was lost raises
@@ -59,10 +66,25 @@ class Client:
         reconnect_timeout: float = 5.0,
         frame_bytes: int = FRAME_BYTES,
         on_notification: Optional[OnNotification] = None,
+        on_elicitation: Optional[OnElicitation] = None,
+        on_sampling: Optional[OnSampling] = None,
+        on_roots: Optional[OnRoots] = None,
+        elicitation_modes: Iterable[str] = MODES,
+        sampling_tools: bool = False,
     ) -> None:
         self.socket = socket or default_socket()
+        self._handlers = Handlers(
+            on_elicitation, on_sampling, on_roots, elicitation_modes, sampling_tools
+        )
+        self._handlers.refuse_async()
+        self._subscriptions = Subscriptions()
         self._hello = given(
-            client=name, version=version or VERSION, agent=agent, user=user, locale=locale
+            client=name,
+            version=version or VERSION,
+            agent=agent,
+            user=user,
+            locale=locale,
+            capabilities=self._handlers.capabilities or None,
         )
         self._connect_timeout = connect_timeout
         self._reconnect_timeout = reconnect_timeout
@@ -85,6 +107,7 @@ class Client:
         """Ends the connection and, at the daemon, the calls under way."""
         self._is_closed = True
         self._closing.set()
+        self._subscriptions.clear()
         link, self._link = self._link, None
         if link:
             link.close()
@@ -152,6 +175,8 @@ class Client:
         timeout: Optional[float] = None,
         demo: Optional[str] = None,
         meta: Optional[Mapping[str, Any]] = None,
+        log_level: Optional[str] = None,
+        task: bool = False,
         on_progress: Optional[Callable[[Progress], None]] = None,
         on_log: Optional[Callable[[Dict[str, Any]], None]] = None,
     ) -> ToolResult:
@@ -160,6 +185,8 @@ class Client:
 
         timeout          seconds; default: the service's own
         demo             "policy" (default), "never" or "only"
+        log_level        least severe log messages of the server that are wanted: "info" ...
+        task             take a task's handle, where the server makes one, instead of its result
         on_progress,     called in this thread while it waits
         on_log
         """
@@ -173,6 +200,8 @@ class Client:
             timeout=timeout,
             demo=demo,
             meta=meta,
+            log_level=log_level,
+            task=task,
         )
         answer = self.request(
             "tools.call",
@@ -237,26 +266,33 @@ class Client:
         pause = NAP_FIRST
         while True:
             try:
-                link, hello = self._try_connect(deadline)
+                link = self._try_connect(deadline)
             except ToolbrokerError as error:
                 if error.code != "UNAVAILABLE" or time.monotonic() >= patience:
                     raise
             else:
-                link.greeted(hello)
                 self._was_connected = True
                 return link
             if self._closing.wait(pause):
                 raise errors.invalid("this client was closed")
             pause = min(pause * 2, NAP_LONGEST)
 
-    def _try_connect(self, deadline: Deadline) -> Tuple[Link, Dict[str, Any]]:
+    def _try_connect(self, deadline: Deadline) -> Link:
         limit = earlier(deadline, time.monotonic() + self._connect_timeout)
         try:
-            link = Link(self.socket, limit, self._frame_bytes, self._on_notification)
+            link = Link(
+                self.socket,
+                limit,
+                self._frame_bytes,
+                self._on_notification,
+                self._handlers,
+                self._subscriptions,
+            )
         except OSError as error:
             raise errors.no_connection(self.socket, error) from error
         try:
             hello = link.wait(link.start("hello", self._hello, limit), limit)
+            link.greeted(hello if isinstance(hello, dict) else {}, limit)
         except (NotSent, ToolbrokerError) as error:
             link.close()
             if isinstance(error, NotSent) or error.code == "OUTCOME_UNKNOWN":
@@ -266,4 +302,4 @@ class Client:
         except BaseException:
             link.close()
             raise
-        return link, hello if isinstance(hello, dict) else {}
+        return link

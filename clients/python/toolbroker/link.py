@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import select
 import socket as sockets
@@ -14,11 +15,14 @@ from typing import Any, Dict, Optional, Union
 from . import errors
 from .deadline import Deadline, deadline_in, seconds_left
 from .errors import ToolbrokerError
-from .protocol import Connection, Event, Notification, Request, Response
+from .events import Subscriptions
+from .protocol import Connection, Message, Notification, Request, Response
+from .questions import QUESTIONS_MAX, Handlers, Pending, overloaded
 from .results import OnNotification
 
 READ_BYTES = 262144
 CANCEL_SECONDS = 0.1  # for the `cancel` of a call that is given up
+ANSWER_SECONDS = 30.0  # for the answer to a question, to a daemon that does not read
 ACCEPT_NAP = 0.01
 
 Arrival = Union[Response, Notification, ToolbrokerError]  # the last one: the connection ended
@@ -51,14 +55,16 @@ def open_socket(path: str, deadline: float) -> sockets.socket:
 class Call:
     """One request under way: what arrives for it."""
 
-    def __init__(self, msgid: int, wants_notifications: bool) -> None:
+    def __init__(self, msgid: int, wants_notifications: bool, is_awaited: bool = True) -> None:
         self.msgid = msgid
         self.wants_notifications = wants_notifications
+        self.is_awaited = is_awaited
         self.events: "queue.SimpleQueue[Arrival]" = queue.SimpleQueue()
 
 
 class Link:
-    """One open socket, its reading thread and the calls that wait on it."""
+    """One open socket, its reading thread, the calls that wait on it and the questions that come
+    by it, each answered in a thread of its own."""
 
     def __init__(
         self,
@@ -66,13 +72,20 @@ class Link:
         deadline: float,
         frame_bytes: int,
         on_notification: Optional[OnNotification],
+        handlers: Handlers,
+        subscriptions: Subscriptions,
     ) -> None:
         self._connection = Connection(frame_bytes)
         self._on_notification = on_notification
+        self._handlers = handlers
+        self._subscriptions = subscriptions
+        self._questions: Dict[int, Pending] = {}
+        self._pid = os.getpid()
         self._lock = threading.Lock()  # of the calls and the msgids
         self._write_lock = threading.Lock()
         self._calls: Dict[int, Call] = {}
         self._is_over = False
+        self._is_greeted = False
         self.hello: Dict[str, Any] = {}
         self._socket = open_socket(path, deadline)
         self._thread = threading.Thread(target=self._read, name="toolbroker", daemon=True)
@@ -82,11 +95,14 @@ class Link:
     def is_alive(self) -> bool:
         return not self._is_over
 
-    def greeted(self, hello: Dict[str, Any]) -> None:
+    def greeted(self, hello: Dict[str, Any], deadline: float) -> None:
         self.hello = hello
+        self._is_greeted = True
         limits = hello.get("limits")
         frame_bytes = limits.get("frame_bytes") if isinstance(limits, dict) else None
         self._connection.send_max = frame_bytes if isinstance(frame_bytes, int) else 0
+        for method, params in self._subscriptions.requests():
+            self.start(method, params, deadline, is_awaited=False)
 
     def close(self) -> None:
         """Ends the connection; the reading thread sees it and ends the calls."""
@@ -106,6 +122,7 @@ class Link:
         params: Optional[Dict[str, Any]],
         deadline: Deadline,
         wants_notifications: bool = False,
+        is_awaited: bool = True,
     ) -> Call:
         if threading.current_thread() is self._thread:
             raise errors.invalid("on_notification may not wait for another request")
@@ -114,7 +131,7 @@ class Link:
                 raise NotSent
             msgid = self._connection.take_msgid()
             frame = self._connection.request(msgid, method, params)
-            call = Call(msgid, wants_notifications)
+            call = Call(msgid, wants_notifications, is_awaited)
             self._calls[msgid] = call
         try:
             self._send(frame, deadline)
@@ -214,8 +231,8 @@ class Link:
                     continue
                 if not data:
                     break
-                for event in self._connection.receive(data):
-                    self._dispatch(event)
+                for message in self._connection.receive(data):
+                    self._dispatch(message)
         except ToolbrokerError as error:
             end = error
         except OSError:
@@ -225,27 +242,97 @@ class Link:
                 self._is_over = True
                 calls = list(self._calls.values())
                 self._calls.clear()
+                questions = list(self._questions.values())
+                self._questions.clear()
             for call in calls:
                 call.events.put(end or errors.outcome_unknown())
+            for question in questions:
+                question.take_back()
             with self._write_lock:
                 self._socket.close()
+            if self._is_greeted:
+                self._subscriptions.lost()
 
-    def _dispatch(self, event: Event) -> None:
-        if isinstance(event, Request):
-            try:
-                self._send(self._connection.refuse(event), deadline_in(CANCEL_SECONDS))
-            except (ToolbrokerError, NotSent):
-                pass
-            return
+    def _dispatch(self, message: Message) -> None:
+        if isinstance(message, Request):
+            self._asked(message)
+        elif isinstance(message, Notification) and message.method == "cancel":
+            self._taken_back(message.msgid)
+        elif isinstance(message, Notification) and message.method == "event":
+            if not self._subscriptions.tell(message.params):
+                self._tell(message)
+        else:
+            self._dispatch_to_call(message)
+
+    def _dispatch_to_call(self, message: Union[Response, Notification]) -> None:
         with self._lock:
-            call = self._calls.get(event.msgid) if event.msgid is not None else None
-        if isinstance(event, Response):
+            call = self._calls.get(message.msgid) if message.msgid is not None else None
+            if call and not call.is_awaited and isinstance(message, Response):
+                del self._calls[call.msgid]
+        if call and not call.is_awaited:
+            if isinstance(message, Response) and message.error:
+                _log.warning("a subscription could not be renewed: %s", message.error)
+        elif isinstance(message, Response):
             if call:  # else it was given up
-                call.events.put(event)
+                call.events.put(message)
         elif call and call.wants_notifications:
-            call.events.put(event)
-        elif self._on_notification:
+            call.events.put(message)
+        else:
+            self._tell(message)
+
+    def _tell(self, message: Notification) -> None:
+        if self._on_notification:
             try:
-                self._on_notification(event.method, event.params)
+                self._on_notification(message.method, message.params)
             except Exception:  # the caller's fault must not end everybody's connection
                 _log.exception("on_notification failed")
+
+    # ---- questions --------------------------------------------------------------------------
+
+    def _asked(self, request: Request) -> None:
+        pending = self._handlers.pending(request)
+        if not pending:
+            self._send_answer(self._connection.refuse(request), CANCEL_SECONDS)
+            return
+        with self._lock:
+            is_too_much = len(self._questions) >= QUESTIONS_MAX
+            if not is_too_much:
+                self._questions[pending.msgid] = pending
+        try:
+            if not is_too_much:
+                threading.Thread(
+                    target=self._answer, args=(pending,), name="toolbroker-question", daemon=True
+                ).start()
+        except RuntimeError:  # the system gives no more threads
+            is_too_much = True
+            self._taken_back(pending.msgid)
+        if is_too_much:
+            frame = self._connection.fail(pending.msgid, overloaded())
+            self._send_answer(frame, CANCEL_SECONDS)
+
+    def _taken_back(self, msgid: Optional[int]) -> None:
+        with self._lock:
+            pending = None if msgid is None else self._questions.pop(msgid, None)
+        if pending:
+            pending.take_back()
+
+    def _answer(self, pending: Pending) -> None:
+        """The thread of one question."""
+        try:
+            frame = pending.answer(self._connection, pending.call())
+        except BaseException:  # also SystemExit: the server waits for an answer
+            frame = pending.failed(self._connection)
+        if self._pid != os.getpid():
+            return  # forked inside the handler: the connection is the parent's
+        with self._lock:
+            is_open = self._questions.get(pending.msgid) is pending
+            if is_open:
+                del self._questions[pending.msgid]
+        if is_open:
+            self._send_answer(frame, ANSWER_SECONDS)
+
+    def _send_answer(self, frame: bytes, seconds: float) -> None:
+        try:
+            self._send(frame, deadline_in(seconds))
+        except (ToolbrokerError, NotSent) as error:
+            _log.debug("an answer was not sent: %s", error or "the connection had ended")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """MessagePack-RPC without input or output: what both clients share.
 
-A `Connection` turns requests into bytes and bytes into events. It knows nothing of sockets, threads
+A `Connection` turns requests into bytes and bytes into messages. It knows nothing of sockets, threads
 or tasks.
 """
 
@@ -45,14 +45,14 @@ class Notification:
 
 @dataclass(frozen=True)
 class Request:
-    """The daemon asks; `Connection.refuse` is the answer of a client that offers nothing."""
+    """The daemon asks. `Connection.refuse` is the answer of a client that offers nothing."""
 
     msgid: int
     method: str
     params: Dict[str, Any]
 
 
-Event = Union[Response, Notification, Request]
+Message = Union[Response, Notification, Request]
 
 
 def default_socket(environ: Optional[Dict[str, str]] = None) -> str:
@@ -124,13 +124,7 @@ class Connection:
 
     def request(self, msgid: int, method: str, params: Optional[Dict[str, Any]]) -> bytes:
         frame = encode([REQUEST, msgid, method, [] if params is None else [params]])
-        if self.send_max and len(frame) > self.send_max:
-            raise ToolbrokerError(
-                "OVERLOADED",
-                f"the request has {len(frame)} bytes; the daemon takes {self.send_max}",
-                suggestion="Send less in one request.",
-            )
-        return frame
+        return self._checked(frame, "request")
 
     def notification(self, method: str, params: Optional[Dict[str, Any]]) -> bytes:
         return encode([NOTIFICATION, method, [] if params is None else [params]])
@@ -138,23 +132,38 @@ class Connection:
     def cancel(self, msgid: int) -> bytes:
         return self.notification("cancel", {"msgid": msgid})
 
+    def answer(self, msgid: int, result: Dict[str, Any]) -> bytes:
+        return self._checked(encode([RESPONSE, msgid, None, result]), "answer")
+
+    def fail(self, msgid: int, error: ToolbrokerError) -> bytes:
+        return encode([RESPONSE, msgid, error.as_dict(), None])
+
     def refuse(self, request: Request) -> bytes:
         error = ToolbrokerError("METHOD_NOT_FOUND", f"this client has no method {request.method}")
-        return encode([RESPONSE, request.msgid, error.as_dict(), None])
+        return self.fail(request.msgid, error)
 
-    def receive(self, data: bytes) -> List[Event]:
-        """The events that `data` completes. Raises ToolbrokerError when the peer speaks something
+    def _checked(self, frame: bytes, what: str) -> bytes:
+        if self.send_max and len(frame) > self.send_max:
+            raise ToolbrokerError(
+                "OVERLOADED",
+                f"the {what} has {len(frame)} bytes; the daemon takes {self.send_max}",
+                suggestion=f"Send less in one {what}.",
+            )
+        return frame
+
+    def receive(self, data: bytes) -> List[Message]:
+        """The messages that `data` completes. Raises ToolbrokerError when the peer speaks something
         else or passes a limit; the connection is of no use then."""
-        events: List[Event] = []
+        messages: List[Message] = []
         try:
             self._unpacker.feed(data)
-            for message in self._unpacker:
-                events.append(_event(message))
+            for value in self._unpacker:
+                messages.append(_message(value))
         except ToolbrokerError:
             raise
         except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
             raise _not_rpc(str(error) or type(error).__name__) from error
-        return events
+        return messages
 
 
 def _not_rpc(why: str) -> ToolbrokerError:
@@ -173,7 +182,7 @@ def _params(value: Any) -> Dict[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _event(message: Any) -> Event:
+def _message(message: Any) -> Message:
     if isinstance(message, list) and message:
         kind = message[0]
         if kind == RESPONSE and len(message) == 4 and _is_msgid(message[1]):

@@ -84,11 +84,56 @@ class ToolList:
 
 
 @dataclass(frozen=True)
+class Task:
+    """Work that goes on at a server after its call was answered, by the handle `id`. `status` is
+    working, input_required, completed, failed or cancelled; `result` is there once it is
+    completed."""
+
+    id: str
+    status: str = ""
+    status_message: Optional[str] = None
+    service: Optional[str] = None
+    tool: Optional[str] = None
+    poll_interval_ms: Optional[int] = None
+    result: Optional[Dict[str, Any]] = None
+    raw: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ("completed", "failed", "cancelled")
+
+    @property
+    def text(self) -> str:
+        """The text blocks of the result, one a line."""
+        return _text_of((self.result or {}).get("content"))
+
+    @staticmethod
+    def from_wire(answer: Mapping[str, Any]) -> "Task":
+        task = answer.get("task") or {}
+        return Task(
+            id=str(task.get("id", "")),
+            status=str(task.get("status", "")),
+            status_message=task.get("status_message"),
+            service=task.get("service"),
+            tool=task.get("tool"),
+            poll_interval_ms=task.get("poll_interval_ms"),
+            result=answer.get("result"),
+            raw=dict(task),
+        )
+
+
+def _text_of(content: Any) -> str:
+    blocks = content if isinstance(content, list) else []
+    return "\n".join(str(c.get("text", "")) for c in blocks if c.get("type") == "text")
+
+
+@dataclass(frozen=True)
 class ToolResult:
     """The answer to one call.
 
     `source` is live, demo, cache or fallback. `is_error` says that the tool itself reports a
-    failure, in `text`. `result` is the MCP result as it came.
+    failure, in `text`. `result` is the MCP result as it came. `task` is in its place when the call
+    asked for a task and the server made one.
     """
 
     request_id: str
@@ -100,6 +145,7 @@ class ToolResult:
     attempts: int = 0
     fallback_from: Optional[str] = None
     warnings: List[Any] = field(default_factory=list)
+    task: Optional[Task] = None
     raw: Dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -117,7 +163,7 @@ class ToolResult:
     @property
     def text(self) -> str:
         """The text blocks of the content, one a line."""
-        return "\n".join(str(c.get("text", "")) for c in self.content if c.get("type") == "text")
+        return _text_of(self.result.get("content"))
 
     @staticmethod
     def from_wire(answer: Mapping[str, Any]) -> "ToolResult":
@@ -131,6 +177,7 @@ class ToolResult:
             attempts=answer.get("attempts") or 0,
             fallback_from=answer.get("fallback_from"),
             warnings=list(answer.get("warnings") or []),
+            task=Task.from_wire(answer) if answer.get("task") else None,
             raw=dict(answer),
         )
 
@@ -145,6 +192,7 @@ def call_params(
     arguments: Optional[Mapping[str, Any]],
     timeout: Optional[float],
     meta: Optional[Mapping[str, Any]],
+    task: bool,
     **names: Optional[str],
 ) -> Dict[str, Any]:
     """The parameters of tools.call."""
@@ -152,6 +200,7 @@ def call_params(
         arguments=None if arguments is None else dict(arguments),
         timeout_ms=None if timeout is None else max(1, int(timeout * 1000)),
         meta=None if meta is None else dict(meta),
+        task=task or None,
         **names,
     )
 
