@@ -209,6 +209,13 @@ struct mcp_catalog *catalog_rebuild(const struct mcp_catalog *catalog,
     return catalog_build(whole->definitions, whole->listed, &own);
 }
 
+struct slice catalog_definitions(const struct mcp_catalog *catalog, size_t *ret_count)
+{
+    const struct whole *whole = whole_of(catalog);
+    *ret_count = whole->listed;
+    return whole->definitions;
+}
+
 bool catalog_is_of(const struct mcp_catalog *catalog, struct slice definitions, size_t count,
                    const struct catalog_rules *rules)
 {

@@ -37,6 +37,9 @@ struct mcp_catalog *catalog_empty(void);
 struct mcp_catalog *catalog_rebuild(const struct mcp_catalog *catalog,
                                     const struct catalog_rules *rules);
 
+/* What it was built from, withheld tools and all. */
+struct slice catalog_definitions(const struct mcp_catalog *catalog, size_t *ret_count);
+
 /* Whether it was built from just these, with the same `has_headers`. */
 bool catalog_is_of(const struct mcp_catalog *catalog, struct slice definitions, size_t count,
                    const struct catalog_rules *rules);

@@ -39,6 +39,9 @@ void news_init(struct mcp_service *service)
 
 void news_forget(struct mcp_service *service)
 {
+    if (service->news.newest) {
+        pins_keep(service);
+    }
     service->news.newest = mcp_catalog_unref(service->news.newest);
 }
 

@@ -49,6 +49,11 @@ bool tools_may_list(void *arg);
 struct mcp_catalog *tools_listed(void *arg, struct mcp_session *session,
                                  struct slice definitions, size_t count);
 
+/* After an approval: its catalogues are made anew from what was listed. */
+void tools_rebuild(struct mcp_service *service);
+/* What tools are compared with has changed: what is listed is looked at again. */
+void tools_look_again(struct mcp_service *service);
+
 /* Appends the pairs of services.status about them; returns how many. */
 uint32_t tools_put_status(const struct mcp_catalog *catalog, struct buf *out);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* refusal.c - the failures that this room finds itself: what they say and what is in details. */
 #include "base/text.h"
+#include "mcp/catalog.h"
 #include "mcp/detail.h"
 #include "mcp/room.h"
 #include "value/pack.h"
@@ -22,6 +23,17 @@ void blame(const struct mcp_request *request, struct failure *failure)
     }
 }
 
+static void refuse_withheld(struct slice service, struct slice tool, struct failure *failure)
+{
+    failure_set(failure, ERR_POLICY_DENIED,
+                "the tool \"%.*s\" of the service \"%.*s\" is not as it was approved",
+                SLICE_ARG(tool), SLICE_ARG(service));
+    failure_detail_text(failure, "rule", "pin");
+    failure_suggest(failure,
+                    "Ask the operator to look at it and to run `toolbroker approve %.*s/%.*s`.",
+                    SLICE_ARG(service), SLICE_ARG(tool));
+}
+
 void refuse_unknown_tool(const struct mcp_request *request, struct failure *failure)
 {
     const struct mcp_catalog *catalog = request->pending.session->catalog;
@@ -30,6 +42,10 @@ void refuse_unknown_tool(const struct mcp_request *request, struct failure *fail
     unsigned distance = TEXT_FAR;
     for (size_t i = 0; i < catalog->count; i++) {
         text_nearest(request->name, catalog->tools[i].name, &best, &distance);
+    }
+    if (catalog_withholds(catalog, request->name)) {
+        refuse_withheld(service, request->name, failure);
+        return;
     }
     failure_set(failure, ERR_NOT_FOUND, "the service \"%.*s\" has no tool \"%.*s\"",
                 SLICE_ARG(service), SLICE_ARG(request->name));

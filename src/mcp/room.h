@@ -17,6 +17,8 @@
 #include "mcp/method.h"
 #include "mcp/news.h"
 #include "mcp/pending.h"
+#include "mcp/pin.h"
+#include "mcp/recall.h"
 #include "mcp/service.h"
 #include "mcp/session.h"
 
@@ -138,6 +140,8 @@ struct mcp_services {
     struct list requests; /* all that live */
     struct list watches;  /* all of clients, also those that are over and not yet told */
     unsigned watch_count;
+    struct recall recall;
+    struct pins pins;
     struct list spare;        /* requests to be used again */
     struct list client_seats; /* seats of one client */
     unsigned spare_count;

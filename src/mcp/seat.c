@@ -130,6 +130,7 @@ static void changed(void *arg, struct mcp_session *session, enum session_state f
         service_update_state(service, service->stop_reason);
     } else if (session->state == SESSION_READY) {
         service->has_failed = false;
+        recall_ready(service);
         service_update_state(service, "ready");
     } else {
         service_update_state(service, "wanted by a call");
@@ -175,6 +176,7 @@ static struct seat *seat_new(struct mcp_service *service, const struct mcp_ident
         .user = service->by_user ? identity->user : nobody,
     };
     seat->service = service;
+    recall_want(service->services);
     session_init(&seat->session, &service->services->core, service->conf, &known);
     seat->session.known = &service->known;
     seat->session.events = &seat_events;

@@ -43,6 +43,7 @@ struct mcp_services *mcp_services_new(const struct mcp_services_options *options
     list_init(&services->leavers);
     list_init(&services->requests);
     list_init(&services->watches);
+    recall_init(services);
     list_init(&services->spare);
     list_init(&services->client_seats);
     loop_task_init(&services->reap, reap, services);
@@ -89,6 +90,7 @@ void mcp_services_free(struct mcp_services *services)
     loop_task_cancel(&services->close_task);
     loop_timer_cancel(services->core.loop, &services->close_timer);
     core_done(&services->core);
+    recall_done(services);
     map_done(&services->by_name);
     mem_free(services->list);
     mem_free(services);

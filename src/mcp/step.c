@@ -260,7 +260,8 @@ static void call_tool(struct mcp_request *request)
     }
     /* A server may have got new tools and said nothing. A list that was just made is not old. */
     bool is_old = loop_now(session->core->loop) - session->catalog_at > RELIST_AFTER;
-    if ((session->offers & OFFERS_TOOLS) && is_old) {
+    if ((session->offers & OFFERS_TOOLS) && is_old &&
+        !catalog_withholds(session->catalog, request->name)) {
         session->is_catalog_stale = true;
         wait_for_catalog(request);
         return;

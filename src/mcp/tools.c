@@ -10,8 +10,9 @@
 
 bool tools_may_list(void *arg)
 {
-    (void)arg;
-    return true;
+    struct mcp_services *services = ((struct mcp_service *)arg)->services;
+    recall_want(services);
+    return services->recall.is_over;
 }
 
 /* ---- the log ----------------------------------------------------------------------------- */
@@ -71,25 +72,79 @@ static void report(const struct mcp_service *service, const struct mcp_catalog *
 
 /* ---- building ---------------------------------------------------------------------------- */
 
+static struct catalog_rules rules_of(struct mcp_service *service)
+{
+    return (struct catalog_rules){
+        .withholds = service->conf->pin == SERVICE_PIN_STRICT ? pins_withhold : NULL,
+        .arg = service};
+}
+
 /* Lists are compared byte for byte: most sessions of a service get the same one, and most refreshes
  * bring nothing new. */
 struct mcp_catalog *tools_listed(void *arg, struct mcp_session *session,
                                  struct slice definitions, size_t count)
 {
     struct mcp_service *service = arg;
-    const struct catalog_rules rules = {.has_headers = session->has_exchanges &&
-                                                       session_is_modern(session)};
+    bool is_current = session->conf == service->conf; /* no session of an old configuration */
+    struct catalog_rules rules = rules_of(service);
+    rules.has_headers = session->has_exchanges && session_is_modern(session);
     if (service->news.newest &&
         catalog_is_of(service->news.newest, definitions, count, &rules)) {
         return mcp_catalog_ref(service->news.newest);
     }
+    if (is_current) {
+        pins_see(service, definitions, count);
+    }
     struct mcp_catalog *catalog = catalog_build(definitions, count, &rules);
-    if (catalog && session->conf == service->conf) { /* no session of an old configuration */
+    if (catalog && is_current) {
         report(service, catalog);
         mcp_catalog_unref(service->news.newest);
         service->news.newest = mcp_catalog_ref(catalog);
     }
     return catalog;
+}
+
+/* The sessions that shared it share the new one. */
+static void replace(struct mcp_session *session, const struct mcp_catalog *old,
+                    struct mcp_catalog *now, const struct catalog_rules *rules)
+{
+    if (!session->catalog) {
+        return;
+    }
+    struct mcp_catalog *own = session->catalog == old
+                                  ? mcp_catalog_ref(now)
+                                  : catalog_rebuild(session->catalog, rules);
+    if (own) {
+        mcp_catalog_unref(session->catalog);
+        session->catalog = own;
+    }
+}
+
+void tools_rebuild(struct mcp_service *service)
+{
+    const struct catalog_rules rules = rules_of(service);
+    struct mcp_catalog *old = service->news.newest;
+    struct mcp_catalog *now =
+        old && service->conf->pin == SERVICE_PIN_STRICT ? catalog_rebuild(old, &rules) : NULL;
+    if (!now) {
+        return; /* nothing is withheld; or there is no memory, and it stays so until the next list */
+    }
+    service->news.newest = now;
+    list_each (link, &service->seats) {
+        replace(&LIST_ITEM(link, struct seat, link)->session, old, now, &rules);
+    }
+    mcp_catalog_unref(old);
+    news_list_changed(service, NULL, "tools");
+}
+
+void tools_look_again(struct mcp_service *service)
+{
+    size_t count = 0;
+    if (service->news.newest) {
+        struct slice definitions = catalog_definitions(service->news.newest, &count);
+        pins_see(service, definitions, count);
+        tools_rebuild(service);
+    }
 }
 
 /* ---- status ------------------------------------------------------------------------------ */

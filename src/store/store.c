@@ -255,12 +255,12 @@ static void woken(void *arg)
     store->load_failure.code = ERR_NONE;
     store->is_waking = false;
     (void)pthread_mutex_unlock(&store->lock);
-    if (image) {
+    if (image && store->loaded) {
         store->loaded(store->loaded_arg, &image->rows, NULL);
-        image_free(image);
-    } else if (err.code) {
+    } else if (err.code && store->loaded) {
         store->loaded(store->loaded_arg, NULL, &err);
     }
+    image_free(image);
 }
 
 struct store *store_new(const struct store_options *options)
@@ -327,6 +327,14 @@ void store_load(struct store *store,
     store->loaded_arg = arg;
     store->wants_load = true;
     rouse(store);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void store_forget_load(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->wants_load = false;
+    store->loaded = NULL;
     (void)pthread_mutex_unlock(&store->lock);
 }
 

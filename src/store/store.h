@@ -82,6 +82,8 @@ void store_load(struct store *store,
                                const struct err *err),
                 void *arg);
 
+void store_forget_load(struct store *store); /* `loaded` is not called any more */
+
 void store_put_pin(struct store *store, const struct store_pin *pin); /* replaces */
 void store_drop_pin(struct store *store, struct slice service, struct slice tool);
 void store_put_era(struct store *store, const struct store_era *era); /* replaces */

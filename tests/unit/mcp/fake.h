@@ -18,6 +18,7 @@
 #include "mcp/service.h"
 #include "mcp/session.h"
 #include "mcp/transport.h"
+#include "store/store.h"
 #include "value/json.h"
 #include "value/pack.h"
 
@@ -51,6 +52,7 @@ struct fake {
 struct bench {
     struct loop *loop;
     struct mcp_services *services;
+    struct store *store; /* NULL: none */
     bool is_http;
     const char *cannot_connect; /* connect fails with this */
     struct fake *fakes[FAKES];
@@ -392,21 +394,31 @@ static inline void note_tool(void *arg, const struct mcp_service *service, struc
     note_news(arg, service, tool, what);
 }
 
-static inline void bench_init(struct bench *bench, bool is_http)
+static inline void bench_init_at(struct bench *bench, bool is_http, const char *state_folder)
 {
     *bench = (struct bench){.is_http = is_http};
     bench->loop = loop_new();
     loop_freeze(bench->loop);
+    if (state_folder) {
+        bench->store = store_new(&(struct store_options){
+            .loop = bench->loop, .folder = state_folder, .retry_ms = 20});
+    }
     bench->services = mcp_services_new(&(struct mcp_services_options){
         .loop = bench->loop,
         .message_bytes = (size_t)1 << 24,
         .state_folder = "/",
+        .store = bench->store,
         .state_changed = note_state,
         .list_changed = note_list,
         .tool_changed = note_tool,
         .arg = bench,
         .connect = fake_connect,
     });
+}
+
+static inline void bench_init(struct bench *bench, bool is_http)
+{
+    bench_init_at(bench, is_http, NULL);
 }
 
 /* Takes over the references. */
@@ -437,6 +449,7 @@ static inline void bench_done(struct bench *bench)
         }
         mem_free(fake);
     }
+    store_free(bench->store);
     loop_free(bench->loop);
 }
 

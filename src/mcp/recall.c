@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* recall.c - reads what was kept when it is first wanted, and keeps the eras of servers. */
+#include "mcp/recall.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "mcp/pin.h"
+#include "mcp/room.h"
+#include "store/store.h"
+
+struct recalled_era {
+    uint8_t configuration[SHA256_BYTES];
+    bool is_modern, is_sse;
+};
+
+static void hash_configuration(const struct mcp_service *service, uint8_t out[SHA256_BYTES])
+{
+    sha256(service->conf->definition, out);
+}
+
+static void set_era(struct recall *recall, struct slice service, const struct recalled_era *era)
+{
+    struct recalled_era *kept = map_get(&recall->eras, service);
+    if (!kept) {
+        kept = mem_new(sizeof *kept);
+        map_set(&recall->eras, service, kept);
+    }
+    *kept = *era;
+}
+
+void recall_configured(struct mcp_service *service)
+{
+    const struct recalled_era *era =
+        map_get(&service->services->recall.eras, service->conf->name);
+    uint8_t hash[SHA256_BYTES];
+    if (!era || service->known.era != KNOWN_NOTHING) {
+        return;
+    }
+    hash_configuration(service, hash);
+    if (memcmp(hash, era->configuration, SHA256_BYTES) == 0) {
+        service->known.era = era->is_modern ? KNOWN_MODERN : KNOWN_LEGACY;
+        service->known.is_sse = era->is_sse;
+    }
+}
+
+void recall_ready(struct mcp_service *service)
+{
+    struct recall *recall = &service->services->recall;
+    struct store *store = service->services->options.store;
+    const struct recalled_era *kept = map_get(&recall->eras, service->conf->name);
+    struct recalled_era era = {.is_modern = service->known.era == KNOWN_MODERN,
+                               .is_sse = service->known.is_sse};
+    if (!store || service->known.era == KNOWN_NOTHING) {
+        return;
+    }
+    hash_configuration(service, era.configuration);
+    if (kept && kept->is_modern == era.is_modern && kept->is_sse == era.is_sse &&
+        memcmp(kept->configuration, era.configuration, SHA256_BYTES) == 0) {
+        return;
+    }
+    set_era(recall, service->conf->name, &era);
+    store_put_era(store, &(struct store_era){.service = service->conf->name,
+                                             .configuration = era.configuration,
+                                             .is_modern = era.is_modern,
+                                             .is_sse = era.is_sse});
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+static void resume_lists(struct mcp_services *services)
+{
+    for (size_t i = 0; i < services->count; i++) {
+        struct mcp_service *service = services->list[i];
+        recall_configured(service);
+        tools_look_again(service);
+        list_each (link, &service->seats) {
+            listing_resume(&LIST_ITEM(link, struct seat, link)->session);
+        }
+        list_each (retired, &service->retired) {
+            listing_resume(&LIST_ITEM(retired, struct seat, link)->session);
+        }
+    }
+    list_each (removed, &services->removed) {
+        struct mcp_service *service = LIST_ITEM(removed, struct mcp_service, link);
+        list_each (link, &service->retired) {
+            listing_resume(&LIST_ITEM(link, struct seat, link)->session);
+        }
+    }
+}
+
+/* It may come again: first that it cannot be read, later what is in it. */
+static void loaded(void *arg, const struct store_image *image, const struct err *err)
+{
+    struct mcp_services *services = arg;
+    struct recall *recall = &services->recall;
+    if (!image && recall->is_over) {
+        return; /* one more try in vain */
+    }
+    if (!image) {
+        log_at(LOG_WARN, "mcp",
+               "what was learned of servers is not known; where pins are strict, no tool is "
+               "approved",
+               LOG_TEXT("why", err->text));
+    }
+    pins_take_image(services, image);
+    for (size_t i = 0; image && i < image->era_count; i++) {
+        const struct store_era *row = &image->eras[i];
+        if (row->configuration && !map_get(&recall->eras, row->service)) {
+            struct recalled_era era = {.is_modern = row->is_modern, .is_sse = row->is_sse};
+            memcpy(era.configuration, row->configuration, SHA256_BYTES);
+            set_era(recall, row->service, &era);
+        }
+    }
+    recall->is_over = true;
+    resume_lists(services);
+}
+
+void recall_init(struct mcp_services *services)
+{
+    struct recall *recall = &services->recall;
+    map_init(&recall->eras);
+    pins_init(&services->pins);
+    recall->is_wanted = recall->is_over = !services->options.store;
+    services->pins.is_read = recall->is_over;
+}
+
+void recall_want(struct mcp_services *services)
+{
+    if (!services->recall.is_wanted) {
+        services->recall.is_wanted = true;
+        store_load(services->options.store, loaded, services);
+    }
+}
+
+void recall_done(struct mcp_services *services)
+{
+    struct recalled_era *era;
+    size_t at = 0;
+    if (services->options.store && services->recall.is_wanted) {
+        store_forget_load(services->options.store);
+    }
+    while ((era = map_next(&services->recall.eras, &at, NULL))) {
+        mem_free(era);
+    }
+    map_done(&services->recall.eras);
+    pins_done(&services->pins);
+}
