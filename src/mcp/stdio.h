@@ -33,9 +33,9 @@ struct mcp_stdio_options {
     const char *const *env;  /* "NAME=value", expanded, complete: nothing is inherited */
     const char *cwd;         /* NULL: "/" */
     struct child_limits limits;
-    size_t message_bytes;    /* longest line of the server */
-    mono_us term_after;      /* close: from closing stdin to TERM; 0: 2 s */
-    mono_us kill_after;      /* and from TERM to KILL; 0: 2 s */
+    size_t message_bytes; /* longest line of the server */
+    mono_us term_after;   /* close: from closing stdin to TERM; 0: 2 s */
+    mono_us kill_after;   /* and from TERM to KILL; 0: 2 s */
 };
 
 /* Options are copied (and wiped after open); `events` (the table) is kept. Never NULL. */

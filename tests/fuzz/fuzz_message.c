@@ -247,7 +247,7 @@ static void end_exchange(struct wire_end *wire, char how, mcp_token token)
 }
 
 /* By a letter: what a server answers in place of a message. */
-static void end_with_status(struct wire_end *wire, mcp_token token, char letter)
+static void end_with_status(struct wire_end *wire, mcp_token token, unsigned letter)
 {
     static const struct {
         int status;
@@ -259,7 +259,7 @@ static void end_with_status(struct wire_end *wire, mcp_token token, char letter)
                 {401, ERR_AUTH_FAILED},
                 {429, ERR_RATE_LIMITED},
                 {200, ERR_UNAVAILABLE}};
-    size_t at = (size_t)(unsigned char)letter % (sizeof rows / sizeof rows[0]);
+    size_t at = letter % (sizeof rows / sizeof rows[0]);
     struct failure failure = {0};
     failure_set(&failure, rows[at].code, "fuzz");
     failure_detail_int(&failure, "http_status", rows[at].status);
@@ -294,7 +294,7 @@ static void on_wire(struct wire_end *wire, char what, struct slice rest)
         bool has_exchanges = wire->transport.ops->has_exchanges;
         wire->events->message(wire->arg, rest, has_exchanges ? (mcp_token)(what - '0') : 0);
     } else if (house.is_http && what == 'H') {
-        end_with_status(wire, digit, rest.len > 1 ? rest.ptr[1] : 'a');
+        end_with_status(wire, digit, rest.len > 1 ? (unsigned char)rest.ptr[1] : 0u);
     } else if (house.is_http && (what == 'E' || what == 'F' || what == 'G')) {
         end_exchange(wire, what, digit);
     }
