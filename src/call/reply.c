@@ -97,6 +97,18 @@ static void put_task(struct call *call, struct buf *out)
              out);
 }
 
+/* A long result stays where it lies. */
+static void put_value(struct call *call, struct slice result, struct buf *out)
+{
+    struct block *block =
+        call->is_kept ? mcp_services_block(call->calls->options.services, result) : NULL;
+    if (block) {
+        rpc_pending_put(&call->pending, block, result);
+    } else {
+        buf_put_slice(out, result);
+    }
+}
+
 static void put_result(struct call *call, struct slice result, struct buf *out)
 {
     const struct policy_decision *decision = &call->decision;
@@ -118,7 +130,7 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
         put_task(call, out);
     } else {
         pack_put_literal(out, "result");
-        buf_put_slice(out, result);
+        put_value(call, result, out);
     }
     pack_put_literal(out, "execution_time_ms");
     pack_put_int(out, took / 1000);

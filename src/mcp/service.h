@@ -73,6 +73,10 @@ void mcp_services_free(struct mcp_services *services);
  * the requests under way end on the old session; removed ones end likewise. */
 void mcp_services_apply(struct mcp_services *services, const struct service_set *set);
 
+/* What holds `bytes` of an answer while it is told, if it is a long one: whoever wants them for
+ * longer takes a reference instead of a copy. NULL: copy them. */
+struct block *mcp_services_block(const struct mcp_services *services, struct slice bytes);
+
 struct mcp_service *mcp_services_find(const struct mcp_services *services, struct slice name);
 /* In order of name; start with *at = 0. */
 struct mcp_service *mcp_services_next(const struct mcp_services *services, size_t *at);

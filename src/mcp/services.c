@@ -161,6 +161,12 @@ void mcp_services_apply(struct mcp_services *services, const struct service_set 
     }
 }
 
+struct block *mcp_services_block(const struct mcp_services *services, struct slice bytes)
+{
+    struct block *block = services->core.block;
+    return block && block_holds(block, bytes) ? block : NULL;
+}
+
 struct mcp_service *mcp_services_find(const struct mcp_services *services, struct slice name)
 {
     return map_get(&services->by_name, name);

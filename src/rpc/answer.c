@@ -33,8 +33,14 @@ static struct buf *begin(struct rpc_peer *peer, size_t most)
         out->overflow = false; /* no memory: the message's own parts will find out */
     }
     size_t ceiling = peer->out_at + limits->peer_buffer_bytes;
+    if (peer->pieces) {
+        ceiling -= peer->pieces->bytes < ceiling ? peer->pieces->bytes : ceiling;
+        peer->pieces->begun = peer->pieces->count;
+    }
+    peer->is_crowded = true;
     if (out->len < ceiling && most < ceiling - out->len) {
         ceiling = out->len + most;
+        peer->is_crowded = false;
     }
     out->max = ceiling;
     peer->begun = out->len;
@@ -52,9 +58,11 @@ static bool end(struct rpc_peer *peer)
     if (!fits) {
         out->overflow = false;
         out->len = peer->begun;
-        size_t waiting = out->len - peer->out_at;
-        if (waiting > limits->peer_buffer_bytes / 2 && !peer->is_closing &&
-            out->max == peer->out_at + limits->peer_buffer_bytes) {
+        if (peer->pieces) {
+            rpc_drop_pieces(peer, peer->pieces->begun);
+        }
+        size_t waiting = rpc_waiting(peer);
+        if (waiting > limits->peer_buffer_bytes / 2 && !peer->is_closing && peer->is_crowded) {
             metrics_add(peer->server->options.metrics, METRIC_PEERS_DROPPED, 1);
             log_at(LOG_WARN, "rpc", "client does not read its answers, connection closed",
                    LOG_INT("pid", peer->identity.pid), LOG_INT("waiting_bytes", waiting),
@@ -165,6 +173,11 @@ void rpc_pending_drop(struct rpc_pending *pending)
 struct buf *rpc_pending_result(struct rpc_pending *pending)
 {
     return pending->peer ? rpc_out_begin(pending->peer, pending->msgid, pending->id) : NULL;
+}
+
+void rpc_pending_put(struct rpc_pending *pending, struct block *block, struct slice bytes)
+{
+    rpc_put_block(pending->peer, block, bytes);
 }
 
 void rpc_pending_end(struct rpc_pending *pending)

@@ -69,6 +69,7 @@ void rpc_peer_free(struct rpc_peer *peer)
     list_remove(&peer->dirty);
     list_remove(&peer->link);
     drop_partial(peer);
+    rpc_drop_pieces(peer, 0);
     give_back_out(peer);
     mem_free(peer->defaults);
     if (peer->server->options.peer_gone) {
@@ -97,45 +98,38 @@ void rpc_peer_close(struct rpc_peer *peer)
 /* So much waits for the peer to read it that no more of its requests are handled. */
 bool rpc_peer_is_full(const struct rpc_peer *peer)
 {
-    return peer->out.len - peer->out_at > peer->server->options.limits->peer_buffer_bytes / 4;
+    return rpc_waiting(peer) > peer->server->options.limits->peer_buffer_bytes / 4;
 }
 
 static void pause_or_resume(struct rpc_peer *peer)
 {
-    bool must_write = peer->out.len > peer->out_at || peer->is_behind;
+    bool must_write = rpc_waiting(peer) || peer->is_behind;
     bool may_read = !peer->is_closing && !peer->is_behind && !rpc_peer_is_full(peer);
     loop_io_want(&peer->io, (must_write ? LOOP_WRITE : 0) | (may_read ? LOOP_READ : 0));
-}
-
-/* Bytes that are written make room for others, also when there are always some that are not. */
-static void forget_written(struct rpc_peer *peer)
-{
-    if (peer->out_at >=
-        peer->out.len - peer->out_at) { /* else moving costs more than it gives */
-        buf_consume(&peer->out, peer->out_at);
-        peer->out_at = 0;
-    }
 }
 
 /* Frees the peer when it was closing and nothing is left to write, or writing fails. */
 void rpc_peer_flush(struct rpc_peer *peer)
 {
-    while (peer->out_at < peer->out.len) {
-        ssize_t n = send(peer->io.fd, peer->out.data + peer->out_at,
-                         peer->out.len - peer->out_at, MSG_NOSIGNAL);
+    size_t sent = 0;
+    while (rpc_waiting(peer)) {
+        ssize_t n = sent < RPC_WRITE_BYTES ? rpc_send(peer) : 0;
+        bool must_wait = n == 0 || (n < 0 && errno == EAGAIN);
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n < 0 && errno == EAGAIN && !peer->is_closing) {
-            forget_written(peer);
+        if (must_wait && !peer->is_closing) {
+            /* Bytes that are written make room for others, also when there are always some that
+             * are not. */
+            rpc_forget_sent(peer);
             pause_or_resume(peer);
             return;
         }
-        if (n < 0) {
+        if (n <= 0) {
             rpc_peer_free(peer);
             return;
         }
-        peer->out_at += (size_t)n;
+        sent += (size_t)n;
     }
     give_back_out(peer);
     if (peer->is_closing) {
@@ -310,7 +304,7 @@ static void ready(void *arg, unsigned events)
         }
     }
     /* Answers made above go out now, in one write; a closed peer is freed here. */
-    if (peer->out.len || peer->is_closing) {
+    if (rpc_waiting(peer) || peer->is_closing) {
         list_remove(&peer->dirty);
         rpc_peer_flush(peer);
     } else {

@@ -27,6 +27,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct block;
 struct rpc_server;
 struct rpc_peer;
 
@@ -131,6 +132,9 @@ void rpc_keep(struct rpc_request *request, struct rpc_pending *pending,
               void (*cancelled)(struct rpc_pending *pending));
 /* NULL when the client is gone; then there is nothing to do but rpc_pending_drop. */
 struct buf *rpc_pending_result(struct rpc_pending *pending);
+/* Appends to the result that was begun, without copying: a reference to the block is kept until all
+ * is written. */
+void rpc_pending_put(struct rpc_pending *pending, struct block *block, struct slice bytes);
 void rpc_pending_end(struct rpc_pending *pending);
 void rpc_pending_fail(struct rpc_pending *pending, const struct failure *failure);
 void rpc_pending_drop(struct rpc_pending *pending);

@@ -4,13 +4,16 @@
 #define RPC_RPC_INTERNAL_H
 
 #include "base/map.h"
+#include "loop/block.h"
 #include "rpc/rpc.h"
 
-#define RPC_READ_BYTES  65536u
-#define RPC_OUT_BYTES   4096u  /* what an output buffer starts with */
-#define RPC_SPARE_BYTES 16384u /* one up to this size is kept for the next peer */
-#define RPC_SPARES      32u
-#define RPC_IO_TURNS    4u /* reads of one peer in one turn, so that none starves the others */
+#define RPC_READ_BYTES   65536u
+#define RPC_OUT_BYTES    4096u  /* what an output buffer starts with */
+#define RPC_SPARE_BYTES  16384u /* one up to this size is kept for the next peer */
+#define RPC_SPARES       32u
+#define RPC_WRITE_BYTES  ((size_t)262144) /* of one peer in one turn, likewise */
+#define RPC_SOCKET_BYTES 1048576 /* of the system's, for a peer that gets long answers */
+#define RPC_IO_TURNS     4u /* reads of one peer in one turn, so that none starves the others */
 
 /* The part of a frame that has come so far; exists only while one is incomplete. */
 struct rpc_partial {
@@ -25,6 +28,14 @@ struct rpc_dialogue {
     uint32_t last_id; /* of questions */
 };
 
+/* Long pieces of answers, each of which stands before a byte of the output. */
+struct rpc_pieces {
+    struct list list;
+    size_t bytes;
+    unsigned count;
+    unsigned begun; /* how many there were when the answer being made began */
+};
+
 struct rpc_peer {
     struct loop_io io; /* first: its storage wants alignment */
     struct rpc_server *server;
@@ -34,14 +45,16 @@ struct rpc_peer {
     struct rpc_partial *partial;   /* NULL: none */
     struct rpc_defaults *defaults; /* NULL: no hello, or it named nothing */
     struct buf out;
-    size_t out_at; /* bytes of `out` already written */
-    size_t begun;  /* where in `out` the answer being made starts */
+    struct rpc_pieces *pieces; /* that stand in `out`; NULL: none */
+    size_t out_at;             /* bytes of `out` already written */
+    size_t begun;              /* where in `out` the answer being made starts */
     uint64_t begun_id;
     uint32_t begun_msgid;
     uint32_t inflight;
     struct rpc_dialogue *dialogue; /* NULL: none */
     uint64_t id;
     struct rpc_identity identity;
+    bool is_crowded; /* what waits is what bounds the answer being made */
     bool is_behind;  /* requests wait in `partial` until enough of `out` is read */
     bool is_closing; /* no more reading; freed at the turn's end, after one try to write */
 };
@@ -78,6 +91,16 @@ void rpc_peer_free(struct rpc_peer *peer);
 void rpc_peer_flush(struct rpc_peer *peer);
 /* So much waits for the peer to read it that no more is to be added unasked. */
 bool rpc_peer_is_full(const struct rpc_peer *peer);
+
+/* output.c */
+static inline size_t rpc_waiting(const struct rpc_peer *peer)
+{
+    return peer->out.len - peer->out_at + (peer->pieces ? peer->pieces->bytes : 0);
+}
+void rpc_put_block(struct rpc_peer *peer, struct block *block, struct slice bytes);
+void rpc_drop_pieces(struct rpc_peer *peer, unsigned kept); /* all behind the first `kept` */
+ssize_t rpc_send(struct rpc_peer *peer);                    /* one write; as send(2) */
+void rpc_forget_sent(struct rpc_peer *peer);
 
 /* answer.c */
 struct buf *rpc_out_begin(struct rpc_peer *peer, uint32_t msgid, uint64_t id);

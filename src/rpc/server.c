@@ -244,7 +244,7 @@ bool rpc_server_flush(struct rpc_server *server)
     flush_dirty(server);
     list_each (link, &server->peers) {
         const struct rpc_peer *peer = LIST_ITEM(link, struct rpc_peer, link);
-        if (peer->out.len > peer->out_at) {
+        if (rpc_waiting(peer)) {
             return true;
         }
     }
