@@ -15,6 +15,9 @@
 
 /* Rounds of curl in one turn while it goes on asking for another at once. */
 #define KICKS_MAX 16u
+/* Of the bodies of all exchanges, read in one turn: the rest waits for the next one. Curl itself goes
+ * on as long as there is anything. */
+#define TURN_BYTES ((size_t)384 * 1024)
 
 /* How often a request is given to a host that refuses it, connection after connection. */
 #define REPEATS_MAX 16u
@@ -35,6 +38,25 @@ static void set_timer(struct http *http, long ms)
     }
 }
 
+/* Curl reads on as soon as it is asked to act. It may give what it had kept back at once. */
+static void resume(struct http *http)
+{
+    struct list paused;
+    struct list_link *link;
+    list_init(&paused);
+    while ((link = list_first(&http->paused))) {
+        list_remove(link);
+        list_append(&paused, link);
+    }
+    while ((link = list_first(&paused))) {
+        struct http_exchange *exchange = LIST_ITEM(link, struct http_exchange, queue);
+        list_remove(link);
+        http->is_in_curl = true;
+        (void)curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
+        http->is_in_curl = false;
+    }
+}
+
 static int on_timer(CURLM *multi, long ms, void *arg)
 {
     (void)multi;
@@ -47,6 +69,7 @@ static void timer_fired(void *arg)
     struct http *http = arg;
     long ms = -1;
     http->kicks = 0;
+    resume(http);
     http_act(http, CURL_SOCKET_TIMEOUT, 0);
     /* If it was early after all, curl does not ask for the same time again. */
     if (!loop_timer_is_set(&http->timer) && !http->must_act) {
@@ -273,6 +296,41 @@ size_t http_on_header(char *bytes, size_t size, size_t count, void *arg)
     return exchange->is_cancelled ? 0 : length;
 }
 
+static void turn_ended(void *arg)
+{
+    struct http *http = arg;
+    http->turn_bytes = 0;
+    loop_remove_turn_end(&http->turn_end);
+    if (!list_is_empty(&http->paused)) {
+        loop_timer_set(http->loop, &http->timer, loop_now(http->loop));
+    }
+}
+
+/* Over HTTP/2 a pause would be told to the server, and there each stream is read frame by frame. */
+static bool may_pause(const struct http_exchange *exchange)
+{
+    long version = 0;
+    return !list_has(&exchange->queue) && !exchange->is_cancelled &&
+           curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK &&
+           version <= CURL_HTTP_VERSION_1_1;
+}
+
+static void share_turn(struct http_exchange *exchange, size_t length)
+{
+    struct http *http = exchange->target->http;
+    http->turn_bytes += length;
+    if (http->turn_bytes < TURN_BYTES) {
+        return;
+    }
+    if (!list_has(&http->turn_end.link)) {
+        loop_add_turn_end(http->loop, &http->turn_end);
+    }
+    if (may_pause(exchange)) {
+        list_append(&http->paused, &exchange->queue);
+        (void)curl_easy_pause(exchange->easy, CURLPAUSE_RECV);
+    }
+}
+
 size_t http_on_body(char *bytes, size_t size, size_t count, void *arg)
 {
     struct http_exchange *exchange = arg;
@@ -286,7 +344,11 @@ size_t http_on_body(char *bytes, size_t size, size_t count, void *arg)
         return 0;
     }
     exchange->events->body(exchange->arg, (struct slice){bytes, length});
-    return exchange->is_cancelled ? 0 : length;
+    if (exchange->is_cancelled) {
+        return 0;
+    }
+    share_turn(exchange, length);
+    return length;
 }
 
 /* Curl sends a request a second time when a kept connection dies before the first byte of an answer. The
@@ -324,8 +386,10 @@ struct http *http_new(struct loop *loop)
     loop_timer_init(&http->timer, timer_fired, http);
     loop_timer_init(&http->sweep, http_sweep, http);
     loop_task_init(&http->kick, kick, http);
+    http->turn_end = (struct loop_turn_end){{NULL, NULL}, turn_ended, http};
     list_init(&http->starting);
     list_init(&http->dead);
+    list_init(&http->paused);
     list_init(&http->targets);
     list_init(&http->origins);
     return http;
@@ -384,6 +448,7 @@ void http_free(struct http *http)
     loop_timer_cancel(http->loop, &http->timer);
     loop_timer_cancel(http->loop, &http->sweep);
     loop_task_cancel(&http->kick);
+    loop_remove_turn_end(&http->turn_end);
     http_forget_sockets(http);
     mem_free(http);
 }
@@ -449,6 +514,7 @@ void http_cancel(struct http_exchange *exchange)
     if (exchange->stage == HTTP_ACTIVE && http->is_in_curl) {
         exchange->stage = HTTP_DEAD;
         loop_timer_cancel(http->loop, &exchange->timer);
+        list_remove(&exchange->queue);
         list_append(&http->dead, &exchange->queue);
     } else if (exchange->stage != HTTP_ENDING) {
         detach(exchange);

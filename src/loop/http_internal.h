@@ -31,6 +31,9 @@ struct http {
     struct loop_task kick;   /* runs what is in `starting`, and curl if its timer is zero */
     struct list starting;    /* exchanges on their way to curl */
     struct list dead;        /* cancelled while curl was on the stack */
+    struct list paused;      /* they have had their share of the turn */
+    size_t turn_bytes;       /* of bodies, since this was last cleared */
+    struct loop_turn_end turn_end; /* while it is a turn's share */
     struct list targets;
     struct list origins;
     struct http_socket **sockets; /* by descriptor */
@@ -100,7 +103,7 @@ enum http_refusal {
 
 struct http_exchange {
     struct list_link member; /* of target->idle or ->live */
-    struct list_link queue;  /* of target->waiting, http->starting or ->dead */
+    struct list_link queue;  /* of target->waiting, http->starting, ->dead or ->paused */
     struct http_target *target;
     CURL *easy; /* NULL until first needed; its options stay */
     const struct http_events *events;
