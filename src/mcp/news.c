@@ -39,6 +39,7 @@ void news_init(struct mcp_service *service)
 
 void news_forget(struct mcp_service *service)
 {
+    cache_forget_service(&service->services->cache, service);
     if (service->news.newest) {
         pins_keep(service);
     }
@@ -53,12 +54,20 @@ void news_done(struct mcp_service *service)
     }
 }
 
+void news_resource_updated(void *arg, struct mcp_session *session, struct slice uri)
+{
+    struct mcp_service *service = arg;
+    (void)session;
+    cache_updated(&service->services->cache, service, uri);
+}
+
 void news_list_changed(void *arg, struct mcp_session *session, const char *kind)
 {
     struct mcp_service *service = arg;
     struct loop *loop = service->services->core.loop;
     unsigned at = 0;
     (void)session;
+    cache_list_changed(&service->services->cache, service, kind);
     while (at < NEWS_KINDS && strcmp(kind_names[at], kind) != 0) {
         at++;
     }

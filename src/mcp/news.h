@@ -43,6 +43,7 @@ void news_done(struct mcp_service *service);
 /* ---- for struct session_events; `arg` is the service -------------------------------------- */
 
 void news_list_changed(void *arg, struct mcp_session *session, const char *kind);
+void news_resource_updated(void *arg, struct mcp_session *session, struct slice uri);
 
 /* tools.c: what a session listed becomes a catalogue of the service. */
 bool tools_may_list(void *arg);

@@ -13,6 +13,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "mcp/cache.h"
 #include "mcp/core.h"
 #include "mcp/method.h"
 #include "mcp/news.h"
@@ -140,6 +141,7 @@ struct mcp_services {
     struct list requests; /* all that live */
     struct list watches;  /* all of clients, also those that are over and not yet told */
     unsigned watch_count;
+    struct cache cache;
     struct recall recall;
     struct pins pins;
     struct list spare;        /* requests to be used again */

@@ -161,6 +161,7 @@ static const struct session_events seat_events = {
     .wire_leaving = wire_leaving,
     .wire_ended = wire_ended,
     .list_changed = news_list_changed,
+    .resource_updated = news_resource_updated,
     .may_list = tools_may_list,
     .listed = tools_listed,
 };
@@ -361,6 +362,7 @@ void seat_free(struct seat *seat)
     list_remove(&seat->client_link);
     seat->service->faults += seat->session.faults;
     seat->service->dropped += seat->session.dropped;
+    cache_forget_session(&seat->service->services->cache, &seat->session);
     session_done(&seat->session);
     list_remove(&seat->link);
     mem_free(seat->key);

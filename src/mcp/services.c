@@ -44,6 +44,7 @@ struct mcp_services *mcp_services_new(const struct mcp_services_options *options
     list_init(&services->requests);
     list_init(&services->watches);
     recall_init(services);
+    cache_init(&services->cache, options->loop, CACHE_BYTES_MAX);
     list_init(&services->spare);
     list_init(&services->client_seats);
     loop_task_init(&services->reap, reap, services);
@@ -91,6 +92,7 @@ void mcp_services_free(struct mcp_services *services)
     loop_timer_cancel(services->core.loop, &services->close_timer);
     core_done(&services->core);
     recall_done(services);
+    cache_done(&services->cache);
     map_done(&services->by_name);
     mem_free(services->list);
     mem_free(services);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* test_cache.c - results are kept as long as their hints say, for whom they say, within a bound. */
+#include "fake.h"
+
+#include "mcp/cache.h"
+
+struct fixture {
+    struct loop *loop;
+    struct cache cache;
+    struct mcp_session modern, other, legacy;
+    char services[2]; /* only their addresses count */
+};
+
+static const struct mcp_service *service_of(struct fixture *fixture, size_t at)
+{
+    return (const struct mcp_service *)(const void *)&fixture->services[at];
+}
+
+static int setup(void **state)
+{
+    struct fixture *fixture = mem_new(sizeof *fixture);
+    fixture->loop = loop_new();
+    loop_freeze(fixture->loop);
+    cache_init(&fixture->cache, fixture->loop, (size_t)64 * 1024);
+    fixture->modern.revision = fixture->other.revision = revision_modern();
+    fixture->legacy.revision = revision_offered();
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    cache_done(&fixture->cache);
+    assert_int_equal(fixture->cache.bytes, 0);
+    loop_free(fixture->loop);
+    mem_free(fixture);
+    return 0;
+}
+
+static struct cache_key key_of(struct fixture *fixture, const struct mcp_session *session,
+                               enum mcp_method method, const char *name)
+{
+    return (struct cache_key){.service = service_of(fixture, 0),
+                              .session = session,
+                              .method = method,
+                              .name = slice_of(name)};
+}
+
+static void put(struct fixture *fixture, const struct cache_key *key, const char *json)
+{
+    struct buf result;
+    cache_put(&fixture->cache, key, pack(&result, json));
+    memset(result.data, 0xc1, result.len);
+    buf_done(&result);
+}
+
+/* The result as JSON, or "". */
+static void gives(struct fixture *fixture, const struct cache_key *key, const char *json)
+{
+    struct slice result;
+    if (!cache_get(&fixture->cache, key, &result)) {
+        assert_string_equal("", json);
+        return;
+    }
+    char *text = as_json(result);
+    assert_string_equal(text, json);
+    mem_free(text);
+}
+
+#define RESULT(n, scope, ttl) \
+    "{\"n\":" #n ",\"resultType\":\"complete\",\"ttlMs\":" #ttl ",\"cacheScope\":\"" scope "\"}"
+
+static void a_result_is_kept_for_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cache_key key = key_of(fixture, &fixture->modern, MCP_RESOURCES_READ, "file:///a");
+    gives(fixture, &key, "");
+    put(fixture, &key, RESULT(1, "private", 1000));
+    gives(fixture, &key, RESULT(1, "private", 1000));
+    loop_advance(fixture->loop, 999 * MS);
+    gives(fixture, &key, RESULT(1, "private", 1000));
+    loop_advance(fixture->loop, 1 * MS);
+    gives(fixture, &key, "");
+    assert_int_equal(fixture->cache.bytes, 0);
+}
+
+static void hints_decide(void **state)
+{
+    static const char *const never[] = {
+        "{\"n\":1}",
+        "{\"n\":1,\"ttlMs\":0}",
+        "{\"n\":1,\"ttlMs\":-1}",
+        "{\"n\":1,\"ttlMs\":\"5\"}",
+        "{\"n\":1,\"ttlMs\":5000,\"resultType\":\"input_required\"}",
+        "[]",
+    };
+    struct fixture *fixture = *state;
+    struct cache_key key = key_of(fixture, &fixture->modern, MCP_RESOURCES_READ, "file:///a");
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+        put(fixture, &key, never[i]);
+        gives(fixture, &key, "");
+    }
+    put(fixture, &key, "{\"n\":1,\"ttlMs\":5000}"); /* an absent type is complete */
+    gives(fixture, &key, "{\"n\":1,\"ttlMs\":5000}");
+    static const enum mcp_method methods[] = {MCP_TOOLS_CALL, MCP_PROMPTS_GET, MCP_COMPLETE,
+                                              MCP_TASKS_GET};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        key.method = methods[i];
+        put(fixture, &key, RESULT(1, "public", 1000));
+        gives(fixture, &key, "");
+    }
+    key = key_of(fixture, &fixture->legacy, MCP_RESOURCES_LIST, "");
+    put(fixture, &key, RESULT(1, "public", 1000));
+    gives(fixture, &key, "");
+}
+
+static void private_results_are_of_one_session(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cache_key mine = key_of(fixture, &fixture->modern, MCP_RESOURCES_LIST, "");
+    struct cache_key theirs = key_of(fixture, &fixture->other, MCP_RESOURCES_LIST, "");
+    put(fixture, &mine, RESULT(1, "private", 1000));
+    gives(fixture, &theirs, "");
+    put(fixture, &theirs, RESULT(2, "public", 1000));
+    gives(fixture, &theirs, RESULT(2, "public", 1000));
+    gives(fixture, &mine, RESULT(1, "private", 1000)); /* one's own comes first */
+    put(fixture, &mine, RESULT(3, "public", 1000));
+    gives(fixture, &theirs, RESULT(3, "public", 1000));
+    theirs.service = service_of(fixture, 1);
+    gives(fixture, &theirs, "");
+    put(fixture, &mine, "{\"ttlMs\":1000,\"cacheScope\":\"shared?\"}"); /* unknown: private */
+    theirs.service = service_of(fixture, 0);
+    gives(fixture, &theirs, "");
+}
+
+static void every_part_of_a_question_counts(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cache_key key = key_of(fixture, &fixture->modern, MCP_RESOURCES_LIST, "");
+    put(fixture, &key, RESULT(1, "public", 1000));
+    struct cache_key other = key;
+    other.cursor = SLICE("");
+    gives(fixture, &other, "");
+    other.cursor = SLICE("p2");
+    put(fixture, &other, RESULT(2, "public", 1000));
+    gives(fixture, &other, RESULT(2, "public", 1000));
+    gives(fixture, &key, RESULT(1, "public", 1000));
+    other = key;
+    other.capabilities = MCP_CAN_SHOW_APPS;
+    gives(fixture, &other, "");
+    other = key;
+    other.method = MCP_RESOURCES_TEMPLATES;
+    gives(fixture, &other, "");
+    other.method = MCP_RESOURCES_READ;
+    other.name = SLICE("ab");
+    other.cursor = SLICE("c");
+    put(fixture, &other, RESULT(3, "public", 1000));
+    other.name = SLICE("a");
+    other.cursor = SLICE("bc");
+    gives(fixture, &other, "");
+}
+
+static void what_changed_is_forgotten_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cache *cache = &fixture->cache;
+    struct cache_key list = key_of(fixture, &fixture->modern, MCP_RESOURCES_LIST, "");
+    struct cache_key prompts = key_of(fixture, &fixture->modern, MCP_PROMPTS_LIST, "");
+    struct cache_key a = key_of(fixture, &fixture->modern, MCP_RESOURCES_READ, "file:///a");
+    struct cache_key b = key_of(fixture, &fixture->other, MCP_RESOURCES_READ, "file:///b");
+    struct cache_key below =
+        key_of(fixture, &fixture->other, MCP_RESOURCES_READ, "file:///a/x");
+    const struct cache_key *keys[] = {&list, &prompts, &a, &b, &below};
+    for (size_t i = 0; i < 5; i++) {
+        put(fixture, keys[i], RESULT(1, "private", 1000));
+    }
+    cache_list_changed(cache, service_of(fixture, 1), "resources");
+    cache_list_changed(cache, service_of(fixture, 0), "tools");
+    gives(fixture, &list, RESULT(1, "private", 1000));
+    cache_list_changed(cache, service_of(fixture, 0), "resources");
+    gives(fixture, &list, "");
+    gives(fixture, &prompts, RESULT(1, "private", 1000));
+    cache_list_changed(cache, service_of(fixture, 0), "prompts");
+    gives(fixture, &prompts, "");
+    cache_updated(cache, service_of(fixture, 0), SLICE("file:///a/x"));
+    gives(fixture, &a, "");
+    gives(fixture, &below, "");
+    gives(fixture, &b, RESULT(1, "private", 1000));
+    cache_forget_session(cache, &fixture->other);
+    gives(fixture, &b, "");
+    put(fixture, &list, RESULT(1, "public", 1000));
+    cache_forget_session(cache, &fixture->modern);
+    gives(fixture, &list, RESULT(1, "public", 1000)); /* it was for all */
+    cache_forget_service(cache, service_of(fixture, 0));
+    gives(fixture, &list, "");
+}
+
+static void the_oldest_make_room(void **state)
+{
+    struct fixture *fixture = *state;
+    char json[8192];
+    char name[16];
+    int at = sprintf(json, "{\"ttlMs\":100000,\"cacheScope\":\"public\",\"x\":\"");
+    memset(json + at, 'x', 6000);
+    (void)sprintf(json + at + 6000, "\"}");
+    for (int i = 0; i < 30; i++) {
+        (void)snprintf(name, sizeof name, "u%d", i);
+        struct cache_key key = key_of(fixture, &fixture->modern, MCP_RESOURCES_READ, name);
+        put(fixture, &key, json);
+        struct cache_key first = key_of(fixture, &fixture->modern, MCP_RESOURCES_READ, "u0");
+        gives(fixture, &first, json); /* what is used stays */
+        assert_true(fixture->cache.bytes <= (size_t)64 * 1024);
+    }
+    struct cache_key second = key_of(fixture, &fixture->modern, MCP_RESOURCES_READ, "u1");
+    gives(fixture, &second, "");
+    struct cache_key last = key_of(fixture, &fixture->modern, MCP_RESOURCES_READ, "u29");
+    gives(fixture, &last, json);
+    char *huge = mem_new(CACHE_RESULT_MAX + 128);
+    at = sprintf(huge, "{\"ttlMs\":100000,\"x\":\"");
+    memset(huge + at, 'x', CACHE_RESULT_MAX);
+    (void)sprintf(huge + (size_t)at + CACHE_RESULT_MAX, "\"}");
+    put(fixture, &second, huge);
+    gives(fixture, &second, "");
+    gives(fixture, &last, json);
+    mem_free(huge);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_result_is_kept_for_its_time),      TEST(hints_decide),
+        TEST(private_results_are_of_one_session), TEST(every_part_of_a_question_counts),
+        TEST(what_changed_is_forgotten_at_once),  TEST(the_oldest_make_room),
+    };
+    return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
+}
