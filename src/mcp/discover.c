@@ -26,7 +26,7 @@ void discover_send(struct mcp_session *session, const struct revision *revision)
     uint64_t id = session_next_id(session);
     const struct message_request request = {
         .method = "server/discover",
-        .envelope = {.revision = revision, .capabilities = session->capabilities}};
+        .envelope = {.revision = revision, .capabilities = session->shown}};
     if (transport->ops->set_revision) {
         transport->ops->set_revision(transport, revision);
     }

@@ -93,7 +93,8 @@ static void ask(struct listing *listing)
     const struct message_request request = {
         .method = "tools/list",
         .cursor = pages_cursor(&listing->pages),
-        .envelope = {.revision = session->revision, .capabilities = session->capabilities}};
+        .envelope = {.revision = session->revision, .capabilities = session->shown}};
+    session->listed_for = session->shown;
     (void)message_put_request(out, id, &request, &session->core->part, NULL);
     const struct mcp_outgoing message = {.kind = MCP_REQUEST,
                                          .json = buf_slice(out),

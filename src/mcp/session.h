@@ -88,8 +88,10 @@ struct mcp_session {
     const struct revision *revision; /* NULL: not agreed yet */
     unsigned offers;                 /* enum session_offer */
     unsigned capabilities;           /* enum mcp_capability that `initialize` declares */
-    struct session_known *known;     /* the service's */
-    bool is_sse; /* the wire is HTTP+SSE, where there is no modern revision */
+    unsigned shown;      /* of all callers so far: what a modern server is told of them */
+    unsigned listed_for; /* what it was told when it listed its tools */
+    struct session_known *known; /* the service's */
+    bool is_sse;                 /* the wire is HTTP+SSE, where there is no modern revision */
     bool has_exchanges;
     bool was_asked; /* a question of the server's was handed to one of its requests */
     char *server_name, *server_version, *instructions; /* NULL: not said */

@@ -250,6 +250,13 @@ static void call_found(struct mcp_request *request, const struct mcp_tool *tool)
     request_send_call(request);
 }
 
+/* A modern server may have tools only for clients that it can ask: its list is made for all who
+ * share it, and calls say what their own client can. */
+static bool is_listed_for(const struct mcp_session *session, unsigned capabilities)
+{
+    return !session_is_modern(session) || (capabilities & ~session->listed_for) == 0;
+}
+
 static void call_tool(struct mcp_request *request)
 {
     struct mcp_session *session = request->pending.session;
@@ -260,7 +267,8 @@ static void call_tool(struct mcp_request *request)
     }
     /* A server may have got new tools and said nothing. A list that was just made is not old. */
     bool is_old = loop_now(session->core->loop) - session->catalog_at > RELIST_AFTER;
-    if ((session->offers & OFFERS_TOOLS) && is_old &&
+    bool is_for_others = !is_listed_for(session, request->identity.capabilities);
+    if ((session->offers & OFFERS_TOOLS) && (is_old || is_for_others) &&
         !catalog_withholds(session->catalog, request->name)) {
         session->is_catalog_stale = true;
         wait_for_catalog(request);
@@ -347,6 +355,10 @@ static void go_on_ready(struct mcp_request *request)
 void request_go(struct mcp_request *request)
 {
     struct mcp_session *session = request->pending.session;
+    session->shown |= request->identity.capabilities;
+    if (request->list_events && !is_listed_for(session, request->identity.capabilities)) {
+        session->is_catalog_stale = true;
+    }
     if (request->list_events && !must_move(request) && can_give_catalog(session)) {
         request_give_catalog(request);
     } else if (!request->list_events && !line_take(request)) {

@@ -13,7 +13,7 @@ static void a_discover_result_is_a_modern_server(void **state)
     for (int is_http = 0; is_http < 2; is_http++) {
         struct stage stage;
         stage_init(&stage, is_http);
-        stage.session.capabilities = MCP_CAN_ELICIT;
+        stage.session.shown = MCP_CAN_ELICIT;
         struct fake *fake = stage_start(&stage);
         assert_int_equal(fake->count, 1);
         assert_string_equal(fake->about[0], "server/discover ");
