@@ -223,8 +223,8 @@ enum channel_end channel_wait(struct channel *channel, mono_us deadline)
             continue; /* EINTR: a handler that wants an end calls tb_cancel */
         }
         if (watched[1].revents) {
-            uint64_t count;
-            (void)!read(channel->wake, &count, sizeof count);
+            channel->woken = 0;
+            (void)!read(channel->wake, &channel->woken, sizeof channel->woken);
             return CHANNEL_WOKEN;
         }
         enum channel_end end = take_in(channel);

@@ -22,7 +22,7 @@
 enum channel_end {
     CHANNEL_OK,
     CHANNEL_TIMEOUT,
-    CHANNEL_WOKEN,    /* the wake descriptor was written to; it is read empty */
+    CHANNEL_WOKEN,    /* the wake descriptor was written to; its sum is in `woken` */
     CHANNEL_CLOSED,   /* the peer went away */
     CHANNEL_MALFORMED /* what came in is no MessagePack, or passes a limit */
 };
@@ -30,6 +30,7 @@ enum channel_end {
 struct channel {
     int fd;   /* -1: closed */
     int wake; /* an eventfd that ends waits early; not owned */
+    uint64_t woken;
     struct buf in;
     size_t start; /* first byte of `in` that belongs to no frame handed out */
     struct pack_scan scan;

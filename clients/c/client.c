@@ -42,13 +42,53 @@ static char *default_socket(void)
     return found;
 }
 
+static void put_empty(struct buf *out, const char *name)
+{
+    pack_put_text(out, name);
+    pack_put_map(out, 0);
+}
+
+/* MCP's ClientCapabilities. */
+static void put_capabilities(struct buf *out, unsigned mask)
+{
+    bool has_form = mask & TB_ELICIT_FORM;
+    bool has_url = mask & TB_ELICIT_URL;
+    bool has_tools = mask & TB_SAMPLE_TOOLS;
+    uint32_t count = 0;
+    size_t opened = pack_open(out);
+    if (has_form || has_url) {
+        pack_put_text(out, "elicitation");
+        pack_put_map(out, (uint32_t)has_form + has_url);
+        if (has_form) {
+            put_empty(out, "form");
+        }
+        if (has_url) {
+            put_empty(out, "url");
+        }
+        count++;
+    }
+    if (has_tools || (mask & TB_SAMPLE)) {
+        pack_put_text(out, "sampling");
+        pack_put_map(out, has_tools);
+        if (has_tools) {
+            put_empty(out, "tools");
+        }
+        count++;
+    }
+    if (mask & TB_LIST_ROOTS) {
+        put_empty(out, "roots");
+        count++;
+    }
+    pack_close_map(out, opened, count);
+}
+
 static void put_hello(struct buf *out, const struct tb_options *options)
 {
     const char *const keys[] = {"client", "version", "agent", "user", "locale"};
     const char *const values[] = {options->client ? options->client : "toolbroker-c",
                                   options->version ? options->version : TOOLBROKER_VERSION,
                                   options->agent, options->user, options->locale};
-    uint32_t count = 0;
+    uint32_t count = options->capabilities ? 1 : 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         count += values[i] != NULL;
     }
@@ -57,6 +97,10 @@ static void put_hello(struct buf *out, const struct tb_options *options)
         if (values[i]) {
             pack_put_key_text(out, keys[i], values[i]);
         }
+    }
+    if (options->capabilities) {
+        pack_put_text(out, "capabilities");
+        put_capabilities(out, options->capabilities);
     }
 }
 
@@ -77,6 +121,7 @@ struct tb_client *tb_client_new(const struct tb_options *options)
     client->reconnect_ms = options->reconnect_ms > 0 ? options->reconnect_ms : RECONNECT_MS;
     client->notify = options->notify;
     client->notify_arg = options->notify_arg;
+    questions_init(&client->questions, options);
     buf_init(&client->hello_params, ERROR_BYTES);
     buf_init(&client->hello, ERROR_BYTES);
     buf_init(&client->out, SEND_BYTES);
@@ -101,6 +146,7 @@ void tb_client_free(struct tb_client *client)
         return;
     }
     channel_done(&client->channel);
+    questions_done(&client->questions);
     (void)close(client->wake);
     buf_done(&client->hello_params);
     buf_done(&client->hello);
@@ -128,12 +174,25 @@ struct tb_bytes tb_hello(const struct tb_client *client)
     return (struct tb_bytes){client->hello.data, client->hello.len};
 }
 
-void tb_cancel(struct tb_client *client)
+static void wake(const struct tb_client *client, uint64_t why)
 {
     int saved = errno;
-    uint64_t one = 1;
-    (void)!write(client->wake, &one, sizeof one);
+    (void)!write(client->wake, &why, sizeof why);
     errno = saved;
+}
+
+void tb_cancel(struct tb_client *client)
+{
+    wake(client, WAKE_CANCEL);
+}
+
+bool tb_answer(struct tb_client *client, uint64_t id, struct tb_bytes result)
+{
+    if (!questions_answer(&client->questions, id, (struct slice){result.data, result.len})) {
+        return false;
+    }
+    wake(client, WAKE_ANSWER);
+    return true;
 }
 
 static mono_us deadline_in(int timeout_ms)
@@ -153,9 +212,9 @@ static bool nap(struct tb_client *client, int ms)
     if (poll(&watched, 1, ms) <= 0) {
         return false;
     }
-    uint64_t count;
-    (void)!read(client->wake, &count, sizeof count);
-    return true;
+    uint64_t why = 0;
+    (void)!read(client->wake, &why, sizeof why);
+    return why >= WAKE_CANCEL;
 }
 
 static void keep_hello(struct tb_client *client, struct tb_bytes answer)
@@ -208,6 +267,7 @@ static enum tb_status say_hello(struct tb_client *client, mono_us deadline)
     client->is_greeting = false;
     if (status == TB_OK) {
         keep_hello(client, answer);
+        questions_connected(&client->questions, client->send_max);
         client->was_connected = true;
     } else {
         channel_close(&client->channel);
@@ -221,6 +281,7 @@ static enum tb_status ensure_connected(struct tb_client *client, mono_us deadlin
     if (channel_is_alive(&client->channel)) {
         return TB_OK;
     }
+    questions_end(&client->questions);
     mono_us now = clock_mono();
     mono_us greeted_by = earlier(deadline, now + (mono_us)client->connect_ms * 1000);
     mono_us patience = now;

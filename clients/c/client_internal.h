@@ -6,6 +6,7 @@
 #include "toolbroker/client.h"
 
 #include "channel.h"
+#include "question.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -17,9 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is added to the eventfd: either can be told from a sum of both. */
+#define WAKE_ANSWER UINT64_C(1)
+#define WAKE_CANCEL (UINT64_C(1) << 32)
+
 struct tb_client {
     struct channel channel;
-    int wake; /* eventfd that tb_cancel writes to */
+    int wake; /* eventfd that tb_cancel and tb_answer write to: WAKE_* */
     char *socket;
     struct buf hello_params; /* MessagePack map, the same on every connection */
     struct buf hello;        /* the daemon's answer to it */
@@ -27,6 +32,7 @@ struct tb_client {
     size_t send_max; /* the daemon's limit for one frame; 0 until it said so */
     tb_notify_fn *notify;
     void *notify_arg;
+    struct questions questions;
     uint32_t next_msgid;
     bool was_connected;
     bool is_greeting; /* `hello` is under way: the caller's own request was not sent yet */

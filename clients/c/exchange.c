@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-#define CANCEL_SEND_US  100000  /* for the `cancel` of a call that is given up */
-#define CANCEL_GRACE_US 1000000 /* for the daemon's answer to it */
+#define CANCEL_SEND_US  100000   /* for the `cancel` of a call that is given up */
+#define CANCEL_GRACE_US 1000000  /* for the daemon's answer to it */
+#define ANSWER_SEND_US  30000000 /* for the answers to questions */
 
 enum message_kind { MESSAGE_REQUEST, MESSAGE_RESPONSE, MESSAGE_NOTIFICATION };
 
@@ -91,24 +92,29 @@ static void put_notification(struct buf *out, const char *method, struct slice p
     put_params(out, params);
 }
 
-/* The client offers no methods of its own: it announces no capabilities in `hello`. */
-static void refuse_request(struct tb_client *client, const struct message *message)
+/* Sends what the daemon waits for; it is not worth a failure: the next wait sees the end. */
+static void send_out(struct tb_client *client, mono_us deadline)
 {
-    struct failure failure = {0};
-    struct buf *out = &client->out;
     size_t sent;
-    failure_set(&failure, ERR_METHOD_NOT_FOUND, "this client has no method %.*s",
-                SLICE_ARG(message->method));
-    buf_clear(out);
-    pack_put_array(out, 4);
-    pack_put_uint(out, MESSAGE_RESPONSE);
-    pack_put_uint(out, message->msgid);
-    failure_put(&failure, SLICE(""), out);
-    pack_put_nil(out);
-    failure_done(&failure);
-    if (channel_send(&client->channel, buf_slice(out), clock_mono() + CANCEL_SEND_US, &sent) !=
+    if (channel_send(&client->channel, buf_slice(&client->out), deadline, &sent) !=
         CHANNEL_OK) {
         channel_close(&client->channel);
+    }
+}
+
+static void send_answers(struct tb_client *client)
+{
+    if (questions_take(&client->questions, &client->out)) {
+        send_out(client, clock_mono() + ANSWER_SEND_US);
+    }
+}
+
+static void take_question(struct tb_client *client, const struct message *message)
+{
+    if (!questions_ask(&client->questions, message->msgid, message->method, message->params)) {
+        buf_clear(&client->out);
+        put_refusal(&client->out, message->msgid, message->method);
+        send_out(client, clock_mono() + CANCEL_SEND_US);
     }
 }
 
@@ -116,14 +122,18 @@ static void tell_notification(struct tb_client *client, const struct message *me
 {
     char name[64];
     int64_t msgid = 0;
+    if (!pack_get_int(message->params, "msgid", &msgid) || msgid < 0 || msgid > UINT32_MAX) {
+        msgid = 0;
+    }
+    if (slice_is(message->method, "cancel")) {
+        questions_take_back(&client->questions, (uint32_t)msgid);
+        return;
+    }
     if (!client->notify || message->method.len >= sizeof name) {
         return;
     }
     memcpy(name, message->method.ptr, message->method.len);
     name[message->method.len] = '\0';
-    if (!pack_get_int(message->params, "msgid", &msgid) || msgid < 0 || msgid > UINT32_MAX) {
-        msgid = 0;
-    }
     client->notify(client->notify_arg, name, (uint32_t)msgid,
                    (struct tb_bytes){message->params.ptr, message->params.len});
 }
@@ -145,10 +155,13 @@ static enum tb_status look_for_answer(struct tb_client *client, uint32_t msgid,
             return TB_OK;
         }
         if (message.kind == MESSAGE_REQUEST) {
-            refuse_request(client, &message);
+            take_question(client, &message);
         } else if (message.kind == MESSAGE_NOTIFICATION) {
             tell_notification(client, &message);
         } /* other answers belong to calls that were given up */
+    }
+    if (client->channel.fd >= 0) {
+        send_answers(client);
     }
     if (client->channel.fd >= 0) {
         return TB_TIMEOUT;
@@ -158,6 +171,7 @@ static enum tb_status look_for_answer(struct tb_client *client, uint32_t msgid,
 
 static enum tb_status fail_ended(struct tb_client *client, enum tb_status status)
 {
+    questions_end(&client->questions);
     if (status == TB_PROTOCOL) {
         return fail_local(client, TB_PROTOCOL, ERR_INTERNAL,
                           "what came from %s is no MessagePack-RPC, or passes the limit of "
@@ -183,19 +197,26 @@ static void send_cancel(struct tb_client *client, uint32_t msgid)
     }
 }
 
+/* Whether a wait was ended by an answer that is to be sent, and by nothing else. */
+static bool has_answer(const struct tb_client *client, enum channel_end end)
+{
+    return end == CHANNEL_WOKEN && client->channel.woken < WAKE_CANCEL;
+}
+
 /* Waits for bytes; a wish to cancel is sent on once and shortens the wait. */
 static enum tb_status wait_on(struct tb_client *client, uint32_t msgid, mono_us *deadline,
                               bool *is_cancelled)
 {
     enum channel_end end = channel_wait(&client->channel, *deadline);
-    if (end == CHANNEL_WOKEN && !*is_cancelled && !client->is_greeting) {
+    if (end == CHANNEL_WOKEN && !has_answer(client, end) && !*is_cancelled &&
+        !client->is_greeting) {
         mono_us grace = clock_mono() + CANCEL_GRACE_US;
         *is_cancelled = true;
         *deadline = grace < *deadline ? grace : *deadline;
         send_cancel(client, msgid);
         return client->channel.fd >= 0 ? TB_OK : fail_ended(client, TB_LOST);
     }
-    if (end == CHANNEL_OK) {
+    if (end == CHANNEL_OK || has_answer(client, end)) {
         return TB_OK;
     }
     if (end == CHANNEL_WOKEN || (end == CHANNEL_TIMEOUT && *is_cancelled)) {
@@ -291,10 +312,10 @@ enum tb_status exchange_listen(struct tb_client *client, mono_us deadline)
         if (end == CHANNEL_TIMEOUT) {
             return fail_local(client, TB_TIMEOUT, ERR_TIMEOUT, "the time to listen is over");
         }
-        if (end == CHANNEL_WOKEN) {
+        if (end == CHANNEL_WOKEN && !has_answer(client, end)) {
             return fail_local(client, TB_CANCELLED, ERR_CANCELLED, "cancelled by the caller");
         }
-        if (end != CHANNEL_OK) {
+        if (end != CHANNEL_OK && end != CHANNEL_WOKEN) {
             return fail_ended(client, end == CHANNEL_MALFORMED ? TB_PROTOCOL : TB_LOST);
         }
     }

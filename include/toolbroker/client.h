@@ -8,7 +8,8 @@
  *          that takes the same client; only tb_json_to_msgpack and tb_msgpack_to_json give memory
  *          away, to be released with tb_release.
  * Thread:  a client belongs to one thread at a time; different clients are independent. Only
- *          tb_cancel may be called from anywhere, a signal handler included.
+ *          tb_cancel may be called from anywhere, a signal handler included, and tb_answer from
+ *          any thread.
  * Errors:  functions that can fail return enum tb_status; tb_last_error has the words. A failure
  *          of the client's own has the same form as one that the daemon reports.
  * Units:   timeouts are milliseconds; TB_FOREVER waits without a limit.
@@ -81,6 +82,34 @@ struct tb_error {
 typedef void tb_notify_fn(void *arg, const char *method, uint32_t msgid,
                           struct tb_bytes params);
 
+/* What a client can be asked, for options.capabilities. */
+enum tb_capability {
+    TB_ELICIT_FORM = 1,  /* elicitation.create: the user fills in a form */
+    TB_ELICIT_URL = 2,   /* elicitation.create: the user visits a URL */
+    TB_SAMPLE = 4,       /* sampling.create: a model's answer */
+    TB_SAMPLE_TOOLS = 8, /* the same with tools */
+    TB_LIST_ROOTS = 16   /* roots.list: the folders to work in */
+};
+
+/* A server asks something in the course of a call of this client. `method` is one of those above;
+ * `params` is the MCP map with `service`, `tool` and `msgid`, the call's own, which is also in
+ * `msgid`. Texts and params are valid during the callback; the `id` is, for tb_answer, until the
+ * question is answered or taken back. */
+struct tb_question {
+    uint64_t id;
+    const char *method;
+    uint32_t msgid;
+    struct tb_bytes params;
+};
+
+/* Answer with tb_answer, in the callback or later; while the callback runs nothing else of this
+ * client goes on, so what takes long (a person) belongs elsewhere. It may call tb_answer,
+ * tb_cancel and the helpers at the end of this file, but nothing else on this client. */
+typedef void tb_question_fn(void *arg, const struct tb_question *question);
+
+/* Nobody waits for that answer any more: the call ended, or the connection did. */
+typedef void tb_taken_back_fn(void *arg, uint64_t id);
+
 /* All fields may be zero. Texts are copied by tb_client_new. */
 struct tb_options {
     const char *socket;  /* path; NULL: see tb_client_socket */
@@ -95,6 +124,10 @@ struct tb_options {
     size_t frame_bytes; /* limit for one incoming message; 0: 64 MiB */
     tb_notify_fn *notify;
     void *notify_arg;
+    unsigned capabilities;    /* of enum tb_capability, said in each `hello` */
+    tb_question_fn *question; /* NULL: every question is refused, which servers take for no */
+    tb_taken_back_fn *taken_back;
+    void *question_arg; /* of both */
 };
 
 struct tb_client;
@@ -139,6 +172,12 @@ enum tb_status tb_listen(struct tb_client *client, int timeout_ms);
  * waited for for a second; a second tb_cancel ends the waiting too. Without a call under way the
  * next one is cancelled. Safe in signal handlers and from other threads. */
 void tb_cancel(struct tb_client *client);
+
+/* Answers a question: `result` is the MCP result, one MessagePack map ({action, content?},
+ * {role, content, model} or {roots}), copied; empty: it is refused. False: the question is not
+ * open any more, or `result` is no map. From any thread; the bytes go out as soon as a function
+ * of this client waits, as it does while the call that brought the question is under way. */
+bool tb_answer(struct tb_client *client, uint64_t id, struct tb_bytes result);
 
 /* The failure of the last function that did not return TB_OK. */
 const struct tb_error *tb_last_error(const struct tb_client *client);

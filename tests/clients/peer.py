@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+import time
 from decimal import Decimal
 
 import msgpack
@@ -164,6 +165,9 @@ class ScriptPeer(Peer):
         self.connection.sendall(
             b"".join(msgpack.packb(to_wire(message, self.names)) for message in messages)
         )
+
+    def do_nap(self, ms):
+        time.sleep(ms / 1000)
 
     def do_close(self, _):
         self.connection.close()
