@@ -82,12 +82,15 @@ struct api *api_new(const struct api_options *options, struct config *config)
     list_init(&api->loads);
     list_init(&api->listeners);
     list_init(&api->watches);
+    api->store = store_new(
+        &(struct store_options){.loop = options->loop, .folder = options->state_folder});
     api->services = mcp_services_new(&(struct mcp_services_options){
         .loop = options->loop,
         .children = options->children,
         .http = options->http,
         .message_bytes = (size_t)config->settings->message_bytes,
         .state_folder = options->state_folder,
+        .store = api->store,
         .state_changed = state_changed,
         .list_changed = list_changed,
         .tool_changed = tool_changed,
@@ -125,6 +128,7 @@ void api_free(struct api *api)
     api_drop_watches(api);
     rpc_server_free(api->server);
     mcp_services_free(api->services);
+    store_free(api->store);
     calls_free(api->calls);
     settings_free(api->settings);
     mem_free(api);

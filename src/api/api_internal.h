@@ -4,6 +4,7 @@
 #define API_API_INTERNAL_H
 
 #include "api/api.h"
+#include "store/store.h"
 
 struct api {
     struct api_options options;
@@ -14,6 +15,7 @@ struct api {
     struct rpc_server *server;
     struct calls *calls;
     struct mcp_services *services;
+    struct store *store;
     struct loop_turn_end collect;
     mono_us started;
     struct list listeners, watches;

@@ -114,7 +114,7 @@ void api_daemon_info(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
     struct buf *out = rpc_result(request);
-    pack_put_map(out, 15);
+    pack_put_map(out, 16);
     pack_put_key_text(out, "name", "toolbrokerd");
     pack_put_key_text(out, "version", TOOLBROKER_VERSION);
     pack_put_key_int(out, "pid", getpid());
@@ -133,6 +133,8 @@ void api_daemon_info(void *arg, struct rpc_request *request)
     policy_put_info(calls_policy(api->calls), out);
     pack_put_text(out, "counters");
     metrics_put(&api->metrics, out);
+    pack_put_text(out, "store");
+    store_put_status(api->store, out);
     pack_put_text(out, "memory");
     pack_put_map(out, 1);
     pack_put_key_int(out, "resident_bytes", resident_bytes());

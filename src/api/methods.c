@@ -86,6 +86,14 @@ static const struct rpc_param task_params[] = {
     {NAME("timeout_ms"), RPC_INT, false, NULL, "deadline; default: the service's"},
     {NAME("meta"), RPC_MAP, false, NULL, "passed to the server as _meta"},
 };
+static const struct rpc_param approvals_params[] = {
+    {NAME("service"), RPC_TEXT, false, NULL, "its name; all without it"},
+    {NAME("all"), RPC_BOOL, false, NULL, "what is approved too, not only what waits for it"},
+};
+static const struct rpc_param approve_params[] = {
+    {NAME("service"), RPC_TEXT, true, NULL, "its name"},
+    {NAME("tool"), RPC_TEXT, false, NULL, "one tool; all of the service without it"},
+};
 static const struct rpc_param events_params[] = {
     {NAME("kinds"), RPC_ANY, true, NULL,
      "list of: service.state, tools.changed, prompts.changed, resources.changed, tool.changed; "

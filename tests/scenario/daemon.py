@@ -154,7 +154,7 @@ class Daemon:
         self.socket = self.folder / "socket"
         self.log_path = self.folder / "log"
         self.config.mkdir(exist_ok=True)
-        self.state.mkdir(exist_ok=True)
+        self.state.mkdir(mode=0o700, exist_ok=True)
         self.process = None
         self.family = set()
 
