@@ -54,7 +54,7 @@ static void statuses_that_say_nothing_of_the_era_fail(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        for (int known = KNOWN_NOTHING; known <= KNOWN_MODERN; known += KNOWN_MODERN) {
+        for (unsigned known = KNOWN_NOTHING; known <= KNOWN_MODERN; known += KNOWN_MODERN) {
             struct stage stage;
             stage_init(&stage, true);
             stage.known.era = known;
