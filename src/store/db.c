@@ -112,6 +112,11 @@ static int check_folder(const char *folder, struct err *reterr)
     if (!S_ISDIR(status.st_mode)) {
         return err_set(reterr, ERR_UNAVAILABLE, "%s is no folder", folder);
     }
+    if (status.st_uid == geteuid() && (status.st_mode & 077) && !chmod(folder, 0700)) {
+        log_at(LOG_INFO, "store", "the state folder was open to others, and is closed now",
+               LOG_TEXT("folder", folder));
+        status.st_mode &= ~(mode_t)077;
+    }
     return check_owner("state folder", folder, &status, 0700, reterr);
 }
 

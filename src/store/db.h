@@ -45,8 +45,8 @@ struct db_job {
     size_t size; /* with its bytes, which stand behind it */
 };
 
-/* Makes the file where there is none. Refuses a folder or file that others can get at, and a
- * file of a newer version or another program. */
+/* Makes the file where there is none. Our own folder is closed to others (0700); a file that others
+ * could get at is refused, and so is one of a newer version or another program. */
 int db_open(const char *folder, struct db **ret, struct err *reterr);
 void db_close(struct db *db);
 

@@ -36,7 +36,7 @@ struct store;
 
 struct store_options {
     struct loop *loop;
-    const char *folder; /* mode 0700, ours */
+    const char *folder; /* ours; made 0700 */
     uint32_t retry_ms;  /* between two tries of what fails; 0: 30 s */
 };
 

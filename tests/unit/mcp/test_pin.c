@@ -4,6 +4,7 @@
 
 #include "mcp/pin.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -230,6 +231,17 @@ static void make_folder(char folder[64])
     assert_non_null(mkdtemp(folder));
 }
 
+/* Of the database: one that others can read is not used. */
+static void set_mode(const char *folder, mode_t mode)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, STORE_FILE);
+    int fd = open(path, O_WRONLY | O_CREAT, mode);
+    assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, mode), 0);
+    (void)close(fd);
+}
+
 static void drop_folder(const char *folder)
 {
     static const char *const names[] = {STORE_FILE, STORE_FILE "-wal", STORE_FILE "-shm"};
@@ -285,11 +297,11 @@ static void what_cannot_be_read_is_not_approved_anew_where_pins_are_strict(void 
     list_as(&bench, &told, A);
     told_done(&told);
     bench_done(&bench);
-    assert_int_equal(chmod(folder, 0755), 0);
+    set_mode(folder, 0644);
     start(&bench, SERVICE_PIN_STRICT, folder);
     list_as(&bench, &told, A2);
     assert_string_equal(told.text, "");
-    assert_int_equal(chmod(folder, 0700), 0); /* it can be read at last */
+    set_mode(folder, 0600); /* it can be read at last */
     for (int i = 0; i < 500 && !bench.services->pins.is_read; i++) {
         loop_turn(bench.loop, 10000);
     }
@@ -309,7 +321,7 @@ static void serving_goes_on_without_a_store(void **state)
     struct bench bench;
     struct told told = {0};
     make_folder(folder);
-    assert_int_equal(chmod(folder, 0755), 0);
+    set_mode(folder, 0644);
     start(&bench, SERVICE_PIN_WARN, folder);
     list_as(&bench, &told, A);
     assert_string_equal(told.text, "a ");
