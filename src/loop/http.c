@@ -19,6 +19,9 @@
  * on as long as there is anything. */
 #define TURN_BYTES ((size_t)384 * 1024)
 
+/* Exchanges that are started in one turn. */
+#define STARTS_MAX 64u
+
 /* How often a request is given to a host that refuses it, connection after connection. */
 #define REPEATS_MAX 16u
 
@@ -269,13 +272,35 @@ static void start_now(struct http_exchange *exchange)
     }
 }
 
+static void start_more(void *arg)
+{
+    struct http *http = arg;
+    http->starts = 0;
+    loop_later(http->loop, &http->kick);
+}
+
+/* An exchange that ends can start the next at once: not for ever, others have a turn too. */
+static void start_some(struct http *http)
+{
+    mono_us now = loop_now(http->loop);
+    struct list_link *link;
+    if (http->turn != now) {
+        http->turn = now;
+        http->starts = 0;
+    }
+    while (http->starts < STARTS_MAX && (link = list_first(&http->starting))) {
+        http->starts++;
+        start_now(LIST_ITEM(link, struct http_exchange, queue));
+    }
+    if (!list_is_empty(&http->starting)) {
+        loop_timer_set(http->loop, &http->more, now);
+    }
+}
+
 static void kick(void *arg)
 {
     struct http *http = arg;
-    struct list_link *link;
-    while ((link = list_first(&http->starting))) {
-        start_now(LIST_ITEM(link, struct http_exchange, queue));
-    }
+    start_some(http);
     if (http->must_act) {
         http->must_act = false;
         http->kicks++;
@@ -385,6 +410,7 @@ struct http *http_new(struct loop *loop)
     http->loop = loop;
     loop_timer_init(&http->timer, timer_fired, http);
     loop_timer_init(&http->sweep, http_sweep, http);
+    loop_timer_init(&http->more, start_more, http);
     loop_task_init(&http->kick, kick, http);
     http->turn_end = (struct loop_turn_end){{NULL, NULL}, turn_ended, http};
     list_init(&http->starting);
@@ -447,6 +473,7 @@ void http_free(struct http *http)
     }
     loop_timer_cancel(http->loop, &http->timer);
     loop_timer_cancel(http->loop, &http->sweep);
+    loop_timer_cancel(http->loop, &http->more);
     loop_task_cancel(&http->kick);
     loop_remove_turn_end(&http->turn_end);
     http_forget_sockets(http);

@@ -213,7 +213,8 @@ static bool set_protocol(const struct http_exchange *exchange)
     if (!exchange->target->origin) {
         return SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1) && SET(HTTPHEADER, none_of_curls);
     }
-    return SET(HTTP_VERSION, CURL_HTTP_VERSION_2TLS) && SET(DEBUGFUNCTION, http_on_note) &&
+    return SET(HTTP_VERSION, CURL_HTTP_VERSION_2TLS) &&
+           SET(UPLOAD_BUFFERSIZE, HTTP_UPLOAD_BYTES) && SET(DEBUGFUNCTION, http_on_note) &&
            SET(DEBUGDATA, exchange) && set_trust(exchange);
 }
 

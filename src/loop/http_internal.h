@@ -23,6 +23,7 @@
 #define HTTP_SWEEP_US        10000000
 #define HTTP_RECEIVE_BYTES   8192L /* curl's buffer, there only while an exchange runs */
 #define HTTP_RECEIVE_LARGE   65536L
+#define HTTP_UPLOAD_BYTES    16384L /* over TLS, likewise: the least that curl takes */
 
 struct http {
     struct loop *loop;
@@ -39,7 +40,9 @@ struct http {
     struct http_socket **sockets; /* by descriptor */
     size_t socket_cap;
     struct loop_timer sweep; /* frees idle handles */
-    unsigned kicks;
+    struct loop_timer more;  /* goes on with `starting` in another turn */
+    mono_us turn;            /* that `starts` counts in */
+    unsigned kicks, starts;
     bool is_in_curl, must_act;
 };
 
