@@ -192,6 +192,12 @@ static void on_step(struct pending *pending)
     request_go(request);
 }
 
+static bool is_status_wanted(const struct mcp_request *request)
+{
+    const unsigned both = METHOD_OF_TASKS | METHOD_READS;
+    return request->method && (request->method->traits & both) == both;
+}
+
 static void on_answered(struct pending *pending, const struct message *message)
 {
     struct mcp_request *request = request_of(pending);
@@ -202,8 +208,7 @@ static void on_answered(struct pending *pending, const struct message *message)
         task_answered(request, message);
     } else if (message->kind == MESSAGE_ERROR) {
         take_error(request, message->error);
-    } else if (request->method == method_of(MCP_TASKS_GET) &&
-               task_continue(request, message->result)) {
+    } else if (is_status_wanted(request) && task_continue(request, message->result)) {
         return;
     } else {
         take_result(request, message->result);

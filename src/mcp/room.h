@@ -39,6 +39,7 @@ enum request_step {
     STEP_TELL /* it is over; `done` runs later in this turn */
 };
 
+struct message_request;
 struct gathering; /* gather.c: the pages of a list */
 struct round;     /* round.c: input that a server asked for */
 struct task;      /* task.c: a call that the server carries out as a task */
@@ -202,7 +203,7 @@ void request_free(struct mcp_request *request);    /* with all it has; nothing i
 /* step.c */
 void request_go(struct mcp_request *request); /* the next step, as far as it gets */
 /* What the request is, without what rounds and tasks add to it. */
-struct message_request request_message(const struct mcp_request *request);
+void request_describe(const struct mcp_request *request, struct message_request *ret);
 /* Sends a step of it; what cannot be sent fails the request. */
 void request_send(struct mcp_request *request, const struct message_request *message);
 void request_send_call(struct mcp_request *request); /* with what rounds have added */

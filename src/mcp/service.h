@@ -98,9 +98,10 @@ const char *mcp_state_name(enum mcp_state state);
 const struct service_conf *mcp_service_conf(const struct mcp_service *service);
 enum mcp_state mcp_service_state(const struct mcp_service *service);
 /* Appends the map of services.status for one service: {name, title, transport, enabled, state,
- * since (RFC 3339), reason?, last_error? {code, message, suggestion}, pid?, sessions, protocol?, server? {name, version},
- * tools?, tool_warnings? [{tool, warnings: [text]}], tools_left_out? [{tool, reason}], tools_withheld?
- * [name], inflight, calls, failures, restarts, protocol_faults?, messages_dropped?}. */
+ * since (RFC 3339), sessions, era ("modern", "legacy", "unknown"), transport_used? (of "auto"), reason?,
+ * last_error? {code, message, suggestion}, pid?, protocol?, server? {name, version}, tools?,
+ * tool_warnings? [{tool, warnings: [text]}], tools_left_out? [{tool, reason}], tools_withheld?
+ * [name], inflight, calls, failures, restarts, waiting?, protocol_faults?, messages_dropped?}. */
 void mcp_service_put_status(const struct mcp_service *service, struct buf *out);
 
 /* ---- tools ------------------------------------------------------------------------------- */

@@ -36,6 +36,29 @@ static void put_error(const struct failure *failure, struct buf *out)
     pack_put_key_str(out, "suggestion", buf_slice(&failure->suggestion));
 }
 
+static const char *era_of(const struct mcp_service *service)
+{
+    enum service_era era = service->conf->era;
+    if (service->known.era == KNOWN_MODERN ||
+        (service->known.era == KNOWN_NOTHING && era == SERVICE_ERA_MODERN)) {
+        return "modern";
+    }
+    bool is_legacy = service->known.era == KNOWN_LEGACY || era == SERVICE_ERA_LEGACY ||
+                     service->conf->transport == SERVICE_SSE;
+    return is_legacy ? "legacy" : "unknown";
+}
+
+/* What the server is, as far as it is known: the count of pairs written. */
+static uint32_t put_kind(const struct mcp_service *service, bool stands, struct buf *out)
+{
+    pack_put_key_text(out, "era", era_of(service));
+    if (service->conf->transport != SERVICE_AUTO || (!service->known.is_sse && !stands)) {
+        return 1;
+    }
+    pack_put_key_text(out, "transport_used", service->known.is_sse ? "sse" : "http");
+    return 2;
+}
+
 /* The count of pairs written. */
 static uint32_t put_session(const struct mcp_session *session, struct buf *out)
 {
@@ -92,7 +115,11 @@ static uint32_t put_counters(const struct mcp_service *service, struct buf *out)
     pack_put_key_int(out, "calls", (int64_t)service->calls);
     pack_put_key_int(out, "failures", (int64_t)service->failures);
     pack_put_key_int(out, "restarts", (int64_t)service->restarts);
-    return 4;
+    unsigned waiting = service->queued + service->in_line;
+    if (waiting) {
+        pack_put_key_int(out, "waiting", waiting);
+    }
+    return waiting ? 5 : 4;
 }
 
 void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
@@ -112,6 +139,7 @@ void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
     pack_put_key_text(out, "state", mcp_state_name(service->state));
     pack_put_key_text(out, "since", since);
     pack_put_key_int(out, "sessions", in[SESSION_READY] + in[SESSION_RENEWING]);
+    count += put_kind(service, session != NULL, out);
     if (service->reason) {
         pack_put_key_text(out, "reason", service->reason);
         count++;

@@ -13,31 +13,29 @@
 
 /* ---- sending ----------------------------------------------------------------------------- */
 
-struct message_request request_message(const struct mcp_request *request)
+void request_describe(const struct mcp_request *request, struct message_request *ret)
 {
     const struct method *method = request->method;
     const struct mcp_session *session = request->pending.session;
-    bool is_modern = session_is_modern(session);
-    struct message_request message = {
-        .method = method->wire,
-        .name_key = method->name_key,
-        .name = request->name,
-        .has_arguments = (method->traits & METHOD_HAS_ARGUMENTS) != 0,
-        .arguments = request->arguments,
-        .cursor = request->cursor,
-        .envelope = {.revision = session->revision,
-                     .wants_progress = request->pending.wants_progress,
-                     .meta = request->meta}};
+    *ret =
+        (struct message_request){.method = method->wire,
+                                 .name_key = method->name_key,
+                                 .name = request->name,
+                                 .has_arguments = (method->traits & METHOD_HAS_ARGUMENTS) != 0,
+                                 .arguments = request->arguments,
+                                 .cursor = request->cursor,
+                                 .envelope = {.revision = session->revision,
+                                              .wants_progress = request->pending.wants_progress,
+                                              .meta = request->meta}};
     if (method->traits & METHOD_HAS_MEMBERS) {
-        message.members = request->arguments;
+        ret->members = request->arguments;
     }
-    if (is_modern) {
-        message.envelope.capabilities = request->identity.capabilities;
-        message.envelope.takes_tasks =
+    if (session_is_modern(session)) {
+        ret->envelope.capabilities = request->identity.capabilities;
+        ret->envelope.takes_tasks =
             (method->traits & (METHOD_MAKES_TASKS | METHOD_OF_TASKS)) != 0;
-        message.envelope.log_level = request->log_level;
+        ret->envelope.log_level = request->log_level;
     }
-    return message;
 }
 
 /* Whether it was written to core->out. */
@@ -60,10 +58,23 @@ static bool put(struct mcp_session *session, uint64_t id, const struct message_r
     return true;
 }
 
-void request_send(struct mcp_request *request, const struct message_request *message)
+/* With the arguments that a modern server wants in headers too. */
+static void send_with_headers(struct mcp_request *request, const struct mcp_outgoing *outgoing,
+                              struct failure *failure)
 {
     struct mcp_session *session = request->pending.session;
     struct mcp_param_header params[PARAM_HEADERS_MAX];
+    struct mcp_outgoing whole = *outgoing;
+    buf_clear(&session->core->part);
+    whole.params = params;
+    whole.param_count = param_headers_fill(catalog_headers(request->catalog, request->tool),
+                                           request->arguments, params, &session->core->part);
+    (void)session_send(session, &request->pending, &whole, failure);
+}
+
+void request_send(struct mcp_request *request, const struct message_request *message)
+{
+    struct mcp_session *session = request->pending.session;
     struct failure failure = {0};
     uint64_t id = session_next_id(session);
     if (put(session, id, message, &failure)) {
@@ -77,13 +88,10 @@ void request_send(struct mcp_request *request, const struct message_request *mes
             outgoing.name = message->name;
         }
         if (request->tool && session->has_exchanges && session_is_modern(session)) {
-            buf_clear(&session->core->part);
-            outgoing.params = params;
-            outgoing.param_count =
-                param_headers_fill(catalog_headers(request->catalog, request->tool),
-                                   request->arguments, params, &session->core->part);
+            send_with_headers(request, &outgoing, &failure);
+        } else {
+            (void)session_send(session, &request->pending, &outgoing, &failure);
         }
-        (void)session_send(session, &request->pending, &outgoing, &failure);
     }
     if (failure.code) {
         request_fail(request, &failure, false);
@@ -114,7 +122,8 @@ static void set_log_level(struct mcp_request *request)
 
 void request_send_call(struct mcp_request *request)
 {
-    struct message_request message = request_message(request);
+    struct message_request message;
+    request_describe(request, &message);
     if (request->gathering) {
         message.cursor = gather_cursor(request);
     }

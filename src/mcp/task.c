@@ -65,7 +65,8 @@ static struct task *task_new(struct mcp_request *request, struct slice id)
 static struct message_request step_message(const struct task *task, const char *method)
 {
     const struct mcp_request *request = task->request;
-    struct message_request whole = request_message(request);
+    struct message_request whole;
+    request_describe(request, &whole);
     struct message_request step = {.method = method,
                                    .name_key = "taskId",
                                    .name = buf_slice(&task->id),

@@ -437,6 +437,97 @@ static void a_reload_moves_who_waits(void **state)
     bench_done(&bench);
 }
 
+static char *status_of(struct bench *bench)
+{
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    mcp_service_put_status(service_named(bench, "s"), &out);
+    char *text = as_json(buf_slice(&out));
+    buf_done(&out);
+    return text;
+}
+
+static void status_says_what_the_server_is(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller a = {0};
+    struct caller b = {0};
+    service_of(&bench, SERVICE_ERA_AUTO, SERVICE_SHARED, false);
+    char *text = status_of(&bench);
+    assert_has(text, "\"transport\":\"stdio\"");
+    assert_has(text, "\"era\":\"unknown\"");
+    assert_null(strstr(text, "transport_used"));
+    mem_free(text);
+    wish(&bench, &a, .client = 1, .capabilities = MCP_CAN_ELICIT);
+    refuse_probe(fake_at(&bench, 0));
+    serve(fake_at(&bench, 1), false);
+    wish(&bench, &b, .client = 1, .capabilities = MCP_CAN_ELICIT);
+    text = status_of(&bench);
+    assert_has(text, "\"sessions\":1,\"era\":\"legacy\"");
+    assert_has(text, "\"protocol\":\"2025-11-25\"");
+    assert_has(text, "\"inflight\":1,\"calls\":2,\"failures\":0,\"restarts\":0,\"waiting\":1}");
+    mem_free(text);
+    mcp_cancel(a.told.request, "test");
+    mcp_cancel(b.told.request, "test");
+    caller_free(&a);
+    caller_free(&b);
+    bench_done(&bench);
+
+    service_of(&bench, SERVICE_ERA_AUTO, SERVICE_SHARED, false);
+    ((struct service_conf *)(uintptr_t)mcp_service_conf(service_named(&bench, "s")))
+        ->transport = SERVICE_AUTO;
+    wish(&bench, &a, .agent = "x");
+    serve(fake_at(&bench, 0), true);
+    text = status_of(&bench);
+    assert_has(text, "\"transport\":\"auto\"");
+    assert_has(text, "\"era\":\"modern\",\"transport_used\":\"http\"");
+    mem_free(text);
+    mcp_cancel(a.told.request, "test");
+    caller_free(&a);
+    bench_done(&bench);
+}
+
+/* Services may be freed in the midst of everything: nobody is told, and nothing is left. */
+static void everything_may_be_dropped(void **state)
+{
+    static const char *const answers[] = {
+        "{'resultType':'input_required','inputRequests':{'a':{'method':'elicitation/create',"
+        "'params':{}}},'requestState':'s'}",
+        "{'resultType':'input_required','requestState':'s'}",
+        "{'resultType':'task','taskId':'t','status':'working'}",
+        "{'resultType':'task','taskId':'t','status':'input_required','inputRequests':{'a':{"
+        "'method':'elicitation/create','params':{}}}}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        struct bench bench;
+        struct caller caller = {0};
+        service_of(&bench, SERVICE_ERA_MODERN, SERVICE_SHARED, false);
+        wish(&bench, &caller, .client = 1, .capabilities = MCP_CAN_ELICIT);
+        serve(fake_at(&bench, 0), true);
+        answer_last(fake_at(&bench, 0), answers[i]);
+        bench_done(&bench);
+        assert_int_equal(caller.told.done, 0);
+        caller_free(&caller);
+    }
+    struct bench bench;
+    struct caller callers[3] = {{.declined = 0}};
+    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    for (int i = 0; i < 3; i++) {
+        wish(&bench, &callers[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
+    }
+    serve(fake_at(&bench, 0), false);
+    say(fake_at(&bench, 0),
+        "{'jsonrpc':'2.0','id':1,'method':'elicitation/create','params':{}}");
+    assert_int_equal(callers[0].ask_count, 1);
+    bench_done(&bench);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(callers[i].told.done, 0);
+        caller_free(&callers[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +544,8 @@ int main(void)
         cmocka_unit_test(sessions_go_with_their_client),
         cmocka_unit_test(sessions_of_many_clients_are_bounded),
         cmocka_unit_test(a_reload_moves_who_waits),
+        cmocka_unit_test(status_says_what_the_server_is),
+        cmocka_unit_test(everything_may_be_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
