@@ -14,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CA_BYTES ((size_t)512 * 1024)
-#define BEGIN    "-----BEGIN CERTIFICATE-----"
+#define CA_BYTES ((size_t)128 * 1024)
+/* Each is read anew for every connection, which takes the loop a quarter of a millisecond. */
+#define CERTIFICATES_MAX 16u
+#define BEGIN            "-----BEGIN CERTIFICATE-----"
 
 /* Whoever can write it can stand for the server. */
 static const char *flaw_of(int fd, size_t *ret_size)
@@ -34,10 +36,22 @@ static const char *flaw_of(int fd, size_t *ret_size)
         return "others than its owner can write it (chmod go-w)";
     }
     if (stat_of.st_size < 0 || (size_t)stat_of.st_size > CA_BYTES) {
-        return "it is longer than 512 KiB";
+        return "it is longer than 128 KiB";
     }
     *ret_size = (size_t)stat_of.st_size;
     return NULL;
+}
+
+static unsigned count_certificates(struct slice text)
+{
+    unsigned count = 0;
+    const char *at = memmem(text.ptr, text.len, BEGIN, strlen(BEGIN));
+    while (at) {
+        count++;
+        at += strlen(BEGIN);
+        at = memmem(at, text.len - (size_t)(at - text.ptr), BEGIN, strlen(BEGIN));
+    }
+    return count;
 }
 
 /* What is wrong, NULL if nothing is. */
@@ -58,8 +72,13 @@ static const char *read_text(struct draft *draft, int fd, struct slice *ret)
         length += got > 0 ? (size_t)got : 0;
     }
     text[length] = '\0';
-    if (!memmem(text, length, BEGIN, strlen(BEGIN))) {
+    unsigned certificates = count_certificates((struct slice){text, length});
+    if (!certificates) {
         return "it holds no certificate in PEM form (" BEGIN ")";
+    }
+    if (certificates > CERTIFICATES_MAX) {
+        return "it holds more than 16 certificates: only those of this server's authority are "
+               "wanted";
     }
     *ret = (struct slice){text, length};
     return NULL;

@@ -89,7 +89,13 @@ static void a_file_that_cannot_be_used(void **state)
     folder_file("long.pem", path);
     folder_write("long.pem", PEM);
     assert_int_equal(truncate(path, 600000), 0);
-    expect_flaw(load_beside("long.pem"), "longer than 512 KiB");
+    expect_flaw(load_beside("long.pem"), "longer than 128 KiB");
+    char many[17 * sizeof PEM] = "";
+    for (unsigned i = 0; i < 17; i++) {
+        memcpy(many + i * strlen(PEM), PEM, sizeof PEM);
+    }
+    folder_write("many.pem", many);
+    expect_flaw(load_beside("many.pem"), "more than 16 certificates");
     folder_file("fifo.pem", path);
     assert_int_equal(mkfifo(path, 0600), 0);
     expect_flaw(load_beside("fifo.pem"), "no regular file");
