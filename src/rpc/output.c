@@ -36,6 +36,9 @@ void rpc_put_block(struct rpc_peer *peer, struct block *block, struct slice byte
         out->overflow = true;
         return;
     }
+    if (!bytes.len) { /* it would be left behind when all is written */
+        return;
+    }
     if (!peer->pieces) {
         int room = RPC_SOCKET_BYTES; /* else each 200 KB are a switch of processes */
         peer->pieces = mem_new(sizeof *peer->pieces);
