@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 
+import any_schema as schema
 from any_core import VERSION, Conversation, Refusal
 from any_schema import MODERN
 
@@ -77,6 +78,7 @@ class Site:
     def __init__(self, server):
         self.server, self.sessions, self.lock = server, {}, threading.Lock()
         self.expired = set()  # by the server; a client may use what it does not know of yet
+        self.deleted = set()  # by the client
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -215,7 +217,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.mcp.violation("initialize with a session id", headers=self.headers)
             stream = session.stream(number)
             return session, stream, {"Mcp-Session-Id": session.name}
-        session = self.find_session()
+        session = self.find_session(message)
         return session, session and session.stream(number), {}
 
     def begin(self, wire, name):
@@ -225,12 +227,14 @@ class Handler(socketserver.StreamRequestHandler):
             self.site.sessions[name] = session
         return session
 
-    def find_session(self):
-        """The session of a request that must have one, with its headers checked."""
+    def find_session(self, message=None):
+        """The session of a request that must have one, with its headers checked. What awaits no
+        answer may be overtaken by the DELETE, on another connection."""
         name = self.headers.get("mcp-session-id")
         session = self.site.sessions.get(name)
         if session is None:
-            if name not in self.site.expired:
+            is_late = name in self.site.deleted and schema.kind_of(message) != "request"
+            if name not in self.site.expired and not (message and is_late):
                 self.mcp.violation(f"the session is {name!r}", headers=self.headers)
             self.head(400 if name is None else 404)
             return None
@@ -293,6 +297,7 @@ class Handler(socketserver.StreamRequestHandler):
             self.mcp.journal.note("deleted", session=session.name)
             self.expire(session.name)
             self.site.expired.discard(session.name)
+            self.site.deleted.add(session.name)
             self.head(200)
 
     # ---- HTTP+SSE ----------------------------------------------------------------------------
@@ -311,6 +316,7 @@ class Handler(socketserver.StreamRequestHandler):
         self.chunk(self.event(endpoint, name="endpoint"))
         self.mcp.journal.note("connected", session=session.name)
         self.pump(session.common, 0, None, None)
+        self.mcp.journal.note("left", session=session.name)
         self.expire(session.name)
 
     def post_message(self, message):
@@ -364,6 +370,12 @@ class Handler(socketserver.StreamRequestHandler):
             self.chunk(self.event("", f"{stream.name}/0"))
 
     def pump(self, stream, start, exchange, headers):
+        try:
+            self.write_events(stream, start, exchange, headers)
+        except ConnectionError:
+            self.leave(stream, exchange)
+
+    def write_events(self, stream, start, exchange, headers):
         """Writes what the stream says until it ends, is cut, or nobody reads any more. `headers`
         None: the head is written already."""
         with stream.moved:
