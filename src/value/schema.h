@@ -12,7 +12,7 @@
  *          to a place, a URI or an anchor in the document, or to the metaschemas of the two
  *          dialects; any other is an error of the schema, and nothing is ever fetched.
  * Units:   a schema has at most 4 MiB, 20 000 schemas, each chain of them that apply to the same
- *          value at most 32, regular expressions of 8 KiB each and 256 KiB in all. A check does
+ *          value at most 32, regular expressions of 8 KiB each and 64 KiB in all. A check does
  *          work in proportion to the value and bounded besides (schema_run.h), whatever the
  *          schema and its regular expressions are. One that needs more accepts nothing, and its
  *          explanation says that it was too costly.

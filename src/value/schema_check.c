@@ -243,7 +243,7 @@ static SCHEMA_RARE bool check_array_rare(struct schema_run *run,
 static bool check_array(struct schema_run *run, const struct schema_arrays *arrays,
                         uint32_t count, struct pack *cursor)
 {
-    if (count < arrays->least || count > arrays->most ||
+    if (count < arrays->least || count > arrays->most || !schema_spend(run, count) ||
         (arrays->is_rare && !check_array_rare(run, arrays, count, *cursor))) {
         return false;
     }
@@ -378,7 +378,7 @@ static bool check_object(struct schema_run *run, const struct schema_objects *ob
                          uint32_t count, struct pack *cursor)
 {
     uint64_t seen = 0;
-    if (count < objects->least || count > objects->most) {
+    if (count < objects->least || count > objects->most || !schema_spend(run, count)) {
         return false;
     }
     if (objects->is_rare) {
@@ -475,13 +475,15 @@ static __attribute__((noinline)) bool check_deeper(struct schema_run *run,
         return schema_exhaust(run);
     }
     run->depth++;
-    bool is_fit = !node->logic || check_logic(run, node->logic, start);
-    if (is_fit) {
-        is_fit = item->type >= PACK_ARRAY ? check_members(run, node, item, start, cursor)
-                                          : check_scalar(run, node, item);
-    }
-    if (node->has_rest && is_fit) {
-        is_fit = schema_check_unevaluated(run, node, start);
+    bool is_fit;
+    if (node->has_rest && item->type >= PACK_ARRAY) {
+        is_fit = schema_check_evaluating(run, node, start, cursor);
+    } else {
+        is_fit = !node->logic || check_logic(run, node->logic, start);
+        if (is_fit) {
+            is_fit = item->type >= PACK_ARRAY ? check_members(run, node, item, start, cursor)
+                                              : check_scalar(run, node, item);
+        }
     }
     run->depth--;
     return is_fit;

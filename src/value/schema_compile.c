@@ -10,7 +10,7 @@
 
 #define PROGRAM_BYTES_MAX ((size_t)32 << 20)
 #define SCRATCH_BYTES_MAX ((size_t)16 << 20)
-#define DOCUMENT_WORK     ((uint64_t)64 << 20)
+#define DOCUMENT_WORK     ((uint64_t)32 << 20)
 
 const struct schema_node schema_anything = {.types = 0};
 const struct schema_node schema_nothing = {.types = SCHEMA_NEVER};
@@ -266,6 +266,7 @@ static void start(struct schema_compiler *c)
     map_init(&c->resources_at);
     map_init(&c->resources_by_uri);
     map_init(&c->scopes_entered);
+    map_init(&c->references);
     map_init(&c->patterns);
     c->work = DOCUMENT_WORK;
     c->places = 1;
@@ -277,6 +278,7 @@ static void end(struct schema_compiler *c)
     map_done(&c->resources_at);
     map_done(&c->resources_by_uri);
     map_done(&c->scopes_entered);
+    map_done(&c->references);
     map_done(&c->patterns);
     arena_done(&c->scratch);
 }

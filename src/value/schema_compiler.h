@@ -47,6 +47,7 @@ struct schema_compiler {
     struct schema_scope *scopes;
     uint32_t scope_count;
     struct map scopes_entered; /* by scope and resource */
+    struct map references;     /* by a hash of resource and text */
     struct map patterns;       /* by text */
     size_t pattern_bytes, pattern_code;
 };

@@ -61,9 +61,24 @@ void explain_expect_node(struct schema_fault *fault, const struct schema_node *n
 /* Where the work ended is told at the end. */
 static void note_cost(struct explainer *e)
 {
-    if (e->run.is_exhausted && !e->costly[0]) {
+    if (e->run.is_exhausted && !e->is_noted) {
         memcpy(e->costly, e->path, sizeof e->costly);
+        e->is_noted = true;
     }
+}
+
+/* Some more work, to find the place further inside where it goes. */
+static bool refill(struct explainer *e)
+{
+    if (e->refills) {
+        e->refills--;
+        e->run.work = e->work;
+        e->run.steps = SCHEMA_STEPS_LEAST;
+        e->run.is_exhausted = false;
+        e->is_noted = false;
+        return true;
+    }
+    return false;
 }
 
 bool explain_fits(struct explainer *e, const struct schema_node *node, struct pack at)
@@ -75,7 +90,7 @@ bool explain_fits(struct explainer *e, const struct schema_node *node, struct pa
 
 void explain_member(struct explainer *e, const struct schema_node *node, struct pack at)
 {
-    if (node && !explain_fits(e, node, at)) {
+    if (node && !explain_fits(e, node, at) && (!e->run.is_exhausted || refill(e))) {
         explain_node(e, node, at);
     }
 }
@@ -350,8 +365,9 @@ void explain_node(struct explainer *e, const struct schema_node *node, struct pa
     note_cost(e);
 }
 
-/* Explaining repeats checks on its way down. */
-#define EXPLAIN_WORK 8
+/* Explaining repeats checks on its way down: how often it may do the work of one. */
+#define EXPLAIN_WORK    4
+#define EXPLAIN_REFILLS 4
 
 /* The check was not finished, or its value is none. */
 static void explain_cost(struct explainer *e, const char *place, struct pack at)
@@ -379,12 +395,14 @@ void schema_explain(const struct schema *schema, struct slice value, const char 
         return;
     }
     schema_run_start(&e.run, value);
+    e.work = e.run.work;
+    e.refills = EXPLAIN_REFILLS;
     e.run.work *= EXPLAIN_WORK;
     if (schema_accepts(schema, value)) {
         return;
     }
     explain_node(&e, schema->root, at);
-    if (e.run.is_exhausted || !ret->count) {
+    if (e.costly[0] || !ret->count) {
         explain_cost(&e, place, at);
     }
     schema_run_end(&e.run);

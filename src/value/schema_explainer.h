@@ -17,6 +17,9 @@ struct explainer {
     unsigned count;
     char path[sizeof((struct schema_fault *)0)->field];
     char costly[sizeof((struct schema_fault *)0)->field]; /* where the work ended */
+    bool is_noted;                                        /* the last time it did */
+    uint64_t work;                                        /* of one check */
+    unsigned refills;                                     /* left */
 };
 
 /* The place of a member while it is looked at; the caller keeps the length to go back to. */

@@ -8,10 +8,14 @@
 
 #include <pcre2.h>
 
-/* A step is paid for, and these bound what none of them shows: the memory of a match. */
+/* A step is paid for, and these bound what none of them shows: the memory of a match, which a group
+ * that is repeated over a long text needs. */
 #define MATCH_LIMIT           10000000u
 #define DEPTH_LIMIT           1000000u
-#define HEAP_KIB              8192u
+#define HEAP_KIB_LEAST        4096u
+#define HEAP_KIB_MAX          65536u
+#define HEAP_PER_BYTE         64u
+
 #define NESTING_MAX           64u
 #define LOOKBEHIND_MAX        255u
 
@@ -62,8 +66,8 @@ static pcre2_code *compile(struct slice text, int *ret_error, size_t *ret_at)
         uint32_t options = PCRE2_UTF | PCRE2_AUTO_CALLOUT | PCRE2_DOLLAR_ENDONLY |
                            PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C |
                            PCRE2_NO_UTF_CHECK;
-        code =
-            pcre2_compile((PCRE2_SPTR)text.ptr, text.len, options, ret_error, ret_at, context);
+        PCRE2_SPTR pattern = (PCRE2_SPTR)(text.ptr ? text.ptr : "");
+        code = pcre2_compile(pattern, text.len, options, ret_error, ret_at, context);
     }
     pcre2_compile_context_free(context);
     pcre2_general_context_free(memory);
@@ -172,19 +176,24 @@ struct slice schema_pattern_text(const struct schema_pattern *pattern)
 
 /* ---- matching ---------------------------------------------------------------------------- */
 
-/* Before each item of the expression, whenever a match comes to it: characters that were passed
- * since the last one were looked at, and a reference compares as many as there may be. */
+/* Before each item of the expression, whenever a match comes to it: the characters that were
+ * passed since the last one were looked at, and a reference compares as many as there may be. */
 static int pay(pcre2_callout_block *block, void *data)
 {
     struct schema_matcher *matcher = data;
+    struct schema_run *run = matcher->run;
     size_t at = block->current_position;
-    size_t passed = at > matcher->at ? at - matcher->at : matcher->at - at;
+    uint64_t passed = at > matcher->at ? at - matcher->at : matcher->at - at;
     if (matcher->pattern->has_references) {
         passed += matcher->length;
     }
     matcher->at = at;
-    uint64_t work = matcher->pattern->weight * (1 + (uint64_t)passed / 8);
-    return schema_spend(matcher->run, work) ? 0 : PCRE2_ERROR_CALLOUT;
+    if (run->steps < matcher->pattern->weight) {
+        (void)schema_exhaust(run);
+        return PCRE2_ERROR_CALLOUT;
+    }
+    run->steps -= matcher->pattern->weight;
+    return schema_spend(run, matcher->pattern->weight * passed / 8) ? 0 : PCRE2_ERROR_CALLOUT;
 }
 
 void schema_matcher_free(struct schema_matcher *matcher)
@@ -211,7 +220,6 @@ static struct schema_matcher *new_matcher(void)
     }
     (void)pcre2_set_match_limit(matcher->context, MATCH_LIMIT);
     (void)pcre2_set_depth_limit(matcher->context, DEPTH_LIMIT);
-    (void)pcre2_set_heap_limit(matcher->context, HEAP_KIB);
     (void)pcre2_set_callout(matcher->context, pay, matcher);
     return matcher;
 }
@@ -219,7 +227,10 @@ static struct schema_matcher *new_matcher(void)
 bool schema_pattern_fits(struct schema_run *run, const struct schema_pattern *pattern,
                          struct slice text)
 {
-    if (!run->matcher) {
+    if (!run->matcher) { /* the first in this check: little of its work is done yet */
+        uint64_t steps =
+            SCHEMA_STEPS_LEAST + run->work / SCHEMA_WORK_PER_BYTE * SCHEMA_STEPS_PER_BYTE;
+        run->steps = steps < SCHEMA_STEPS_MAX ? steps : SCHEMA_STEPS_MAX;
         run->matcher = new_matcher();
         run->is_special = true;
     }
@@ -231,6 +242,9 @@ bool schema_pattern_fits(struct schema_run *run, const struct schema_pattern *pa
     matcher->pattern = pattern;
     matcher->at = 0;
     matcher->length = text.len;
+    uint64_t heap = HEAP_KIB_LEAST + (uint64_t)text.len / 1024 * HEAP_PER_BYTE;
+    (void)pcre2_set_heap_limit(matcher->context,
+                               heap < HEAP_KIB_MAX ? (uint32_t)heap : HEAP_KIB_MAX);
     PCRE2_SPTR subject = (PCRE2_SPTR)(text.ptr ? text.ptr : "");
     int result =
         pcre2_match(pattern->code, subject, text.len, 0, 0, matcher->data, matcher->context);

@@ -15,9 +15,9 @@
 #include "value/schema_compiler.h"
 #include "value/schema_run.h"
 
-#define SCHEMA_PATTERN_BYTES_MAX  8192u               /* of one expression */
-#define SCHEMA_PATTERNS_BYTES_MAX ((size_t)256 << 10) /* of all in a schema */
-#define SCHEMA_PATTERNS_CODE_MAX  ((size_t)4 << 20)   /* what they are compiled to */
+#define SCHEMA_PATTERN_BYTES_MAX  8192u              /* of one expression */
+#define SCHEMA_PATTERNS_BYTES_MAX ((size_t)64 << 10) /* of all in a schema */
+#define SCHEMA_PATTERNS_CODE_MAX  ((size_t)4 << 20)  /* what they are compiled to */
 
 /* NULL (and failed) if it is none. */
 const struct schema_pattern *schema_pattern_of(struct schema_compiler *c,

@@ -152,8 +152,8 @@ find_resource(struct schema_compiler *c, const struct schema_source *source, str
     return resource;
 }
 
-bool schema_resolve(struct schema_compiler *c, const struct schema_source *source,
-                    const char *keyword, struct slice ref, struct schema_target *ret)
+static bool resolve_anew(struct schema_compiler *c, const struct schema_source *source,
+                         const char *keyword, struct slice ref, struct schema_target *ret)
 {
     const char *hash = ref.len ? memchr(ref.ptr, '#', ref.len) : NULL;
     struct slice uri = {ref.ptr, hash ? (size_t)(hash - ref.ptr) : ref.len};
@@ -161,11 +161,12 @@ bool schema_resolve(struct schema_compiler *c, const struct schema_source *sourc
     if (hash) {
         fragment = (struct slice){hash + 1, ref.len - uri.len - 1};
     }
+    struct slice shown = {ref.len ? ref.ptr : "", ref.len > 80 ? 80 : ref.len};
     const struct schema_resource *resource = find_resource(c, source, uri);
     if (!resource) {
         (void)schema_fail(c, source,
                           "\"%s\" points outside of the document, and nothing is fetched: %.*s",
-                          keyword, (int)(ref.len > 80 ? 80 : ref.len), ref.ptr);
+                          keyword, SLICE_ARG(shown));
         return false;
     }
     *ret = (struct schema_target){resource->value, resource, NULL};
@@ -173,8 +174,30 @@ bool schema_resolve(struct schema_compiler *c, const struct schema_source *sourc
     bool is_found =
         is_pointer ? resolve_pointer(c, fragment, ret) : resolve_anchor(c, fragment, ret);
     if (!is_found) {
-        (void)schema_fail(c, source, "\"%s\" points to nothing: %.*s", keyword,
-                          (int)(ref.len > 80 ? 80 : ref.len), ref.ptr ? ref.ptr : "");
+        (void)schema_fail(c, source, "\"%s\" points to %s: %.*s", keyword,
+                          c->work ? "nothing" : "what takes too long to find",
+                          SLICE_ARG(shown));
     }
     return is_found;
+}
+
+/* Most references are made several times. */
+bool schema_resolve(struct schema_compiler *c, const struct schema_source *source,
+                    const char *keyword, struct slice ref, struct schema_target *ret)
+{
+    uint64_t key = map_hash(ref.ptr, ref.len) ^ (uint64_t)source->resource->number << 32;
+    struct schema_reference *known = map_get_id(&c->references, key);
+    if (known && known->from == source->resource && slice_equal(known->text, ref)) {
+        *ret = known->target;
+        return true;
+    }
+    if (!resolve_anew(c, source, keyword, ref, ret)) {
+        return false;
+    }
+    struct schema_reference *reference = schema_take_scratch(c, sizeof *reference);
+    if (reference) {
+        *reference = (struct schema_reference){ref, source->resource, *ret};
+        map_set_id(&c->references, key, reference);
+    }
+    return reference != NULL;
 }

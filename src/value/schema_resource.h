@@ -61,6 +61,13 @@ struct schema_target {
     const struct schema_anchor *anchor; /* if it was found by one */
 };
 
+/* A reference that was resolved. */
+struct schema_reference {
+    struct slice text;
+    const struct schema_resource *from;
+    struct schema_target target;
+};
+
 /* schema_resource.c: what the documents hold under which name. */
 bool schema_index(struct schema_compiler *c, struct slice bytes, struct slice uri,
                   struct schema_resource **ret);

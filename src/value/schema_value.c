@@ -125,8 +125,8 @@ static bool equal_scalars(const struct pack_item *a, const struct pack_item *b)
     struct schema_number x;
     struct schema_number y;
     if (schema_number_of(a, &x)) {
-        if (a->type == PACK_EXT && b->type == PACK_EXT) {
-            return slice_equal(a->text, b->text);
+        if (a->type == PACK_EXT && schema_number_of(b, &y) && b->type == PACK_EXT) {
+            return schema_same_number(a->text, b->text);
         }
         return a->type != PACK_EXT && b->type != PACK_EXT && schema_number_of(b, &y) &&
                schema_number_compare(&x, &y) == 0;
@@ -229,7 +229,9 @@ static uint64_t hash_scalar(const struct pack_item *item)
 {
     struct schema_number number;
     if (item->type == PACK_EXT) {
-        return map_hash(item->text.ptr, item->text.len);
+        bool is_number = schema_number_of(item, &number);
+        return is_number ? schema_number_hash(item->text)
+                         : map_hash(item->text.ptr, item->text.len);
     }
     if (schema_number_of(item, &number)) {
         double real = number.real == 0 ? 0 : number.real; /* -0 is 0 */

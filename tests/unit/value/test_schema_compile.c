@@ -40,7 +40,8 @@ static const struct {
     {"{\"prefixItems\":{}}", "at #:", "\"prefixItems\" should be an array of schemas"},
     {"{\"$ref\":1}", "at #:", "\"$ref\" should be text"},
     {"{\"$ref\":\"\"}", "at #:", "refers to itself without end"},
-    {"{\"$ref\":\"other.json\"}", "at #:", "outside of the document, and nothing is fetched: other.json"},
+    {"{\"$ref\":\"other.json\"}",
+     "at #:", "outside of the document, and nothing is fetched: other.json"},
     {"{\"$ref\":\"https://example.com/a#/b\"}", "at #:", "outside of the document"},
     {"{\"$ref\":\"#/$defs/none\"}", "at #:", "points to nothing: #/$defs/none"},
     {"{\"$ref\":\"#none\"}", "at #:", "points to nothing: #none"},
@@ -275,28 +276,195 @@ static void the_number_of_schemas_is_limited(void **state)
     buf_done(&json);
 }
 
-/* Many references, each of which would walk a long document. */
-static void resolving_is_limited(void **state)
+/* A document with a long text, and references to `names` definitions behind it. */
+static struct buf pack_of_references(unsigned names, unsigned references)
 {
     struct buf json;
-    struct schema *schema;
-    struct err err = {.code = ERR_NONE};
-    (void)state;
     buf_init(&json, TEST_BYTES_MAX);
     buf_put_text(&json, "{\"x\":\"");
     for (unsigned i = 0; i < 100000; i++) {
         buf_put_text(&json, "0123456789");
     }
-    buf_put_text(&json, "\",\"$defs\":{\"a\":{}},\"allOf\":[");
-    for (unsigned i = 0; i < 1000; i++) {
-        buf_printf(&json, "%s{\"$ref\":\"#/$defs/a\"}", i ? "," : "");
+    buf_put_text(&json, "\",\"$defs\":{");
+    for (unsigned i = 0; i < names; i++) {
+        buf_printf(&json, "%s\"a%u\":{}", i ? "," : "", i);
+    }
+    buf_put_text(&json, "},\"allOf\":[");
+    for (unsigned i = 0; i < references; i++) {
+        buf_printf(&json, "%s{\"$ref\":\"#/$defs/a%u\"}", i ? "," : "", i % names);
     }
     buf_put_text(&json, "]}");
     struct buf definition = pack_of(buf_text(&json));
+    buf_done(&json);
+    return definition;
+}
+
+/* Many references, each of which would walk a long document. */
+static void resolving_is_limited(void **state)
+{
+    struct schema *schema;
+    struct err err = {.code = ERR_NONE};
+    (void)state;
+    struct buf definition = pack_of_references(1000, 1000);
     assert_int_equal(compile(buf_slice(&definition), &schema, &err),
                      -(int)ERR_VALIDATION_ERROR);
+    assert_non_null(strstr(err.text, "takes too long to find"));
     buf_done(&definition);
+
+    /* The same reference again costs nothing. */
+    definition = pack_of_references(3, 10000);
+    assert_int_equal(compile(buf_slice(&definition), &schema, &err), 0);
+    assert_true(schema_accepts(schema, SLICE("\x01")));
+    schema_free(schema);
+    buf_done(&definition);
+}
+
+/* ---- hostile documents ------------------------------------------------------------------- */
+
+/* `begin`, then `unit` with its number in it `count` times, commas between, then `end`. */
+static struct buf pack_of_many(const char *begin, const char *unit, unsigned count,
+                               const char *end)
+{
+    struct buf json;
+    buf_init(&json, TEST_BYTES_MAX);
+    buf_put_text(&json, begin);
+    for (unsigned i = 0; i < count; i++) {
+        buf_put_text(&json, i ? "," : "");
+        for (const char *c = unit; *c; c++) {
+            if (*c == '@') {
+                buf_printf(&json, "%u", i);
+            } else {
+                buf_put_byte(&json, (uint8_t)*c);
+            }
+        }
+    }
+    buf_put_text(&json, end);
+    struct buf pack = pack_of(buf_text(&json));
     buf_done(&json);
+    return pack;
+}
+
+static const struct {
+    const char *begin, *unit;
+    unsigned count;
+    const char *end, *words;
+} hostile[] = {
+    {"{\"anyOf\":[", "{\"$id\":\"http://e.example/@\",\"type\":\"null\"}", 25000, "]}",
+     "more than 20000 schemas"},
+    {"{\"patternProperties\":{", "\"^@$\":{\"type\":\"null\"}", 25000, "}}",
+     "regular expressions are longer"},
+    {"{\"dependentSchemas\":{", "\"@\":{\"type\":\"null\"}", 25000, "}}",
+     "more than 20000 schemas"},
+    {"{\"anyOf\":[", "{\"$dynamicAnchor\":\"a@\",\"$id\":\"@\"}", 100, "]}",
+     "more than 64 dynamic anchors"},
+    {"{\"$dynamicAnchor\":\"n\",\"anyOf\":[",
+     "{\"$id\":\"a@\",\"$dynamicAnchor\":\"m@\",\"items\":{\"$ref\":\"a0\"},"
+     "\"contains\":{\"$ref\":\"a1\"},\"not\":{\"items\":{\"$ref\":\"a2\"}},"
+     "\"prefixItems\":[{\"$ref\":\"a3\"},{\"$ref\":\"a4\"},{\"$ref\":\"a5\"},"
+     "{\"$ref\":\"a6\"},{\"$ref\":\"a7\"},{\"$ref\":\"a8\"},{\"$ref\":\"a9\"}]}",
+     60, "]}", "bound in more than 256 ways"},
+};
+
+static void hostile_documents_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        struct buf definition =
+            pack_of_many(hostile[i].begin, hostile[i].unit, hostile[i].count, hostile[i].end);
+        struct schema *schema;
+        struct err err = {.code = ERR_NONE};
+        assert_int_equal(compile(buf_slice(&definition), &schema, &err),
+                         -(int)ERR_VALIDATION_ERROR);
+        if (!strstr(err.text, hostile[i].words)) {
+            fail_msg("%s: %s", hostile[i].words, err.text);
+        }
+        buf_done(&definition);
+    }
+}
+
+static void documents_nest_as_deep_as_values(void **state)
+{
+    struct buf definition;
+    struct schema *schema;
+    (void)state;
+    for (unsigned depth = 60; depth < 70; depth++) {
+        buf_init(&definition, TEST_BYTES_MAX);
+        for (unsigned i = 1; i < depth; i++) {
+            pack_put_map(&definition, 1);
+            pack_put_text(&definition, "items");
+        }
+        pack_put_map(&definition, 0);
+        int result = compile(buf_slice(&definition), &schema, NULL);
+        assert_int_equal(result, depth <= PACK_DEPTH_MAX ? 0 : -(int)ERR_VALIDATION_ERROR);
+        schema_free(schema);
+        buf_done(&definition);
+    }
+}
+
+/* Large, but in proportion: compiled, and a check is bounded. */
+static void many_branches_are_bounded(void **state)
+{
+    static const struct {
+        const char *begin, *unit, *end;
+    } many[] = {
+        {"{\"unevaluatedProperties\":false,\"anyOf\":[",
+         "{\"properties\":{\"p@\":true,\"a\":true},\"required\":[\"a\"]}", "]}"},
+        {"{\"unevaluatedProperties\":false,\"oneOf\":[",
+         "{\"anyOf\":[{\"properties\":{\"p@\":{\"type\":\"null\"}}}],"
+         "\"required\":[\"p@\"]}",
+         "]}"},
+        {"{\"dependentSchemas\":{", "\"p@\":{\"required\":[\"a\"]}", "}}"},
+        {"{\"allOf\":[", "{\"$ref\":\"#/$defs/x@\"},{\"required\":[\"p@\"]}",
+         "],\"$defs\":{\"y\":{}}}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        struct buf definition = pack_of_many(many[i].begin, many[i].unit, 4000, many[i].end);
+        struct buf value = pack_of_many("{", "\"p@\":@", 4000, "}");
+        struct schema *schema;
+        struct schema_faults faults;
+        struct err err = {.code = ERR_NONE};
+        if (compile(buf_slice(&definition), &schema, &err) == 0) {
+            assert_false(schema_accepts(schema, buf_slice(&value)));
+            schema_explain(schema, buf_slice(&value), "value", &faults);
+            assert_true(faults.count > 0);
+        } else {
+            assert_non_null(strstr(err.text, "points to nothing"));
+        }
+        schema_free(schema);
+        buf_done(&definition);
+        buf_done(&value);
+    }
+}
+
+/* Each level is looked at once, not once more for each that it is in. */
+static void recursion_with_unevaluated_is_linear(void **state)
+{
+    struct buf definition =
+        pack_of("{\"$defs\":{\"n\":{\"unevaluatedProperties\":false,\"anyOf\":["
+                "{\"properties\":{\"a\":{\"$ref\":\"#/$defs/n\"}}},"
+                "{\"properties\":{\"b\":{\"$ref\":\"#/$defs/n\"}}}],\"if\":"
+                "{\"properties\":{\"z\":{\"type\":\"object\"}}},\"then\":true}},"
+                "\"$ref\":\"#/$defs/n\"}");
+    struct schema *schema;
+    (void)state;
+    assert_int_equal(compile(buf_slice(&definition), &schema, NULL), 0);
+    for (int is_wrong = 0; is_wrong < 2; is_wrong++) {
+        struct buf value;
+        buf_init(&value, TEST_BYTES_MAX);
+        for (int i = 0; i < 55; i++) {
+            pack_put_map(&value, 1);
+            pack_put_text(&value, i % 2 ? "a" : "b");
+        }
+        pack_put_map(&value, (uint32_t)is_wrong);
+        if (is_wrong) {
+            pack_put_key_int(&value, "c", 1);
+        }
+        assert_int_equal(schema_accepts(schema, buf_slice(&value)), !is_wrong);
+        buf_done(&value);
+    }
+    schema_free(schema);
+    buf_done(&definition);
 }
 
 static void no_memory_is_an_error_and_leaks_nothing(void **state)
@@ -362,6 +530,10 @@ int main(void)
         cmocka_unit_test(large_values_have_work_in_proportion),
         cmocka_unit_test(the_number_of_schemas_is_limited),
         cmocka_unit_test(resolving_is_limited),
+        cmocka_unit_test(hostile_documents_are_refused),
+        cmocka_unit_test(documents_nest_as_deep_as_values),
+        cmocka_unit_test(many_branches_are_bounded),
+        cmocka_unit_test(recursion_with_unevaluated_is_linear),
         cmocka_unit_test(no_memory_is_an_error_and_leaks_nothing),
         cmocka_unit_test(no_memory_while_checking_is_no_acceptance),
     };

@@ -192,6 +192,127 @@ static void what_is_cut_is_cut_at_a_character(void **state)
     buf_done(&schema_pack);
 }
 
+/* The newer keywords; ' stands for ". */
+static const struct {
+    const char *schema, *json;
+    const char *faults[6];
+} newer[] = {
+    {"{'properties':{'items':{'items':{'properties':{'email':{'type':'string',"
+     "'pattern':'^\\\\S+@\\\\S+$'}}}}}}",
+     "{'items':[{'email':'a@b'},{},{'email':'nobody'}]}",
+     {"arguments.items[2].email | text matching ^\\S+@\\S+$ | string \"nobody\""}},
+    {"{'required':['a'],'properties':{'a':{'type':'string','pattern':'^x'}}}",
+     "{}",
+     {"arguments.a | text matching ^x (required) | nothing"}},
+    {"{'items':{'multipleOf':0.01}}",
+     "[0.25,0.255]",
+     {"arguments[1] | a multiple of 0.01 | number 0.255"}},
+    {"{'multipleOf':1500}", "7", {"arguments | a multiple of 1500 | integer 7"}},
+    {"{'multipleOf':1e-320}", "1e-321", {"arguments | a multiple of 1e-320 | number 1e-321"}},
+    {"{'patternProperties':{'^n_':{'type':'integer'}},'additionalProperties':false}",
+     "{'n_a':'x','m':1}",
+     {"arguments.n_a | integer | string \"x\"",
+      "arguments.m | no field of this name | integer 1"}},
+    {"{'propertyNames':{'pattern':'^[a-z]+$'}}",
+     "{'a':1,'B':2}",
+     {"arguments.B | a name that is: text matching ^[a-z]+$ | string \"B\""}},
+    {"{'propertyNames':{'maxLength':3}}",
+     "{'abcd':1}",
+     {"arguments.abcd | a name that is: text of up to 3 characters | string \"abcd\""}},
+    {"{'propertyNames':{'minLength':2}}",
+     "{'a':1}",
+     {"arguments.a | a name that is: text of 2 or more characters | string \"a\""}},
+    {"{'propertyNames':{'minLength':2,'maxLength':3}}",
+     "{'a':1}",
+     {"arguments.a | a name that is: text of 2 to 3 characters | string \"a\""}},
+    {"{'contains':{'type':'integer'}}",
+     "['a','b']",
+     {"arguments | at least 1 of the items to be: integer | 0 of 2 items"}},
+    {"{'contains':{'const':'x'},'minContains':0,'maxContains':1}",
+     "['x','y','x']",
+     {"arguments | at most 1 of the items to be: exactly x | 2 of 3 items"}},
+    {"{'dependentRequired':{'card':['address','city']}}",
+     "{'card':1,'city':2}",
+     {"arguments.address | a value (required beside card) | nothing"}},
+    {"{'dependentSchemas':{'card':{'properties':{'n':{'minimum':1}}}}}",
+     "{'card':1,'n':0}",
+     {"arguments.n | at least 1 | integer 0"}},
+    {"{'allOf':[{'properties':{'name':true}}],'unevaluatedProperties':false,"
+     "'properties':{'mail':true}}",
+     "{'name':1,'mial':2}",
+     {"arguments.mial | no field of this name; perhaps mail | integer 2"}},
+    {"{'allOf':[{'properties':{'a':{'type':'null'}}}],'unevaluatedProperties':false}",
+     "{'a':1,'b':2}",
+     {"arguments.a | null | integer 1"}},
+    {"{'prefixItems':[true],'unevaluatedItems':{'type':'null'}}",
+     "[1,null,2]",
+     {"arguments[2] | null | integer 2"}},
+    {"{'prefixItems':[true],'unevaluatedItems':false}",
+     "[1,2]",
+     {"arguments[1] | nothing | integer 2"}},
+    {"{'minProperties':2}", "{'a':1}", {"arguments | at least 2 fields | 1 field"}},
+    {"{'$ref':'#/$defs/x','$defs':{'x':{'properties':{'a':{'$dynamicRef':'#t'}}},"
+     "'y':{'$dynamicAnchor':'t','type':'boolean'}}}",
+     "{'a':1}",
+     {"arguments.a | boolean | integer 1"}},
+};
+
+static struct buf quoted(const char *text)
+{
+    struct buf json;
+    buf_init(&json, TEST_BYTES_MAX);
+    for (; *text; text++) {
+        buf_put_byte(&json, (uint8_t)(*text == '\'' ? '"' : *text));
+    }
+    return json;
+}
+
+static void newer_keywords_are_explained(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++) {
+        size_t count = 0;
+        while (count < 6 && newer[i].faults[count]) {
+            count++;
+        }
+        struct buf definition = quoted(newer[i].schema);
+        struct buf json = quoted(newer[i].json);
+        assert_faults(buf_text(&definition), buf_text(&json), newer[i].faults, count);
+        buf_done(&definition);
+        buf_done(&json);
+    }
+}
+
+/* The place where the work ended is told. */
+static void what_is_too_costly_has_a_place(void **state)
+{
+    struct buf json;
+    (void)state;
+    buf_init(&json, TEST_BYTES_MAX);
+    buf_put_text(&json, "{\"a\":1,\"list\":[\"b\",\"");
+    for (int i = 0; i < 50; i++) {
+        buf_put_byte(&json, 'a');
+    }
+    buf_put_text(&json, "!\"]}");
+    struct buf definition = pack_of("{\"properties\":{\"list\":{\"items\":{\"pattern\":"
+                                    "\"^(b|(a+)+)$\"}}}}");
+    struct buf value = pack_of(buf_text(&json));
+    struct schema *schema;
+    struct schema_faults faults;
+    assert_int_equal(schema_compile(buf_slice(&definition), &schema, NULL), 0);
+    assert_false(schema_accepts(schema, buf_slice(&value)));
+    schema_explain(schema, buf_slice(&value), "arguments", &faults);
+    assert_int_equal(faults.count, 1);
+    assert_string_equal(faults.list[0].field, "arguments.list[1]");
+    assert_string_equal(
+        faults.list[0].expected,
+        "a value that can be checked with bounded work; this one is too costly");
+    schema_free(schema);
+    buf_done(&definition);
+    buf_done(&value);
+    buf_done(&json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +320,8 @@ int main(void)
         cmocka_unit_test(branches_are_explained_where_one_was_meant),
         cmocka_unit_test(no_more_faults_than_there_is_room_for),
         cmocka_unit_test(what_is_cut_is_cut_at_a_character),
+        cmocka_unit_test(newer_keywords_are_explained),
+        cmocka_unit_test(what_is_too_costly_has_a_place),
     };
     return cmocka_run_group_tests_name("schema_explain", tests, NULL, NULL);
 }

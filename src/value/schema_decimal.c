@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* schema_multiple.c - multipleOf, in decimal: 0.3 is a multiple of 0.1, whatever doubles say. */
+/* schema_decimal.c - numbers in decimal: 0.3 is a multiple of 0.1, whatever doubles say, and 1e400 is
+ * 10e399. */
 #include "value/schema_run.h"
 
+#include "base/map.h"
 #include "value/decimal.h"
 #include "value/json_number.h"
 
@@ -159,4 +161,42 @@ bool schema_is_multiple(struct schema_run *run, const struct pack_item *item,
         }
     }
     return power >= 0 && scale(rest, (uint64_t)power, of->digits) == 0;
+}
+
+/* The digits at `at` and behind it without a point. */
+static size_t skip_point(struct slice text, size_t at)
+{
+    return at + (at < text.len && text.ptr[at] == '.');
+}
+
+bool schema_same_number(struct slice a, struct slice b)
+{
+    struct digits x = digits_of(a);
+    struct digits y = digits_of(b);
+    bool has_same_sign = (a.ptr[0] == '-') == (b.ptr[0] == '-');
+    if (x.count != y.count || x.exponent != y.exponent || (x.count && !has_same_sign)) {
+        return false;
+    }
+    size_t i = 0;
+    size_t k = 0;
+    for (uint64_t left = x.count; left; left--) {
+        i = skip_point(x.text, i);
+        k = skip_point(y.text, k);
+        if (x.text.ptr[i++] != y.text.ptr[k++]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t schema_number_hash(struct slice text)
+{
+    struct digits digits = digits_of(text);
+    uint64_t hash = (uint64_t)digits.exponent + digits.count;
+    for (size_t i = 0; i < digits.text.len; i++) {
+        if (digits.text.ptr[i] != '.') {
+            hash = hash * 31 + (unsigned char)digits.text.ptr[i];
+        }
+    }
+    return map_hash(&hash, sizeof hash);
 }
