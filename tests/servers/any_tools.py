@@ -193,6 +193,12 @@ class Tools:
             call.exchange.log(level, {"tag": call.arguments.get("tag"), "level": level})
         return text("logged")
 
+    @staticmethod
+    def tool_task_optional(call):
+        """Called as no task."""
+        call.wait(call.arguments.get("ms", 50) / 1000)
+        return text("task done")
+
     # ---- tools that ask ----------------------------------------------------------------------
 
     @staticmethod
