@@ -72,8 +72,11 @@ void request_complete(struct mcp_request *request, struct slice result)
         !gather_page(request, result, &result)) {
         return;
     }
-    const struct mcp_outcome outcome = {
-        .result = result, .sent = true, .declined = request->declined};
+    bool is_cached = request->is_cached && !request->was_sent;
+    const struct mcp_outcome outcome = {.result = result,
+                                        .sent = !is_cached,
+                                        .declined = request->declined,
+                                        .is_cached = is_cached};
     request_succeed(request, &outcome);
 }
 
@@ -97,6 +100,15 @@ static void take_type(struct mcp_request *request, struct slice type, struct sli
     }
 }
 
+/* Where its hints allow it. What an answer to a question went into is of this call alone. */
+static void keep(struct mcp_request *request, struct slice result)
+{
+    if (request->method && request->call_events && !request->round && !request->task) {
+        const struct cache_key key = request_key(request);
+        cache_put(&request->seat->service->services->cache, &key, result);
+    }
+}
+
 static void take_result(struct mcp_request *request, struct slice result)
 {
     struct slice type;
@@ -108,6 +120,7 @@ static void take_result(struct mcp_request *request, struct slice result)
         if (!pack_next_text(&cursor, &type)) {
             request_break(request, "`resultType` is no string");
         } else if (request->is_aside || slice_is(type, "complete")) {
+            keep(request, result);
             request_complete(request, result);
         } else {
             take_type(request, type, result);

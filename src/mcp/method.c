@@ -7,7 +7,7 @@
 
 static const struct method methods[MCP_METHODS] = {
 #define METHOD(id, wire, offer, noun, detail, name_key, list_key, traits) \
-    [MCP_##id] = {wire, noun, detail, name_key, list_key, offer, traits},
+    [MCP_##id] = {MCP_##id, wire, noun, detail, name_key, list_key, offer, traits},
 #include "mcp/method.def"
 #undef METHOD
 };

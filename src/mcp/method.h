@@ -19,6 +19,7 @@ enum method_trait {
 };
 
 struct method {
+    enum mcp_method id;
     const char *wire, *noun, *detail, *name_key, *list_key;
     unsigned offer, traits;
 };

@@ -72,7 +72,7 @@ static void reset(struct mcp_request *request)
     request->is_beginning = request->has_place = request->is_kept = false;
     request->is_page = request->wants_task = request->may_repeat = false;
     request->is_aside = request->was_sent = request->asks_task = false;
-    request->was_repeated = request->was_relisted = false;
+    request->was_repeated = request->was_relisted = request->is_cached = false;
 }
 
 /* What it has beside its memory. */
@@ -166,11 +166,29 @@ static void tell_failure(struct mcp_request *request, const struct failure *fail
     request_release(request);
 }
 
+/* What a cache has is told behind the call that asked for it; it may be gone by then. */
+static void go_on(struct mcp_request *request)
+{
+    struct failure failure = {0};
+    request->step = STEP_START;
+    if (request->is_kept) {
+        request_go(request);
+        return;
+    }
+    failure_set(&failure, ERR_OVERLOADED, "there is no memory for the call's arguments");
+    request_fail(request, &failure, false);
+    failure_done(&failure);
+}
+
 static void tell(void *arg)
 {
     struct mcp_request *request = arg;
     if (request->failure) {
         tell_failure(request, request->failure, false);
+        return;
+    }
+    if (request->call_events) {
+        go_on(request);
         return;
     }
     request->list_events->done(request->arg, request->catalog, NULL);
@@ -208,6 +226,11 @@ void request_succeed(struct mcp_request *request, const struct mcp_outcome *outc
         request->call_events->done(request->arg, outcome);
     }
     request_release(request);
+}
+
+void request_go_later(struct mcp_request *request)
+{
+    tell_later(request);
 }
 
 void request_give_catalog(struct mcp_request *request)

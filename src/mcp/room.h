@@ -78,6 +78,7 @@ struct mcp_request {
     bool was_sent;  /* the server may have begun with it */
     bool asks_task; /* a legacy server was asked to make a task of it */
     bool was_repeated, was_relisted;
+    bool is_cached; /* some of its answer was */
 };
 
 struct seat {
@@ -197,8 +198,9 @@ void request_withdraw(struct mcp_request *request, const char *reason);
 void request_fail(struct mcp_request *request, const struct failure *failure, bool sent);
 void request_succeed(struct mcp_request *request, const struct mcp_outcome *outcome);
 void request_give_catalog(struct mcp_request *request);
-void request_release(struct mcp_request *request); /* its end; nothing is told */
-void request_free(struct mcp_request *request);    /* with all it has; nothing is sent */
+void request_go_later(struct mcp_request *request); /* behind the call that began it */
+void request_release(struct mcp_request *request);  /* its end; nothing is told */
+void request_free(struct mcp_request *request);     /* with all it has; nothing is sent */
 
 /* step.c */
 void request_go(struct mcp_request *request); /* the next step, as far as it gets */
@@ -207,6 +209,8 @@ void request_describe(const struct mcp_request *request, struct message_request 
 /* Sends a step of it; what cannot be sent fails the request. */
 void request_send(struct mcp_request *request, const struct message_request *message);
 void request_send_call(struct mcp_request *request); /* with what rounds have added */
+/* What it was asked before, and may be kept still. */
+struct cache_key request_key(const struct mcp_request *request);
 /* Something that the server is told on the same session, and nobody waits for. */
 void request_send_aside(struct seat *seat, const struct message_request *message);
 

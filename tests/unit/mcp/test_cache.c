@@ -226,13 +226,136 @@ static void the_oldest_make_room(void **state)
     mem_free(huge);
 }
 
+/* ---- calls ------------------------------------------------------------------------------- */
+
+struct asked {
+    unsigned done;
+    bool is_cached, sent;
+    char *text;
+};
+
+static void asked_done(void *arg, const struct mcp_outcome *outcome)
+{
+    struct asked *asked = arg;
+    asked->done++;
+    asked->is_cached = outcome->is_cached;
+    asked->sent = outcome->sent;
+    asked->text = outcome->failure ? mem_dup(buf_slice(&outcome->failure->message))
+                                   : as_json(outcome->result);
+}
+
+static const struct mcp_call_events asked_events = {.done = asked_done};
+
+static void ask(struct bench *bench, struct asked *asked, enum mcp_method method,
+                const char *uri)
+{
+    char name[64];
+    const struct mcp_identity identity = {.agent = {"", 0}, .user = {"", 0}};
+    mem_free(asked->text);
+    *asked = (struct asked){.done = 0};
+    (void)snprintf(name, sizeof name, "%s", uri);
+    const struct mcp_call_options options = {.method = method,
+                                             .name = slice_of(name),
+                                             .deadline = loop_now(bench->loop) + 1000 * MS};
+    (void)mcp_call(service_named(bench, "s"), &identity, &options, &asked_events, asked);
+    assert_int_equal(asked->done, 0); /* never inside */
+    memset(name, '!', sizeof name);
+    turn(bench);
+}
+
+static struct fake *modern_service(struct bench *bench)
+{
+    bench_init(bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->era = SERVICE_ERA_MODERN;
+    apply_one(bench, conf);
+    struct asked asked = {0};
+    ask(bench, &asked, MCP_RESOURCES_READ, "file:///first");
+    struct fake *fake = fake_at(bench, 0);
+    fake_opened(fake);
+    answer_last(fake, "{'resultType':'complete','supportedVersions':['2026-07-28'],"
+                      "'capabilities':{'resources':{}},'ttlMs':0,'cacheScope':'public'}");
+    answer_last(fake,
+                "{'resultType':'complete','contents':[],'ttlMs':0,'cacheScope':'public'}");
+    assert_int_equal(asked.done, 1);
+    mem_free(asked.text);
+    return fake;
+}
+
+static void what_is_kept_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct asked asked = {0};
+    struct fake *fake = modern_service(&bench);
+    ask(&bench, &asked, MCP_RESOURCES_READ, "file:///a");
+    answer_last(fake,
+                "{'resultType':'complete','contents':[],'ttlMs':5000,'cacheScope':'private'}");
+    assert_false(asked.is_cached);
+    assert_true(asked.sent);
+    size_t sent = fake->count;
+    ask(&bench, &asked, MCP_RESOURCES_READ, "file:///a");
+    assert_int_equal(asked.done, 1);
+    assert_true(asked.is_cached);
+    assert_false(asked.sent);
+    assert_has(asked.text, "\"ttlMs\":5000");
+    assert_int_equal(fake->count, sent);
+    loop_advance(bench.loop, 5000 * MS);
+    ask(&bench, &asked, MCP_RESOURCES_READ, "file:///a");
+    assert_int_equal(fake->count, sent + 1);
+    assert_has(last_sent(fake), "\"uri\":\"file:///a\"");
+    answer_last(fake,
+                "{'resultType':'complete','contents':[],'ttlMs':0,'cacheScope':'private'}");
+    assert_false(asked.is_cached);
+    mem_free(asked.text);
+    bench_done(&bench);
+}
+
+static void lists_are_kept_page_by_page(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct asked asked = {0};
+    struct fake *fake = modern_service(&bench);
+    ask(&bench, &asked, MCP_RESOURCES_LIST, "");
+    answer_last(fake,
+                "{'resultType':'complete','resources':[{'uri':'a:1','name':'1'}],'nextCursor':"
+                "'p2','ttlMs':9000,'cacheScope':'public'}");
+    answer_last(fake,
+                "{'resultType':'complete','resources':[{'uri':'a:2','name':'2'}],'ttlMs':2000,"
+                "'cacheScope':'public'}");
+    assert_has(asked.text, "a:1");
+    assert_has(asked.text, "a:2");
+    size_t sent = fake->count;
+    ask(&bench, &asked, MCP_RESOURCES_LIST, "");
+    assert_true(asked.is_cached);
+    assert_has(asked.text, "a:1");
+    assert_has(asked.text, "a:2");
+    assert_int_equal(fake->count, sent);
+    loop_advance(bench.loop, 3000 * MS); /* the second page is stale, the first is not */
+    ask(&bench, &asked, MCP_RESOURCES_LIST, "");
+    assert_int_equal(fake->count, sent + 1);
+    assert_has(last_sent(fake), "\"cursor\":\"p2\"");
+    answer_last(fake,
+                "{'resultType':'complete','resources':[],'ttlMs':0,'cacheScope':'public'}");
+    assert_false(asked.is_cached);
+    assert_has(asked.text, "a:1");
+    mem_free(asked.text);
+    bench_done(&bench);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_result_is_kept_for_its_time),      TEST(hints_decide),
-        TEST(private_results_are_of_one_session), TEST(every_part_of_a_question_counts),
-        TEST(what_changed_is_forgotten_at_once),  TEST(the_oldest_make_room),
+        TEST(a_result_is_kept_for_its_time),
+        TEST(hints_decide),
+        TEST(private_results_are_of_one_session),
+        TEST(every_part_of_a_question_counts),
+        TEST(what_changed_is_forgotten_at_once),
+        TEST(the_oldest_make_room),
+        cmocka_unit_test(what_is_kept_is_not_asked_for),
+        cmocka_unit_test(lists_are_kept_page_by_page),
     };
     return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
 }
