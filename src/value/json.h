@@ -2,8 +2,9 @@
 /*
  * json.h - JSON text to MessagePack and back, each in one pass.
  *
- * Reading is strict RFC 8259: one value, white space around it, UTF-8 only, no byte order mark, no lone
- * surrogate escapes, no duplicate keys (compared after unescaping). Numbers survive: an integer that fits becomes
+ * Reading is strict RFC 8259: one value, white space around it, UTF-8 only. Where it leaves a choice,
+ * text that two readers could take for different things is refused: a byte order mark, escapes of
+ * lone surrogates, a key twice in an object (compared after unescaping). Numbers survive: an integer that fits becomes
  * int64/uint64, a number that a float64 gives back digit for digit becomes float64 (also 1.0 and
  * -0), anything else becomes ext PACK_EXT_NUMBER with its text. Key order is kept.
  *
