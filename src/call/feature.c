@@ -119,6 +119,48 @@ static uint32_t put_list(const char *key, struct slice result, struct buf *out)
     return 2;
 }
 
+static bool is_of_task(enum mcp_method method)
+{
+    return method == MCP_TASKS_GET || method == MCP_TASKS_CANCEL;
+}
+
+/* The state of a task, and its result where it has one. */
+static uint32_t put_task(const struct feature *feature, struct slice state, struct buf *out)
+{
+    struct slice value;
+    uint32_t count = 0;
+    if (pack_get(state, "status", &value)) { /* else the server only says that it heard */
+        pack_put_text(out, "task");
+        task_put(feature->options.name, feature->options.service, feature->tool, state, out);
+        count++;
+    }
+    if (pack_get(state, "result", &value)) {
+        pack_put_text(out, "result");
+        buf_put_slice(out, value);
+        count++;
+    }
+    return count;
+}
+
+/* Its state, and its result when there is one. */
+static uint32_t put_task(const struct feature *feature, struct slice state, struct buf *out)
+{
+    struct slice value;
+    pack_put_text(out, "task");
+    size_t opened = pack_open(out);
+    pack_put_key_str(out, "id", feature->options.name);
+    pack_put_key_str(out, "service", feature->options.service);
+    pack_put_key_str(out, "tool", feature->tool);
+    uint32_t count = 3 + mcp_put_task_fields(state, out);
+    pack_close_map(out, opened, count);
+    if (!pack_get(state, "result", &value)) {
+        return 1;
+    }
+    pack_put_text(out, "result");
+    buf_put_slice(out, value);
+    return 2;
+}
+
 static void put_answer(const struct feature *feature, const struct mcp_outcome *outcome,
                        struct buf *out)
 {
@@ -132,13 +174,9 @@ static void put_answer(const struct feature *feature, const struct mcp_outcome *
     pack_put_key_text(out, "source", outcome->is_cached ? "cache" : "live");
     pack_put_key_int(out, "execution_time_ms",
                      (loop_now(feature->calls->options.loop) - feature->started) / 1000);
-    if (outcome->task.ptr) {
-        pack_put_text(out, "task");
-        task_put(feature->options.name, feature->options.service, feature->tool, outcome->task,
-                 out);
-        count++;
-    }
-    if (key) {
+    if (is_of_task(feature->options.method)) {
+        count += put_task(feature, outcome->result, out);
+    } else if (key) {
         count += put_list(key, outcome->result, out);
     } else if (outcome->result.ptr) {
         pack_put_text(out, "result");
@@ -246,11 +284,6 @@ bool call_may_use(const struct calls *calls, const struct feature_options *optio
         failure_detail_str(failure, "service", options->service);
     }
     return failure->code == ERR_NONE;
-}
-
-static bool is_of_task(enum mcp_method method)
-{
-    return method == MCP_TASKS_GET || method == MCP_TASKS_CANCEL;
 }
 
 /* The service and the server's id that a handle stands for. */

@@ -84,6 +84,37 @@ const struct task *tasks_find(struct tasks *tasks, const struct task_key *key,
     return is_theirs ? task : NULL;
 }
 
+/* A server's member under the name that it has here, the same for both wire forms; NULL: it is not
+ * the task's own, or known already. */
+static const char *name_of(struct slice key)
+{
+    static const struct {
+        const char *theirs, *ours;
+    } names[] = {
+        {"statusMessage", "status_message"},
+        {"createdAt", "created_at"},
+        {"lastUpdatedAt", "last_updated_at"},
+        {"ttl", "ttl_ms"},
+        {"ttlMs", "ttl_ms"},
+        {"pollInterval", "poll_interval_ms"},
+        {"pollIntervalMs", "poll_interval_ms"},
+        {"inputRequests", "input_requests"},
+        {"id", NULL},
+        {"taskId", NULL},
+        {"service", NULL},
+        {"tool", NULL},
+        {"resultType", NULL},
+        {"_meta", NULL},
+        {"result", NULL},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (slice_is(key, names[i].theirs)) {
+            return names[i].ours;
+        }
+    }
+    return "";
+}
+
 void task_put(struct slice handle, struct slice service, struct slice tool, struct slice state,
               struct buf *out)
 {
@@ -103,9 +134,9 @@ void task_put(struct slice handle, struct slice service, struct slice tool, stru
         if (!pack_next_text(&cursor, &key) || !pack_take(&cursor, &value)) {
             break;
         }
-        if (!slice_is(key, "id") && !slice_is(key, "service") && !slice_is(key, "tool") &&
-            !slice_is(key, "taskId")) {
-            pack_put_str(out, key);
+        const char *name = name_of(key);
+        if (name) {
+            pack_put_str(out, *name ? slice_of(name) : key);
             buf_put_slice(out, value);
             count++;
         }

@@ -53,7 +53,8 @@ const struct task *tasks_add(struct tasks *tasks, const struct task_key *key,
 const struct task *tasks_find(struct tasks *tasks, const struct task_key *key,
                               struct slice handle);
 
-/* Appends {id: `handle`, service, tool} and the rest of `state`, a map of the server's. */
+/* Appends {id: `handle`, service, tool} and the rest of `state`, a map of the server's in either
+ * wire form, under names of our own; without the result. */
 void task_put(struct slice handle, struct slice service, struct slice tool, struct slice state,
               struct buf *out);
 
