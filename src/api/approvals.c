@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* approvals.c - the methods tools.approvals and tools.approve: tools as an operator accepted them. */
 #include "api/api_internal.h"
+#include "store/store.h"
 
 #include <stdio.h>
 
@@ -24,6 +25,48 @@ void api_tools_approvals(void *arg, struct rpc_request *request)
 
 enum { APPROVE_SERVICE, APPROVE_TOOL };
 
+/* An approval is acknowledged when it outlives the daemon. */
+struct approval {
+    struct rpc_pending pending;
+    struct store_wait wait;
+    struct api *api;
+    size_t count;
+};
+
+static void approval_free(struct approval *approval)
+{
+    rpc_pending_drop(&approval->pending);
+    mem_free(approval);
+}
+
+static void approval_kept(void *arg, bool is_kept)
+{
+    struct approval *approval = arg;
+    struct buf *out = rpc_pending_result(&approval->pending);
+    if (out) {
+        pack_put_map(out, 2);
+        pack_put_key_int(out, "approved", (int64_t)approval->count);
+        pack_put_key_bool(out, "kept", is_kept);
+        rpc_pending_end(&approval->pending);
+    }
+    approval_free(approval);
+}
+
+/* It is approved all the same. */
+static void approval_left(struct rpc_pending *pending)
+{
+    struct approval *approval = LIST_ITEM(pending, struct approval, pending);
+    store_forget_wait(approval->api->store, &approval->wait);
+    if (pending->peer) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_CANCELLED,
+                    "the request was cancelled by its client; the approval stands");
+        rpc_pending_fail(pending, &failure);
+        failure_done(&failure);
+    }
+    approval_free(approval);
+}
+
 void api_tools_approve(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
@@ -33,10 +76,11 @@ void api_tools_approve(void *arg, struct rpc_request *request)
     }
     char who[32];
     (void)snprintf(who, sizeof who, "uid %u", (unsigned)rpc_identity(request->peer)->uid);
-    size_t count = mcp_pin_approve(api->services, args[APPROVE_SERVICE].text,
-                                   args[APPROVE_TOOL].text, slice_of(who));
-    struct buf *out = rpc_result(request);
-    pack_put_map(out, 1);
-    pack_put_key_int(out, "approved", (int64_t)count);
-    rpc_result_end(request);
+    struct approval *approval = mem_new(sizeof *approval);
+    approval->api = api;
+    approval->wait = (struct store_wait){.done = approval_kept, .arg = approval};
+    approval->count = mcp_pin_approve(api->services, args[APPROVE_SERVICE].text,
+                                      args[APPROVE_TOOL].text, slice_of(who));
+    rpc_keep(request, &approval->pending, approval_left);
+    store_await(api->store, &approval->wait);
 }

@@ -53,8 +53,12 @@ static bool put_key(struct buf *out, const struct cache_key *key, bool is_public
               0};
     buf_clear(out);
     buf_put(out, &head, sizeof head);
-    buf_put_slice(out, key->name);
-    buf_put_slice(out, key->cursor);
+    if (key->name.ptr) {
+        buf_put_slice(out, key->name);
+    }
+    if (key->cursor.ptr) {
+        buf_put_slice(out, key->cursor);
+    }
     return !out->overflow;
 }
 

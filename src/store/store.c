@@ -32,10 +32,12 @@ struct store {
     size_t queued, queued_bytes;
     uint64_t lost;
     bool is_closing, wants_load, is_open, is_waking;
-    bool is_settled;         /* the queue is empty, or could not be written just now */
-    struct image *image;     /* read, and not yet handed on */
-    struct err failure;      /* code 0: none */
-    struct err load_failure; /* to be handed on */
+    bool is_settled;       /* the queue is empty, or could not be written just now */
+    uint64_t put, written; /* jobs, since the start */
+    struct store_wait *waits, *settled; /* the latter are told next */
+    struct image *image;                /* read, and not yet handed on */
+    struct err failure;                 /* code 0: none */
+    struct err load_failure;            /* to be handed on */
     /* the loop's */
     struct loop_wake wake;
     void (*loaded)(void *arg, const struct store_image *image, const struct err *err);
@@ -73,6 +75,24 @@ static void note_success(struct store *store)
     }
     store->failure.code = ERR_NONE;
     store->is_behind = false;
+}
+
+/* Under the lock. With `all`, also those whose records could not be written. */
+static void settle_waits(struct store *store, bool all)
+{
+    struct store_wait **place = &store->waits;
+    while (*place) {
+        struct store_wait *wait = *place;
+        wait->is_kept = wait->upto <= store->written;
+        if (!all && !wait->is_kept) {
+            place = &wait->next;
+            continue;
+        }
+        *place = wait->next;
+        wait->next = store->settled;
+        store->settled = wait;
+        wake_loop(store);
+    }
 }
 
 static void free_jobs(struct db_job *job)
@@ -157,6 +177,8 @@ static void write_queue(struct store *store)
     if (r == 0) {
         store->queued -= count;
         store->queued_bytes -= bytes;
+        store->written += count;
+        settle_waits(store, false);
         note_success(store);
         return;
     }
@@ -179,6 +201,7 @@ static void await_work(struct store *store)
 {
     struct timespec until;
     uint32_t wait = store->options.retry_ms ? store->options.retry_ms : RETRY_MS;
+    settle_waits(store, true);
     store->is_settled = true;
     (void)pthread_cond_broadcast(&store->idle);
     if (!store->is_behind) {
@@ -189,7 +212,8 @@ static void await_work(struct store *store)
     until = (struct timespec){when / 1000, when % 1000 * 1000000};
     while (!store->is_closing &&
            pthread_cond_timedwait(&store->work, &store->lock, &until) != ETIMEDOUT) {
-        store->is_settled = true; /* what came meanwhile cannot be written either */
+        settle_waits(store, true); /* what came meanwhile cannot be written either */
+        store->is_settled = true;
         (void)pthread_cond_broadcast(&store->idle);
     }
     store->is_behind = false;
@@ -245,6 +269,21 @@ static void rouse(struct store *store)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+/* One after the other: whoever is told may forget another one. */
+static void tell_waits(struct store *store)
+{
+    for (;;) {
+        (void)pthread_mutex_lock(&store->lock);
+        struct store_wait *wait = store->settled;
+        store->settled = wait ? wait->next : NULL;
+        (void)pthread_mutex_unlock(&store->lock);
+        if (!wait) {
+            return;
+        }
+        wait->done(wait->arg, wait->is_kept);
+    }
+}
+
 static void woken(void *arg)
 {
     struct store *store = arg;
@@ -255,6 +294,7 @@ static void woken(void *arg)
     store->load_failure.code = ERR_NONE;
     store->is_waking = false;
     (void)pthread_mutex_unlock(&store->lock);
+    tell_waits(store);
     if (image && store->loaded) {
         store->loaded(store->loaded_arg, &image->rows, NULL);
     } else if (err.code && store->loaded) {
@@ -314,6 +354,37 @@ void store_flush(struct store *store)
     while (!store->is_settled) {
         (void)pthread_cond_wait(&store->idle, &store->lock);
     }
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void store_await(struct store *store, struct store_wait *wait)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    wait->upto = store->put;
+    wait->next = store->waits;
+    store->waits = wait;
+    rouse(store);
+    if (!store->has_thread) {
+        settle_waits(store, true);
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+static void unlink_wait(struct store_wait **list, const struct store_wait *wait)
+{
+    while (*list && *list != wait) {
+        list = &(*list)->next;
+    }
+    if (*list) {
+        *list = wait->next;
+    }
+}
+
+void store_forget_wait(struct store *store, struct store_wait *wait)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    unlink_wait(&store->waits, wait);
+    unlink_wait(&store->settled, wait);
     (void)pthread_mutex_unlock(&store->lock);
 }
 
@@ -402,6 +473,7 @@ static void put(struct store *store, enum db_statement statement, const struct d
         *store->queue_tail = job;
         store->queue_tail = &job->next;
         store->queued++;
+        store->put++;
         store->queued_bytes += job->size;
         rouse(store);
     }

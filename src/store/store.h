@@ -8,7 +8,7 @@
  *
  * Owns:    the thread, the file, the queue. Everything handed over is copied.
  * Life:    store_new touches nothing. The first load or put starts the thread, which opens the file.
- *          store_free writes what is queued and waits for it.
+ *          store_free writes what is queued and waits for it; waits are dropped without a word.
  * Thread:  the loop thread.
  * Errors:  never fatal. A database that cannot be used (modes, locked, read-only, full, damaged, newer)
  *          is said once in the log and in store_put_status, and tried again from time to time;
@@ -43,6 +43,18 @@ struct store_options {
 struct store *store_new(const struct store_options *options);
 void store_free(struct store *store);  /* NULL is fine */
 void store_flush(struct store *store); /* waits until what is queued is written, or cannot be */
+
+/* For what is to be acknowledged: `done` runs on the loop, later, when all that was put so far is
+ * written (it outlives a kill then), or cannot be for now. Embedded in its owner. */
+struct store_wait {
+    struct store_wait *next;
+    uint64_t upto;
+    bool is_kept;
+    void (*done)(void *arg, bool is_kept);
+    void *arg;
+};
+void store_await(struct store *store, struct store_wait *wait);
+void store_forget_wait(struct store *store, struct store_wait *wait);
 
 /* Appends {state: "closed"|"open"|"failed", reason?, queued, lost?}. */
 void store_put_status(struct store *store, struct buf *out);

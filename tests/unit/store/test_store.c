@@ -266,6 +266,46 @@ static void thousands_are_written_behind(void **state)
     (void)sqlite3_close(db);
 }
 
+static void told_kept(void *arg, bool is_kept)
+{
+    *(int *)arg = is_kept ? 1 : 2;
+}
+
+static int await_told(struct bench *bench, const int *told)
+{
+    for (int i = 0; i < 500 && !*told; i++) {
+        loop_turn(bench->loop, 10000);
+    }
+    return *told;
+}
+
+static void whoever_waits_is_told_when_it_is_kept(void **state)
+{
+    struct bench *bench = *state;
+    int told[4] = {0};
+    struct store_wait waits[4];
+    for (int i = 0; i < 4; i++) {
+        waits[i] = (struct store_wait){.done = told_kept, .arg = &told[i]};
+    }
+    put_pin(bench, "s", "a", "{}");
+    store_await(bench->store, &waits[0]);
+    store_await(bench->store, &waits[1]);
+    store_forget_wait(bench->store, &waits[1]);
+    assert_int_equal(told[0], 0); /* never inside */
+    assert_int_equal(await_told(bench, &told[0]), 1);
+    store_await(bench->store, &waits[2]); /* nothing is queued */
+    assert_int_equal(await_told(bench, &told[2]), 1);
+    assert_int_equal(told[1], 0);
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(bench->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    put_pin(bench, "s", "b", "{}");
+    store_await(bench->store, &waits[3]);
+    assert_int_equal(await_told(bench, &told[3]), 2);
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
 /* ---- kill -9 ----------------------------------------------------------------------------- */
 
 /* Writes rows for ever, and says how many are flushed. */
@@ -593,6 +633,7 @@ int main(void)
         TEST(rows_come_back),
         TEST(what_is_too_long_is_kept_without_its_text),
         TEST(thousands_are_written_behind),
+        TEST(whoever_waits_is_told_when_it_is_kept),
         TEST(a_killed_writer_loses_nothing_that_was_flushed),
         TEST(garbage_is_told),
         TEST(a_torn_file_is_told),
