@@ -142,25 +142,6 @@ static uint32_t put_task(const struct feature *feature, struct slice state, stru
     return count;
 }
 
-/* Its state, and its result when there is one. */
-static uint32_t put_task(const struct feature *feature, struct slice state, struct buf *out)
-{
-    struct slice value;
-    pack_put_text(out, "task");
-    size_t opened = pack_open(out);
-    pack_put_key_str(out, "id", feature->options.name);
-    pack_put_key_str(out, "service", feature->options.service);
-    pack_put_key_str(out, "tool", feature->tool);
-    uint32_t count = 3 + mcp_put_task_fields(state, out);
-    pack_close_map(out, opened, count);
-    if (!pack_get(state, "result", &value)) {
-        return 1;
-    }
-    pack_put_text(out, "result");
-    buf_put_slice(out, value);
-    return 2;
-}
-
 static void put_answer(const struct feature *feature, const struct mcp_outcome *outcome,
                        struct buf *out)
 {
