@@ -3,106 +3,28 @@
 #include "cli/cli.h"
 #include "cli/view.h"
 
-#include "value/json.h"
 #include "value/pack.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#define INPUT_BYTES ((size_t)16777216)
-#define GRACE_MS    3000 /* for the daemon's own TIMEOUT, which says more than ours */
+#define GRACE_MS  3000   /* for the daemon's own TIMEOUT, which says more than ours */
+#define PERSON_MS 600000 /* a person who may be asked is slower than a service */
 
-/* All of stdin; false when it is too long or cannot be read. */
-static bool read_stdin(struct buf *out)
+int put_timeout(struct cli *cli, struct buf *out, uint32_t *count, int *ret_wait_ms)
 {
-    char chunk[65536];
-    size_t got;
-    while ((got = fread(chunk, 1, sizeof chunk, stdin)) > 0) {
-        buf_put(out, chunk, got);
+    const char *given = cli->args->values[OPTION_TIMEOUT];
+    int ms = PERSON_MS;
+    *ret_wait_ms = TB_FOREVER;
+    if (given && !duration_parse(given, &ms)) {
+        return cli_complain(cli, EXIT_USAGE, "Write 500ms, 10s, 2m or 1h; at most a day.",
+                            "--timeout %s is no time", given);
     }
-    return !ferror(stdin) && !out->overflow;
-}
-
-/* The pairs of the JSON object `text`, without the map's header. */
-static int put_object(struct cli *cli, struct slice text, struct buf *out, uint32_t *ret_count)
-{
-    struct err err;
-    struct buf map;
-    int code = EXIT_FINE;
-    buf_init(&map, INPUT_BYTES);
-    if (json_to_pack(text, JSON_DEPTH_MAX, &map, &err) != 0) {
-        code =
-            cli_complain(cli, EXIT_USAGE, "Give one JSON object, as in '{\"path\": \"/tmp\"}'.",
-                         "the arguments are no JSON: %s", err.text);
-    } else {
-        struct pack cursor = pack_over(buf_slice(&map));
-        struct pack_item item;
-        (void)pack_next(&cursor, &item);
-        if (item.type == PACK_MAP) {
-            *ret_count += item.count;
-            buf_put(out, cursor.at, (size_t)(cursor.end - cursor.at));
-        } else {
-            code = cli_complain(cli, EXIT_USAGE, NULL, "the arguments are not a JSON object");
-        }
-    }
-    buf_done(&map);
-    return code;
-}
-
-/* "key=value": JSON if the value parses, else text. */
-static int put_pair(struct cli *cli, const char *pair, struct buf *out)
-{
-    const char *equals = strchr(pair, '=');
-    if (!equals || equals == pair) {
-        return cli_complain(cli, EXIT_USAGE, "Write --arg key=value.", "--arg %s has no %s",
-                            pair, equals ? "key" : "=");
-    }
-    pack_put_str(out, (struct slice){pair, (size_t)(equals - pair)});
-    struct slice value = slice_of(equals + 1);
-    struct err ignored;
-    if (json_to_pack(value, JSON_DEPTH_MAX, out, &ignored) != 0) {
-        pack_put_str(out, value);
+    if (given || cli->asker) {
+        pack_put_key_int(out, "timeout_ms", ms);
+        *ret_wait_ms = ms + GRACE_MS;
+        ++*count;
     }
     return EXIT_FINE;
-}
-
-/* A key that came twice would be sent twice: the daemon could only guess which one is meant. */
-static int refuse_duplicates(struct cli *cli, struct slice map)
-{
-    struct err err;
-    struct buf json;
-    buf_init(&json, INPUT_BYTES * 6);
-    int failed = json_from_pack(map, "arguments", &json, &err);
-    buf_done(&json);
-    return failed ? cli_complain(cli, EXIT_USAGE, NULL, "%s", err.text) : EXIT_FINE;
-}
-
-static int put_arguments(struct cli *cli, struct buf *out)
-{
-    const struct args *args = cli->args;
-    const char *object = args->values[OPTION_JSON_ARGS];
-    bool from_stdin = args->operand_count > 1 || (object && strcmp(object, "-") == 0);
-    uint32_t count = 0;
-    int code = EXIT_FINE;
-    size_t begin = out->len;
-    size_t opened = pack_open(out);
-    if (from_stdin) {
-        struct buf text;
-        buf_init(&text, INPUT_BYTES);
-        code = read_stdin(&text) ? put_object(cli, buf_slice(&text), out, &count)
-                                 : cli_complain(cli, EXIT_USAGE, NULL,
-                                                "stdin cannot be read, or is too long");
-        buf_done(&text);
-    } else if (object) {
-        code = put_object(cli, slice_of(object), out, &count);
-    }
-    for (unsigned i = 0; code == EXIT_FINE && i < args->argument_count; i++, count++) {
-        code = put_pair(cli, args->arguments[i], out);
-    }
-    pack_close_map(out, opened, count);
-    return code == EXIT_FINE
-               ? refuse_duplicates(cli, (struct slice){out->data + begin, out->len - begin})
-               : code;
 }
 
 /* The parameters of tools.call; the deadline goes to the daemon, ours is a little later. */
@@ -110,7 +32,6 @@ static int put_params(struct cli *cli, struct buf *out, int *ret_timeout_ms)
 {
     const struct args *args = cli->args;
     uint32_t count = 2;
-    *ret_timeout_ms = TB_FOREVER;
     if (args->operand_count > 1 && strcmp(args->operands[1], "-") != 0) {
         return cli_complain(cli, EXIT_USAGE, "Arguments are given with --arg key=value.",
                             "call: one word too many: %s", args->operands[1]);
@@ -121,18 +42,13 @@ static int put_params(struct cli *cli, struct buf *out, int *ret_timeout_ms)
     count += put_option_text(out, cli, OPTION_USER, "user");
     count += put_option_text(out, cli, OPTION_LOCALE, "locale");
     count += put_option_text(out, cli, OPTION_DEMO, "demo");
-    if (args_has(args, OPTION_TIMEOUT)) {
-        int ms;
-        if (!duration_parse(args->values[OPTION_TIMEOUT], &ms)) {
-            return cli_complain(cli, EXIT_USAGE, "Write 500ms, 10s, 2m or 1h; at most a day.",
-                                "--timeout %s is no time", args->values[OPTION_TIMEOUT]);
-        }
-        pack_put_key_int(out, "timeout_ms", ms);
-        *ret_timeout_ms = ms + GRACE_MS;
-        count++;
+    int code = put_timeout(cli, out, &count, ret_timeout_ms);
+    if (code != EXIT_FINE) {
+        return code;
     }
     pack_put_text(out, "arguments");
-    int code = put_arguments(cli, out);
+    const char *object = args->values[OPTION_JSON_ARGS];
+    code = put_arguments(cli, args->operand_count > 1 ? "-" : object, false, out);
     pack_close_map(out, opened, count);
     return code;
 }
@@ -155,8 +71,7 @@ static void put_text(struct cli *cli, struct slice text)
     }
 }
 
-/* One element of an MCP result's content. */
-static void put_content(struct cli *cli, struct slice content)
+void put_content(struct cli *cli, struct slice content)
 {
     struct buf *out = &cli->out;
     struct slice type = view_text(content, "type");
@@ -252,8 +167,8 @@ int run_call(struct cli *cli)
 {
     struct buf params;
     struct slice answer;
-    int timeout_ms;
-    buf_init(&params, INPUT_BYTES * 2);
+    int timeout_ms = TB_FOREVER;
+    buf_init(&params, ARGUMENT_BYTES * 2);
     int code = put_params(cli, &params, &timeout_ms);
     if (code == EXIT_FINE) {
         code = cli_call(cli, "tools.call", &params, timeout_ms, &answer);

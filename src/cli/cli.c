@@ -2,6 +2,7 @@
 /* cli.c - one run: from the command line to the exit code. */
 #include "cli/cli.h"
 
+#include "cli/ask.h"
 #include "cli/view.h"
 #include "value/pack.h"
 
@@ -18,17 +19,25 @@
 static struct tb_client *interruptible;
 static volatile sig_atomic_t was_interrupted;
 
+/* While a question is asked a signal gives up that question. Else the first one cancels the call
+ * under way, the second ends the process. */
 static void on_interrupt(int signal_number)
 {
-    (void)signal_number;
+    if (asker_interrupt()) {
+        return;
+    }
+    if (was_interrupted) {
+        (void)signal(signal_number, SIG_DFL);
+        (void)raise(signal_number);
+        return;
+    }
     was_interrupted = 1;
     tb_cancel(interruptible);
 }
 
-/* The first signal cancels the call under way, the second ends the process. */
 static void catch_interrupts(struct tb_client *client)
 {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_interrupt};
     interruptible = client;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
@@ -163,6 +172,14 @@ int cli_call(struct cli *cli, const char *method, const struct buf *params, int 
     return EXIT_FINE;
 }
 
+int cli_listen(struct cli *cli)
+{
+    catch_interrupts(cli->client);
+    enum tb_status status = tb_listen(cli->client, TB_FOREVER);
+    release_interrupts();
+    return status == TB_CANCELLED ? EXIT_CANCELLED : cli_fail(cli);
+}
+
 int cli_put_json(struct cli *cli, struct slice value)
 {
     struct err err;
@@ -203,10 +220,14 @@ uint32_t put_option_text(struct buf *out, const struct cli *cli, enum option_id 
 static void on_notification(void *arg, const char *method, uint32_t msgid,
                             struct tb_bytes params)
 {
-    const struct cli *cli = arg;
+    struct cli *cli = arg;
     struct slice map = {params.data, params.len};
     struct buf text;
     (void)msgid;
+    if (cli->on_event && strcmp(method, "event") == 0) {
+        cli->on_event(cli, map);
+        return;
+    }
     if (!args_has(cli->args, OPTION_PROGRESS)) {
         return;
     }
@@ -239,13 +260,26 @@ static int run_command(struct cli *cli)
                                         .version = TOOLBROKER_VERSION,
                                         .notify = on_notification,
                                         .notify_arg = cli};
-    cli->client = tb_client_new(&client_options);
-    if (!cli->client) {
-        return cli_complain(cli, EXIT_FAILED, NULL, "no more descriptors: %s", strerror(errno));
+    if (cli->args->command->may_ask && ask_is_possible(cli)) {
+        cli->asker = asker_new(cli);
+        client_options.capabilities = ASK_CAPABILITIES;
+        client_options.question = asker_question;
+        client_options.taken_back = asker_taken_back;
+        client_options.question_arg = cli->asker;
     }
-    int code = cli->args->command->run(cli);
+    int code = EXIT_FAILED;
+    cli->client = tb_client_new(&client_options);
+    if (cli->client) {
+        asker_serve(cli->asker, cli->client);
+        code = cli->args->command->run(cli);
+        asker_stop(cli->asker);
+    } else {
+        (void)cli_complain(cli, code, NULL, "no more descriptors: %s", strerror(errno));
+    }
     tb_client_free(cli->client);
+    asker_free(cli->asker);
     cli->client = NULL;
+    cli->asker = NULL;
     return code;
 }
 

@@ -18,12 +18,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct asker;
+
 struct cli {
     const struct args *args;
     struct tb_client *client;
     struct terminal terminal; /* stdout */
     struct terminal notes;    /* stderr */
     bool is_json;
+    struct asker *asker; /* NULL: there is nobody to ask */
+    void (*on_event)(struct cli *cli, struct slice event);
     struct buf out; /* goes to stdout when the command is done */
 };
 
@@ -56,6 +60,22 @@ bool cli_flush(struct cli *cli);
 
 /* Message and suggestion of an error map (3.1), two indented lines. */
 void cli_put_error(struct cli *cli, struct slice error);
+
+#define ARGUMENT_BYTES ((size_t)16777216)
+
+/* One map: the JSON object `object` ("-": from stdin; NULL: none) and each --arg, whose value is
+ * JSON where it parses, unless all is to be text. */
+int put_arguments(struct cli *cli, const char *object, bool only_text, struct buf *out);
+
+/* Adds timeout_ms if it was given, or people may be asked, and gives how long to wait for the
+ * answer. */
+int put_timeout(struct cli *cli, struct buf *out, uint32_t *count, int *ret_wait_ms);
+
+/* One element of content, or the contents of a resource: text as it is, of others what they are. */
+void put_content(struct cli *cli, struct slice content);
+
+/* Hands events to cli->on_event until interrupted, or until the connection ends. */
+int cli_listen(struct cli *cli);
 
 /* Adds key and text if the option was given; gives 1 or 0, to be added to a map's count. */
 uint32_t put_option_text(struct buf *out, const struct cli *cli, enum option_id id,

@@ -44,7 +44,10 @@ const struct command commands[] = {
      .summary = "call a tool or an operation and print its result",
      .text =
          "Text goes to stdout as it is; notes (demo answer, warnings, progress) to stderr.\n"
-         "A tool that reports a failure of its own ends with exit code 1.",
+         "A tool that reports a failure of its own ends with exit code 1. On a terminal the\n"
+         "service may ask you something; a call then has 10 minutes, unless --timeout says\n"
+         "otherwise. Nothing is sent or agreed to that you do not confirm.",
+     .may_ask = true,
      .examples =
          {"toolbroker call everything/echo --agent coordinator --arg message=hello",
           "toolbroker call mark_lead_as_contacted --agent lead_administrator --user ana "
@@ -53,6 +56,64 @@ const struct command commands[] = {
           "--timeout 5s",
           "jq -n '{a: 1, b: 2}' | toolbroker call everything/get-sum - --json"},
      .run = run_call},
+    {.name = "resources",
+     .operands = "SERVICE",
+     .operands_min = 1,
+     .operands_max = 1,
+     .options =
+         OPTION_BIT(AGENT) | OPTION_BIT(USER) | OPTION_BIT(TIMEOUT) | OPTION_BIT(TEMPLATES),
+     .summary = "what can be read of a service",
+     .examples = {"toolbroker resources everything --agent coordinator",
+                  "toolbroker resources everything --templates --json"},
+     .run = run_resources},
+    {.name = "read",
+     .operands = "SERVICE URI",
+     .operands_min = 2,
+     .operands_max = 2,
+     .options =
+         OPTION_BIT(AGENT) | OPTION_BIT(USER) | OPTION_BIT(TIMEOUT) | OPTION_BIT(PROGRESS),
+     .summary = "print a resource of a service",
+     .text = "Text and bytes go to stdout as they are; a terminal gets no bytes.",
+     .may_ask = true,
+     .examples = {"toolbroker read everything demo://resource/static/document/features.md",
+                  "toolbroker read files file:///srv/logo.png > logo.png"},
+     .run = run_read},
+    {.name = "prompts",
+     .operands = "SERVICE [NAME [ARGUMENTS]]",
+     .operands_min = 1,
+     .operands_max = 3,
+     .options = OPTION_BIT(AGENT) | OPTION_BIT(USER) | OPTION_BIT(ARG) | OPTION_BIT(JSON_ARGS) |
+                OPTION_BIT(TIMEOUT) | OPTION_BIT(PROGRESS),
+     .summary = "the prompts of a service, or one of them filled in",
+     .text = "ARGUMENTS is one JSON object, - reads it from stdin; each --arg adds one.",
+     .may_ask = true,
+     .examples = {"toolbroker prompts everything",
+                  "toolbroker prompts everything args-prompt --arg city=Lima",
+                  "toolbroker prompts everything args-prompt '{\"city\": \"Lima\"}' --json"},
+     .run = run_prompts},
+    {.name = "approve",
+     .operands = "[SERVICE[/TOOL]]",
+     .operands_max = 1,
+     .options = OPTION_BIT(YES) | OPTION_BIT(ALL),
+     .summary = "tools that are new or changed: what is different, and accepting it",
+     .text = "Without a name it lists what waits. With one it shows the differences, and asks; "
+             "where\n"
+             "there is no terminal only --yes accepts. Exit code 1 says that something still "
+             "waits.",
+     .examples = {"toolbroker approve", "toolbroker approve salesforce",
+                  "toolbroker approve salesforce/create_lead --yes",
+                  "toolbroker approve --all --json | jq '.tools[].state'"},
+     .run = run_approve},
+    {.name = "events",
+     .operands = "[KIND...]",
+     .operands_max = 5,
+     .options = OPTION_BIT(AGENT),
+     .summary = "follow what happens to services, until interrupted",
+     .text = "Kinds: service.state, tools.changed, prompts.changed, resources.changed,\n"
+             "tool.changed; all of them if none is named. With --json one object a line.",
+     .examples = {"toolbroker events", "toolbroker events service.state tool.changed",
+                  "toolbroker events --json | jq -c 'select(.service == \"salesforce\")'"},
+     .run = run_events},
     {.name = "agents",
      .operands = "[NAME]",
      .operands_max = 1,

@@ -23,7 +23,7 @@ enum option_id {
 
 #define OPTION_GLOBALS   5u
 #define OPTION_BIT(id)   (1u << (OPTION_##id))
-#define OPERANDS_MAX     4u
+#define OPERANDS_MAX     8u
 #define COMMAND_EXAMPLES 5u
 
 struct option {
@@ -50,6 +50,7 @@ struct command {
     unsigned operands_min, operands_max;
     uint32_t options; /* OPTION_BITs besides the global ones */
     bool is_offline;  /* runs without connecting */
+    bool may_ask;     /* on a terminal, servers may ask the person there */
     const char *summary;
     const char *text; /* more lines for its help, or NULL */
     const char *examples[COMMAND_EXAMPLES];
@@ -99,6 +100,11 @@ int run_status(struct cli *cli);
 int run_list(struct cli *cli);
 int run_tools(struct cli *cli);
 int run_call(struct cli *cli);
+int run_resources(struct cli *cli);
+int run_read(struct cli *cli);
+int run_prompts(struct cli *cli);
+int run_approve(struct cli *cli);
+int run_events(struct cli *cli);
 int run_agents(struct cli *cli);
 int run_calls(struct cli *cli);
 int run_policy_check(struct cli *cli);

@@ -84,11 +84,15 @@ static void put_bash(struct buf *out)
     put_first_words(out);
     buf_put_text(out, "'\n    elif ((COMP_CWORD == 2)); then\n        case $first in\n");
     put_bash_groups(out);
-    buf_put_text(out, "        status) words=$(_toolbroker_names list) ;;\n"
-                      "        agents) words=$(_toolbroker_names agents) ;;\n"
-                      "        call | tools) words=$(_toolbroker_names tools) ;;\n"
-                      "        completion) words='bash zsh fish' ;;\n"
-                      "        help) words='");
+    buf_put_text(
+        out, "        status | resources | read | prompts) words=$(_toolbroker_names list) ;;\n"
+             "        approve) words=$(_toolbroker_names approve) ;;\n"
+             "        events) words='service.state tools.changed prompts.changed "
+             "resources.changed tool.changed' ;;\n"
+             "        agents) words=$(_toolbroker_names agents) ;;\n"
+             "        call | tools) words=$(_toolbroker_names tools) ;;\n"
+             "        completion) words='bash zsh fish' ;;\n"
+             "        help) words='");
     put_first_words(out);
     buf_put_text(
         out, "' ;;\n        esac\n    elif [[ $first == policy && $second == check ]]; then\n"

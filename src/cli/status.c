@@ -36,10 +36,16 @@ static enum mark mark_of(struct slice service)
     return MARK_WARN;
 }
 
+static uint32_t withheld_of(struct slice service)
+{
+    return view_count(view_get(service, "tools_withheld"));
+}
+
 static bool needs_attention(struct slice service)
 {
     enum mark mark = mark_of(service);
-    return mark == MARK_BAD || mark == MARK_WARN ||
+    return (mark != MARK_PAUSED && withheld_of(service)) || mark == MARK_BAD ||
+           mark == MARK_WARN ||
            (mark != MARK_PAUSED &&
             pack_peek(pack_over(view_get(service, "last_error"))) == PACK_MAP &&
             !slice_is(view_text(service, "state"), "running"));
@@ -63,6 +69,21 @@ static int64_t age_of(struct slice service)
     return since < 0 ? -1 : age < 0 ? 0 : age;
 }
 
+/* "http", "auto: sse", "stdio legacy": how it is really spoken to, where that is known. */
+static void add_transport(struct table *table, struct slice service)
+{
+    struct buf text;
+    struct slice used = view_text(service, "transport_used");
+    buf_init(&text, 256);
+    buf_put_slice(&text, view_text(service, "transport"));
+    if (used.len) {
+        buf_put_text(&text, ": ");
+        buf_put_slice(&text, used);
+    }
+    table_cell(table, buf_slice(&text));
+    buf_done(&text);
+}
+
 static void add_service(struct table *table, struct slice service)
 {
     struct buf age;
@@ -70,11 +91,12 @@ static void add_service(struct table *table, struct slice service)
     buf_init(&age, 256);
     put_duration(&age, age_of(service));
     enum mark mark = mark_of(service);
-    table_row(table, mark == MARK_NONE && needs_attention(service) ? MARK_WARN : mark);
+    bool is_quiet = mark == MARK_NONE || mark == MARK_GOOD;
+    table_row(table, is_quiet && needs_attention(service) ? MARK_WARN : mark);
     table_cell(table, view_text(service, "name"));
     table_cell(table, mark == MARK_PAUSED ? SLICE("disabled") : state);
     table_cell(table, buf_slice(&age));
-    table_cell(table, view_text(service, "transport"));
+    add_transport(table, service);
     table_int(table, view_int(service, "tools", -1));
     table_int(table, view_int(service, "inflight", -1));
     table_int(table, view_int(service, "calls", -1));
@@ -82,6 +104,20 @@ static void add_service(struct table *table, struct slice service)
     table_int(table, view_int(service, "restarts", -1));
     table_cell(table, view_text(service, "title"));
     buf_done(&age);
+}
+
+/* Which tools nobody gets, and how to let them be used again. */
+static void put_withheld(struct cli *cli, struct slice service)
+{
+    struct slice tools = view_get(service, "tools_withheld");
+    if (!withheld_of(service)) {
+        return;
+    }
+    buf_put_text(&cli->out, "    withheld until approved: ");
+    put_joined(&cli->out, tools);
+    buf_put_text(&cli->out, "\n    do   toolbroker approve ");
+    put_clean(&cli->out, view_text(service, "name"), 0);
+    buf_put_byte(&cli->out, '\n');
 }
 
 /* What is wrong with one service, since when, and what to do. */
@@ -92,7 +128,8 @@ static void put_trouble(struct cli *cli, struct slice service)
     struct slice reason = view_text(service, "reason");
     enum mark mark = mark_of(service);
     buf_put_byte(out, '\n');
-    put_mark(out, &cli->terminal, mark == MARK_NONE ? MARK_WARN : mark);
+    bool is_quiet = mark == MARK_NONE || mark == MARK_GOOD;
+    put_mark(out, &cli->terminal, is_quiet ? MARK_WARN : mark);
     put_paint(out, &cli->terminal, PAINT_BOLD);
     put_clean(out, view_text(service, "name"), 0);
     put_plain(out, &cli->terminal);
@@ -114,6 +151,33 @@ static void put_trouble(struct cli *cli, struct slice service)
     }
     buf_put_byte(out, '\n');
     cli_put_error(cli, error);
+    put_withheld(cli, service);
+}
+
+/* What is odd about a service's tools, but nothing that somebody must see to now. */
+static void put_remark(struct cli *cli, struct slice service)
+{
+    struct buf *out = &cli->out;
+    int64_t warned = view_count(view_get(service, "tool_warnings"));
+    int64_t left_out = view_count(view_get(service, "tools_left_out"));
+    if (!warned && !left_out) {
+        return;
+    }
+    buf_put_byte(out, '\n');
+    put_clean(out, view_text(service, "name"), 0);
+    buf_put_text(out, ": ");
+    if (warned) {
+        put_count(out, warned, "tool");
+        buf_put_text(out, " with warnings");
+    }
+    if (left_out) {
+        buf_put_text(out, warned ? ", " : "");
+        put_count(out, left_out, "tool");
+        buf_put_text(out, " left out");
+    }
+    buf_put_text(out, "; `toolbroker status ");
+    put_clean(out, view_text(service, "name"), 0);
+    buf_put_text(out, "` says why\n");
 }
 
 static void put_daemon_line(struct cli *cli, struct slice info)
@@ -159,6 +223,10 @@ static void put_services(struct cli *cli, struct slice services, unsigned *ret_t
         if (needs_attention(service)) {
             put_trouble(cli, service);
         }
+    }
+    list = view_list(services);
+    while (view_next(&list, &service)) {
+        put_remark(cli, service);
     }
 }
 
