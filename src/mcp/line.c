@@ -4,7 +4,10 @@
  * uses the session. There others wait in line; over Streamable HTTP a question comes on the exchange
  * of its request, and only one that comes on none is for the only request there is.
  */
+#include "mcp/message.h"
 #include "mcp/room.h"
+
+#define SETTLE_TIMEOUT ((mono_us)2000000)
 
 static bool is_one_by_one(const struct seat *seat)
 {
@@ -56,6 +59,23 @@ static void hold(struct seat *seat, struct mcp_request *request)
 {
     seat->session.holder = &request->pending;
     begin_anew(seat);
+}
+
+/* The server may still be at what was given up, and ask about it: that it got the word is certain
+ * when it answers what was sent behind it. Until then nobody is asked anything. */
+void line_settle(struct mcp_request *request)
+{
+    struct seat *seat = request->seat;
+    const struct message_request ping = {.method = "ping"};
+    bool has_next = !seat->is_for_one_call && !seat->is_retired;
+    if (!request->is_caller || request->is_aside || !has_next || !is_one_by_one(seat) ||
+        seat->session.state != SESSION_READY) {
+        return;
+    }
+    seat->session.holder = NULL;
+    struct mcp_request *aside = request_send_aside(seat, &ping, SETTLE_TIMEOUT);
+    aside->is_caller = true;
+    seat->callers++;
 }
 
 bool line_take(struct mcp_request *request)

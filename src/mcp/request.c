@@ -263,7 +263,11 @@ void request_withdraw(struct mcp_request *request, const char *reason)
     } else if (request->task) {
         task_withdraw(request);
     } else if (request->step != STEP_TELL) {
+        bool is_sent = request->pending.is_sent;
         session_forget(&request->pending, reason);
+        if (is_sent) {
+            line_settle(request);
+        }
     }
 }
 

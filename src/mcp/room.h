@@ -187,6 +187,8 @@ void line_init(struct seat *seat);
 /* Whether the request may go on; else it waits in line, and goes on by itself. */
 bool line_take(struct mcp_request *request);
 void line_leave(struct mcp_request *request); /* lets go of its seat's session */
+/* It was given up, and the server told so: the next one has to wait until the server knows. */
+void line_settle(struct mcp_request *request);
 
 /* request.c */
 struct mcp_request *request_new(struct seat *seat, mono_us deadline, void *arg);
@@ -212,7 +214,9 @@ void request_send_call(struct mcp_request *request); /* with what rounds have ad
 /* What it was asked before, and may be kept still. */
 struct cache_key request_key(const struct mcp_request *request);
 /* Something that the server is told on the same session, and nobody waits for. */
-void request_send_aside(struct seat *seat, const struct message_request *message);
+struct mcp_request *request_send_aside(struct seat *seat, const struct message_request *message,
+                                       mono_us timeout);
+#define ASIDE_TIMEOUT ((mono_us)10000000)
 
 /* answer.c */
 extern const struct pending_ops request_ops;

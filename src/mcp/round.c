@@ -169,9 +169,13 @@ static void stop(struct mcp_request *request)
     pack_put_key_text(&result, "type", "text");
     pack_put_key_str(&result, "text", (struct slice){text, (size_t)len});
     pack_put_key_bool(&result, "isError", true);
-    const struct mcp_outcome outcome = {
-        .result = buf_slice(&result), .sent = true, .declined = request->declined};
-    request_succeed(request, &outcome);
+    if (result.overflow) {
+        request_break(request, "it asks for input again and again");
+    } else {
+        const struct mcp_outcome outcome = {
+            .result = buf_slice(&result), .sent = true, .declined = request->declined};
+        request_succeed(request, &outcome);
+    }
     buf_done(&result);
 }
 

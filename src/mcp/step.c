@@ -8,8 +8,7 @@
 #include "mcp/task.h"
 #include "value/pack.h"
 
-#define RELIST_AFTER  ((mono_us)3000000)
-#define ASIDE_TIMEOUT ((mono_us)10000000)
+#define RELIST_AFTER ((mono_us)3000000)
 
 /* ---- sending ----------------------------------------------------------------------------- */
 
@@ -114,9 +113,11 @@ static void set_log_level(struct mcp_request *request)
     pack_put_key_text(&members, "level", request->log_level);
     const struct message_request message = {.method = "logging/setLevel",
                                             .members = buf_slice(&members)};
-    seat->log_level = request->log_level;
-    seat->log_epoch = session->epoch;
-    request_send_aside(seat, &message);
+    if (!members.overflow) {
+        seat->log_level = request->log_level;
+        seat->log_epoch = session->epoch;
+        (void)request_send_aside(seat, &message, ASIDE_TIMEOUT);
+    }
     buf_done(&members);
 }
 
@@ -168,14 +169,16 @@ void request_send_call(struct mcp_request *request)
     request_send(request, &message);
 }
 
-void request_send_aside(struct seat *seat, const struct message_request *message)
+struct mcp_request *request_send_aside(struct seat *seat, const struct message_request *message,
+                                       mono_us timeout)
 {
-    mono_us until = loop_now(seat->session.core->loop) + ASIDE_TIMEOUT;
+    mono_us until = loop_now(seat->session.core->loop) + timeout;
     struct mcp_request *request = request_new(seat, until, NULL);
     request->is_aside = true;
     request->step = STEP_ANSWER;
     request_send(request, message);
     request->is_beginning = false;
+    return request;
 }
 
 /* The server never looked at it, because it had forgotten the session: the same bytes again. */

@@ -24,7 +24,8 @@ struct task {
     struct buf id;
     enum task_doing doing;
     bool is_modern;
-    bool is_over; /* the server has nothing to cancel */
+    bool is_over;   /* the server has nothing to cancel */
+    uint32_t epoch; /* of the session that it belongs to */
     mono_us interval;
     unsigned failures;
     struct loop_timer poll;
@@ -52,6 +53,7 @@ static struct task *task_new(struct mcp_request *request, struct slice id)
     struct task *task = mem_new(sizeof *task);
     task->request = request;
     task->is_modern = session_is_modern(request->pending.session);
+    task->epoch = request->pending.session->epoch;
     task->interval = POLL_FIRST * MS;
     buf_init(&task->id, ID_BYTES);
     buf_put_slice(&task->id, id);
@@ -60,6 +62,29 @@ static struct task *task_new(struct mcp_request *request, struct slice id)
     loop_timer_init(&task->poll, poll_now, task);
     request->task = task;
     return task;
+}
+
+/* A new process, or a new session of an older server, knows nothing of it; and what has the same id
+ * there is another one. */
+static bool is_lost(const struct task *task)
+{
+    const struct mcp_session *session = task->request->pending.session;
+    bool outlives = task->is_modern && session->has_exchanges;
+    return session->state == SESSION_STOPPED || (session->epoch != task->epoch && !outlives);
+}
+
+static bool can_send(const struct task *task)
+{
+    return task->request->pending.session->state == SESSION_READY && !is_lost(task);
+}
+
+static void fail_lost(struct task *task)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_UNAVAILABLE, "the server was lost while it was at the task");
+    task->is_over = true;
+    request_fail(task->request, &failure, true);
+    failure_done(&failure);
 }
 
 static struct message_request step_message(const struct task *task, const char *method)
@@ -82,9 +107,10 @@ void task_drop(struct mcp_request *request, bool tells)
     if (!task) {
         return;
     }
-    if (tells && !task->is_over && request->pending.session->state == SESSION_READY) {
+    if (tells && !task->is_over && can_send(task)) {
         const struct message_request message = step_message(task, "tasks/cancel");
-        request_send_aside(request->seat, &message);
+        (void)request_send_aside(request->seat, &message, ASIDE_TIMEOUT);
+        line_settle(request);
     }
     request->task = NULL;
     loop_timer_cancel(loop_of(request), &task->poll);
@@ -135,26 +161,22 @@ static void poll_later(struct task *task, mono_us wait)
 static void poll_now(void *arg)
 {
     struct task *task = arg;
-    struct mcp_request *request = task->request;
-    enum session_state state = request->pending.session->state;
-    if (state == SESSION_READY) {
+    if (can_send(task)) {
         send_step(task, TASK_GETS, "tasks/get");
-        return;
-    }
-    if (state != SESSION_STOPPED) {
+    } else if (is_lost(task)) {
+        fail_lost(task);
+    } else {
         poll_later(task, task->interval);
-        return;
     }
-    struct failure failure = {0};
-    failure_set(&failure, ERR_UNAVAILABLE, "the server was lost while it was at the task");
-    task->is_over = true;
-    request_fail(request, &failure, true);
-    failure_done(&failure);
 }
 
 void task_send_input(struct mcp_request *request, struct slice answers)
 {
     struct task *task = request->task;
+    if (!can_send(task)) {
+        fail_lost(task);
+        return;
+    }
     struct message_request message = step_message(task, "tasks/update");
     message.input_responses = answers;
     task->doing = TASK_UPDATES;
@@ -221,7 +243,7 @@ static void give_status(struct task *task, const char *key, struct slice value)
     buf_put(&whole, cursor.at, (size_t)(cursor.end - cursor.at));
     pack_put_text(&whole, key);
     buf_put_slice(&whole, value);
-    if (whole.overflow) {
+    if (whole.overflow || task->status.overflow) {
         request_break(request, "there is no memory for the task's result");
     } else {
         const struct mcp_outcome outcome = {
@@ -408,9 +430,13 @@ static void give_handle(struct mcp_request *request, struct slice fields, struct
     if (request->seat->busy_until < until) {
         request->seat->busy_until = until;
     }
-    const struct mcp_outcome outcome = {
-        .task = buf_slice(&out), .sent = true, .declined = request->declined};
-    request_succeed(request, &outcome);
+    if (out.overflow) {
+        request_break(request, "there is no memory for its task");
+    } else {
+        const struct mcp_outcome outcome = {
+            .task = buf_slice(&out), .sent = true, .declined = request->declined};
+        request_succeed(request, &outcome);
+    }
     buf_done(&out);
 }
 
@@ -421,8 +447,11 @@ void task_begin(struct mcp_request *request, struct slice fields)
         request_break(request, "its task has no id");
     } else if (request->wants_task && !request->seat->is_for_one_call) {
         give_handle(request, fields, id);
+    } else if (task_new(request, id)->id.overflow) {
+        request->task->is_over = true;
+        request_break(request, "there is no memory for its task");
     } else {
-        take_status(task_new(request, id), fields);
+        take_status(request->task, fields);
     }
 }
 

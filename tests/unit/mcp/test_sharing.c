@@ -218,6 +218,14 @@ static void calls_of_one_client_wait_in_line(void **state)
     assert_int_equal(callers[2].ask_count, 1);
     mcp_cancel(callers[2].told.request, "test");
     turn(&bench);
+    /* What it asks now may still be about that: the next one waits until it has got the word. */
+    assert_int_equal(count_sent(fake, "\"text\":\"3\""), 0);
+    size_t ping = sent_at(fake, "\"method\":\"ping\"");
+    assert_true(ping > sent_at(fake, "notifications/cancelled"));
+    say(fake, "{'jsonrpc':'2.0','id':3,'method':'elicitation/create','params':{}}");
+    assert_has(last_sent(fake), "\"id\":3,\"error\"");
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{}}", id_of(fake->sent[ping]));
+    turn(&bench);
     assert_has(last_sent(fake), "\"text\":\"3\"");
     fake_dies(fake, "killed");
     assert_told(callers[3].told, ERR_UNAVAILABLE, "killed");
@@ -230,6 +238,29 @@ static void calls_of_one_client_wait_in_line(void **state)
     caller_free(&other);
     assert_int_equal(service_named(&bench, "s")->in_line, 0);
     assert_int_equal(service_named(&bench, "s")->inflight, 0);
+    bench_done(&bench);
+}
+
+static void a_server_that_answers_no_ping_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller caller = {0};
+    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    wish(&bench, &caller, .client = 1, .capabilities = MCP_CAN_ELICIT);
+    struct fake *fake = fake_at(&bench, 0);
+    serve(fake, false);
+    mcp_cancel(caller.told.request, "test");
+    caller_free(&caller);
+    wish(&bench, &caller, .client = 1, .capabilities = MCP_CAN_ELICIT);
+    loop_advance(bench.loop, 1999 * MS);
+    turn(&bench);
+    assert_int_equal(count_sent(fake, "tools/call"), 1);
+    loop_advance(bench.loop, MS);
+    turn(&bench);
+    assert_int_equal(count_sent(fake, "tools/call"), 2);
+    mcp_cancel(caller.told.request, "test");
+    caller_free(&caller);
     bench_done(&bench);
 }
 
@@ -537,6 +568,7 @@ int main(void)
         cmocka_unit_test(shared_by_wish_is_shared),
         cmocka_unit_test(what_a_client_lists_is_what_it_calls),
         cmocka_unit_test(calls_of_one_client_wait_in_line),
+        cmocka_unit_test(a_server_that_answers_no_ping_is_not_waited_for),
         cmocka_unit_test(a_line_takes_no_places),
         cmocka_unit_test(lines_end_with_the_daemon),
         cmocka_unit_test(one_session_a_call),
