@@ -306,6 +306,7 @@ void api_abandon_loads(struct api *api)
     list_each (link, &api->loads) {
         struct config_job *job = LIST_ITEM(link, struct config_job, link);
         (void)pthread_join(job->thread, NULL);
+        loop_unwake(api->options.loop, &job->wake);
         free_job(job);
     }
 }

@@ -124,6 +124,24 @@ static bool is_of_task(enum mcp_method method)
     return method == MCP_TASKS_GET || method == MCP_TASKS_CANCEL;
 }
 
+/* The state of a task, and its result where it has one. */
+static uint32_t put_task(const struct feature *feature, struct slice state, struct buf *out)
+{
+    struct slice value;
+    uint32_t count = 0;
+    if (pack_get(state, "status", &value)) { /* else the server only says that it heard */
+        pack_put_text(out, "task");
+        task_put(feature->options.name, feature->options.service, feature->tool, state, out);
+        count++;
+    }
+    if (pack_get(state, "result", &value)) {
+        pack_put_text(out, "result");
+        buf_put_slice(out, value);
+        count++;
+    }
+    return count;
+}
+
 static void put_answer(const struct feature *feature, const struct mcp_outcome *outcome,
                        struct buf *out)
 {
