@@ -409,6 +409,8 @@ static void give_handle(struct mcp_request *request, struct slice fields, struct
 {
     struct buf out;
     int64_t ttl = HANDLE_TTL_MS;
+    bool is_modern = session_is_modern(request->pending.session);
+    const char *ttl_key = is_modern ? "ttlMs" : "ttl";
     buf_init(&out, request->seat->session.core->in.max);
     size_t opened = pack_open(&out);
     pack_put_key_str(&out, "id", id);
@@ -417,14 +419,11 @@ static void give_handle(struct mcp_request *request, struct slice fields, struct
     count += put_field(&out, fields, "statusMessage", "status_message");
     count += put_field(&out, fields, "createdAt", "created_at");
     count += put_field(&out, fields, "lastUpdatedAt", "last_updated_at");
-    count += put_field(&out, fields, "ttl", "ttl_ms");
-    count += put_field(&out, fields, "ttlMs", "ttl_ms");
-    count += put_field(&out, fields, "pollInterval", "poll_interval_ms");
-    count += put_field(&out, fields, "pollIntervalMs", "poll_interval_ms");
+    count += put_field(&out, fields, ttl_key, "ttl_ms");
+    count += put_field(&out, fields, is_modern ? "pollIntervalMs" : "pollInterval",
+                       "poll_interval_ms");
     pack_close_map(&out, opened, count);
-    if (!pack_get_int(fields, "ttl", &ttl)) {
-        (void)pack_get_int(fields, "ttlMs", &ttl);
-    }
+    (void)pack_get_int(fields, ttl_key, &ttl);
     ttl = ttl < 0 || ttl > HANDLE_TTL_MS ? HANDLE_TTL_MS : ttl;
     mono_us until = loop_now(loop_of(request)) + ttl * MS;
     if (request->seat->busy_until < until) {
