@@ -172,6 +172,7 @@ static void start_again(struct http_exchange *exchange)
 {
     struct http *http = exchange->target->http;
     (void)curl_multi_remove_handle(http->multi, exchange->easy);
+    http_drop_handle(exchange);
     http_gate_passed(exchange);
     exchange->repeats++;
     exchange->refusal = HTTP_FINE;
@@ -191,6 +192,7 @@ static void end_by_curl(struct http_exchange *exchange, CURLcode code)
         end(exchange, NULL, true);
         return;
     }
+    exchange->is_spoilt = exchange->target->origin != NULL;
     if (!exchange->is_cancelled && may_start_again(exchange)) {
         start_again(exchange);
         return;
@@ -266,6 +268,7 @@ static void start_now(struct http_exchange *exchange)
         return;
     }
     exchange->stage = HTTP_ACTIVE;
+    exchange->started = loop_now(http->loop);
     if (target->origin) { /* at once: whether it opens a connection decides about the next */
         http->must_act = false;
         http_act(http, CURL_SOCKET_TIMEOUT, 0);
@@ -387,8 +390,10 @@ int http_on_ready_to_send(void *arg, char *peer, char *local, int peer_port, int
     if (exchange->is_connecting) {
         exchange->is_connecting = false;
         http_note_established(exchange, local_port);
+        http_gate_settle(exchange);
+    } else {
+        http_gate_passed(exchange);
     }
-    http_gate_passed(exchange);
     exchange->local_port = local_port;
     if (!exchange->tries++) {
         (void)curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &exchange->sent_before);

@@ -60,6 +60,18 @@ struct http_exchange *http_take(struct http_target *target)
     return exchange;
 }
 
+/* Also where a stream failed: curl 7.88 keeps a mark on its handle that the stream was refused, and
+ * takes a later one for refused by that. */
+void http_drop_handle(struct http_exchange *exchange)
+{
+    curl_easy_cleanup(exchange->easy);
+    exchange->easy = NULL;
+    exchange->is_spoilt = false;
+    exchange->has_notes = false;
+    exchange->set_receive_bytes = 0;
+    exchange->set_headers = http_headers_unref(exchange->set_headers);
+}
+
 void http_recycle(struct http_exchange *exchange)
 {
     struct http_target *target = exchange->target;
@@ -67,6 +79,9 @@ void http_recycle(struct http_exchange *exchange)
     list_remove(&exchange->member);
     exchange->headers = http_headers_unref(exchange->headers);
     exchange->extra = http_headers_unref(exchange->extra);
+    if (exchange->is_spoilt) {
+        http_drop_handle(exchange);
+    }
     if (!target->is_freed) {
         buf_trim(&exchange->body, BODY_KEPT);
         exchange->stage = HTTP_IDLE;
@@ -291,10 +306,6 @@ bool http_prepare(struct http_exchange *exchange)
     if (prepare(exchange)) {
         return true;
     }
-    curl_easy_cleanup(exchange->easy); /* half prepared, it must not be used again */
-    exchange->easy = NULL;
-    exchange->has_notes = false;
-    exchange->set_receive_bytes = 0;
-    exchange->set_headers = http_headers_unref(exchange->set_headers);
+    http_drop_handle(exchange); /* half prepared, it must not be used again */
     return false;
 }

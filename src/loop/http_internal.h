@@ -69,8 +69,10 @@ struct http_origin {
     char *key;
     unsigned references;
     enum http_protocol protocol;
+    struct http *http;
     struct http_exchange *connecting; /* opens a connection; NULL: nobody does */
     struct list gated;                /* exchanges that wait until it is there */
+    struct loop_timer settled;        /* ends their waiting once it is there */
 };
 
 struct http_target {
@@ -115,7 +117,7 @@ struct http_exchange {
     struct http_headers *extra;                 /* beside them, for this request; NULL: none */
     struct buf body;
     size_t body_max, body_bytes, head_bytes;
-    mono_us deadline;
+    mono_us deadline, started;
     struct loop_timer timer; /* connecting, then the deadline */
     long receive_bytes, set_receive_bytes;
     unsigned tries, repeats;
@@ -129,6 +131,7 @@ struct http_exchange {
     bool has_set_extra; /* `easy` knows lines of an earlier `extra` */
     bool has_notes;     /* `easy` gives curl's notes to http_on_note */
     bool is_refused;    /* the host said that it did not carry it out */
+    bool is_spoilt;     /* `easy` is not to be used again */
     char words[CURL_ERROR_SIZE];
 };
 
@@ -163,7 +166,8 @@ struct http_origin *http_origin_of(struct http *http, const char *host, const ch
 void http_origin_unref(struct http_origin *origin);
 /* Whether the exchange may be given to curl; if not it waits, and comes back to http->starting. */
 bool http_gate(struct http_exchange *exchange);
-void http_gate_passed(struct http_exchange *exchange); /* it is connected, or it is over */
+void http_gate_settle(struct http_exchange *exchange); /* its connection stands */
+void http_gate_passed(struct http_exchange *exchange); /* it shares one, is answered, or over */
 void http_gate_reopening(struct http_exchange *exchange);
 void http_note_protocol(const struct http_exchange *exchange); /* from its answer */
 int http_on_note(CURL *easy, curl_infotype type, char *bytes, size_t length, void *arg);
@@ -180,6 +184,7 @@ void http_wipe(struct buf *buf); /* and frees */
 struct http_exchange *http_take(struct http_target *target);
 void http_recycle(struct http_exchange *exchange); /* its target may be gone then */
 bool http_prepare(struct http_exchange *exchange); /* false: no memory */
+void http_drop_handle(struct http_exchange *exchange);
 void http_free_idle(struct http_target *target, uint32_t count);
 void http_sweep(void *arg);
 

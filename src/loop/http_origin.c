@@ -13,7 +13,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SETTLE_MIN_US 5000
+#define SETTLE_MAX_US 500000
+
 /* ---- origins ---------------------------------------------------------------------------- */
+
+static void open_gate(struct http_origin *origin)
+{
+    struct http *http = origin->http;
+    struct list_link *link;
+    origin->connecting = NULL;
+    loop_timer_cancel(http->loop, &origin->settled);
+    while ((link = list_first(&origin->gated))) {
+        list_remove(link);
+        list_append(&http->starting, link);
+        loop_later(http->loop, &http->kick);
+    }
+}
+
+static void connection_settled(void *arg)
+{
+    open_gate(arg);
+}
 
 struct http_origin *http_origin_of(struct http *http, const char *host, const char *port)
 {
@@ -30,7 +51,9 @@ struct http_origin *http_origin_of(struct http *http, const char *host, const ch
     if (!origin) {
         origin = mem_new(sizeof *origin);
         origin->key = mem_dup(buf_slice(&key));
+        origin->http = http;
         list_init(&origin->gated);
+        loop_timer_init(&origin->settled, connection_settled, origin);
         list_append(&http->origins, &origin->link);
     }
     origin->references++;
@@ -42,6 +65,7 @@ void http_origin_unref(struct http_origin *origin)
 {
     if (origin && --origin->references == 0) {
         list_remove(&origin->link);
+        loop_timer_cancel(origin->http->loop, &origin->settled);
         mem_free(origin->key);
         mem_free(origin);
     }
@@ -63,22 +87,24 @@ bool http_gate(struct http_exchange *exchange)
     return true;
 }
 
-static void open_gate(struct http *http, struct http_origin *origin)
-{
-    struct list_link *link;
-    origin->connecting = NULL;
-    while ((link = list_first(&origin->gated))) {
-        list_remove(link);
-        list_append(&http->starting, link);
-        loop_later(http->loop, &http->kick);
-    }
-}
-
 void http_gate_passed(struct http_exchange *exchange)
 {
     struct http_origin *origin = exchange->target->origin;
     if (origin && origin->connecting == exchange) {
-        open_gate(exchange->target->http, origin);
+        open_gate(origin);
+    }
+}
+
+/* How many streams a host takes at once it says right behind the handshake, and curl asks for
+ * a hundred until it knows: so the others wait as long again, or until the first answer. */
+void http_gate_settle(struct http_exchange *exchange)
+{
+    struct http_origin *origin = exchange->target->origin;
+    if (origin && origin->connecting == exchange) {
+        mono_us now = loop_now(origin->http->loop), took = now - exchange->started;
+        took = took < SETTLE_MIN_US ? SETTLE_MIN_US : took;
+        loop_timer_set(origin->http->loop, &origin->settled,
+                       now + (took < SETTLE_MAX_US ? took : SETTLE_MAX_US));
     }
 }
 
@@ -100,8 +126,8 @@ void http_note_protocol(const struct http_exchange *exchange)
         return;
     }
     origin->protocol = version >= CURL_HTTP_VERSION_2_0 ? HTTP_PROTOCOL_2 : HTTP_PROTOCOL_1;
-    if (origin->protocol == HTTP_PROTOCOL_1) { /* each needs a connection of its own */
-        open_gate(exchange->target->http, origin);
+    if (origin->protocol == HTTP_PROTOCOL_1 || origin->connecting == exchange) {
+        open_gate(origin); /* HTTP/1.1: each needs a connection of its own */
     }
 }
 

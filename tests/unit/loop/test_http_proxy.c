@@ -109,7 +109,7 @@ static void test_a_tunnel(void **state)
         assert_string_equal(buf_text(&outcomes[i].body), "{\"a\":1}");
         outcome_clear(&outcomes[i]);
     }
-    assert_int_equal(tls_count(TLS_GOOD, "HTTP/2.0 "), 12);
+    tls_await(TLS_GOOD, "HTTP/2.0 ", 12);
     assert_int_equal(peer_count(&proxy), 1);
     assert_null(peer_header(&proxy.records[0], "authorization"));
     assert_string_equal(peer_header(&fixture->peer.records[0], "authorization"), "Bearer abc");

@@ -39,7 +39,7 @@ static void test_a_certificate_that_is_trusted(void **state)
     tls_aim(fixture, TLS_ONE, "/echo");
     get(fixture, &outcome);
     expect_trust(&outcome);
-    assert_int_equal(tls_count(TLS_ONE, "HTTP/1.1 "), 1);
+    tls_await(TLS_ONE, "HTTP/1.1 ", 1);
 }
 
 /* A connection that one target trusted is not given to another that does not. */

@@ -184,6 +184,18 @@ static inline void tls_stop(void)
     }
 }
 
+static inline unsigned tls_count(enum tls_port port, const char *words);
+
+/* nginx writes a line when it is done with a request, which is a little later than the client. */
+static inline void tls_await(enum tls_port port, const char *words, unsigned count)
+{
+    for (mono_us end = clock_mono() + 5000000; tls_count(port, words) < count;) {
+        (void)usleep(2000);
+        assert_true(clock_mono() < end);
+    }
+    assert_int_equal(tls_count(port, words), count);
+}
+
 /* How many lines of the access log begin with the port's number and `words`. */
 static inline unsigned tls_count(enum tls_port port, const char *words)
 {
