@@ -10,11 +10,15 @@ import time
 
 import pytest
 
+from any_mcp import MODERN, any_stdio
 from daemon import TESTER, echo_stdio, eventually, stdio
 from rpc import Closed, RpcError
 
-METHODS = """hello ping describe tools.list tools.call services.list services.get services.status
-agents.list agents.get policy.check policy.reload calls.list daemon.info daemon.shutdown""".split()
+METHODS = """hello ping describe tools.list tools.call tools.approvals tools.approve
+resources.list resources.templates resources.read resources.subscribe resources.unsubscribe
+prompts.list prompts.get complete tasks.get tasks.cancel events.subscribe
+services.list services.get services.status agents.list agents.get policy.check policy.reload
+calls.list daemon.info daemon.shutdown""".split()
 
 
 def test_starts_with_no_configuration(daemon):
@@ -38,8 +42,8 @@ def test_hello_says_who_and_what(daemon):
     assert hello["limits"]["inflight"] == 256
 
 
-def test_describe_is_complete(daemon):
-    daemon.services({"echo": echo_stdio()})
+def test_describe_is_complete(daemon, journal):
+    daemon.services({"echo": echo_stdio(), "any": any_stdio(journal, MODERN)})
     daemon.start()
     client = daemon.client()
     described = client.call("describe")
@@ -50,6 +54,8 @@ def test_describe_is_complete(daemon):
         for param in method["params"]:
             assert {"name", "type", "required", "text"} <= set(param)
     assert "cancel" in [note["name"] for note in described["notifications"]]
+    asked = {request["name"] for request in described["requests"]}
+    assert asked == {"elicitation.create", "sampling.create", "roots.list"}
     codes = {error["code"] for error in described["errors"]}
     assert {"VALIDATION_ERROR", "OUTCOME_UNKNOWN", "INTERNAL"} <= codes and len(codes) == 20
     # Each of them answers, and what it answers has what its schema requires.
@@ -60,6 +66,25 @@ def test_describe_is_complete(daemon):
         "hello": {"client": "scenario", "version": "1", "agent": "tester", "user": "u1"},
         "policy.explain": {"tool": "echo/echo", "agent": "tester", "user": "u1"},
     }
+    item = {"service": "any", "uri": "any://item/1"}
+    page = {"service": "any"}
+    slow = {"tool": "any/task_required", "arguments": {"ms": 60_000}, "task": True}
+    task = {"task": client.call("tools.call", **slow)["task"]["id"]}
+    given |= {
+        "tools.approve": {"service": "echo"},
+        "resources.list": page,
+        "resources.templates": page,
+        "resources.read": item,
+        "resources.subscribe": item,
+        "resources.unsubscribe": item,
+        "prompts.list": page,
+        "prompts.get": {"service": "any", "prompt": "greeting", "arguments": {"who": "Ana"}},
+        "complete": {"service": "any", "ref": {"type": "ref/prompt", "name": "greeting"},
+                     "argument": {"name": "who", "value": "x"}},
+        "tasks.get": task,
+        "tasks.cancel": task,
+        "events.subscribe": {"kinds": ["service.state"]},
+    }  # fmt: skip
     for name in methods:
         if name == "daemon.shutdown":
             continue
