@@ -177,6 +177,10 @@ int cli_listen(struct cli *cli)
     catch_interrupts(cli->client);
     enum tb_status status = tb_listen(cli->client, TB_FOREVER);
     release_interrupts();
+    if (status == TB_LOST) {
+        return cli_complain(cli, EXIT_UNREACHABLE, "Run it again when the daemon is back.",
+                            "the daemon closed the connection");
+    }
     return status == TB_CANCELLED ? EXIT_CANCELLED : cli_fail(cli);
 }
 

@@ -498,7 +498,7 @@ def test_daemon(tool):
 
 # ---- help ------------------------------------------------------------------------------------
 
-COMMANDS = ["status", "list", "tools", "call", "agents", "calls", "policy check", "policy reload",
+COMMANDS = ["status", "list", "tools", "call", "resources", "read", "prompts", "approve", "events", "agents", "calls", "policy check", "policy reload",
             "daemon info", "daemon ping", "daemon shutdown", "describe", "completion", "help"]  # fmt: skip
 
 
@@ -562,6 +562,7 @@ def test_bash_completion(tool, programs):
     tool.daemon(
         agents_list={"agents": [{"name": "coordinator"}, {"name": "lead"}]},
         services_list={"services": [{"name": "fs"}]}, tools_list=TOOLS,
+        tools_approvals={"tools": [{"service": "fs", "tool": "add", "state": "new"}]},
     )  # fmt: skip
     assert complete(tool, "toolbroker st", programs) == ["status"]
     assert complete(tool, "toolbroker policy ''", programs) == ["check", "reload"]
@@ -571,6 +572,10 @@ def test_bash_completion(tool, programs):
     assert complete(tool, "toolbroker tools --agent c", programs) == ["coordinator"]
     assert complete(tool, "toolbroker call every", programs) == ["everything/echo"]
     assert complete(tool, "toolbroker status ''", programs) == ["fs"]
+    assert complete(tool, "toolbroker read ''", programs) == ["fs"]
+    assert complete(tool, "toolbroker approve fs/", programs) == ["fs/add"]
+    assert complete(tool, "toolbroker approve fs --y", programs) == ["--yes"]
+    assert "tool.changed" in complete(tool, "toolbroker events ''", programs)
 
 
 def test_other_completions(tool):

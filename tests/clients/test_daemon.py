@@ -4,7 +4,10 @@
 import asyncio
 import concurrent.futures
 import json
+import os
 import pathlib
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,11 +17,13 @@ import time
 import pytest
 
 from conftest import ROOT
+from test_cli_ask import Terminal
 from test_transcript import CClient
 from toolbroker import AsyncClient, Client, ToolbrokerError
 
 sys.path.append(str(ROOT / "tests" / "scenario"))
-from daemon import Daemon, echo_stdio, http, read_journal, stdio  # noqa: E402
+from any_mcp import any_stdio  # noqa: E402
+from daemon import Daemon, echo_stdio, eventually, http, read_journal, stdio  # noqa: E402
 
 
 @pytest.fixture
@@ -208,3 +213,190 @@ def test_the_tool_shows_and_cancels(daemon, programs):
     assert "tools.call" in [method["name"] for method in json.loads(done.stdout)["methods"]]
     assert subprocess.run([*command, "daemon", "shutdown"], timeout=60, check=False).returncode == 0
     assert daemon.process.wait(30) == 0
+
+
+# ---- questions of a real server ----------------------------------------------------------------
+
+EVERYTHING = ROOT / "tests" / "npm" / "node_modules" / ".bin" / "mcp-server-everything"
+NAME = "Renée ✓"
+
+
+@pytest.fixture(params=["stdio", "http"])
+def everything(request, programs):
+    """A daemon with server-everything, whose tools that ask are for those who can be asked."""
+    server = None
+    with tempfile.TemporaryDirectory(prefix="tb") as folder:
+        it = Daemon(folder)
+        how = {"transport": "stdio", "command": "/usr/bin/env", "args": ["node", str(EVERYTHING), "stdio"]}
+        if request.param == "http":
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            server = subprocess.Popen(
+                ["/usr/bin/env", "node", str(EVERYTHING), "streamableHttp"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env={**os.environ, "PORT": str(port)},
+            )  # fmt: skip
+            eventually(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 60, "the server")
+            how = http(port)
+        it.services({"it": {**how, "connect_timeout_ms": 60000}})
+        it.start()
+        yield it
+        it.stop()
+        if server:
+            server.terminate()
+            server.wait(20)
+
+
+def fill_in(question):
+    if question.mode == "url":
+        return question.accept()
+    assert question.service == "it" and question.tool.startswith("trigger-elicitation-request")
+    return question.accept({**question.defaults(), "name": NAME, "check": True})
+
+
+HANDLERS = {
+    "on_elicitation": fill_in,
+    "on_sampling": lambda question: question.answer("a model's words", model="test"),
+    "on_roots": lambda question: ["/srv/project"],
+}
+CALLS = [
+    ("trigger-elicitation-request", {}, (f'"name": "{NAME}"', '"integer": 42', '"check": true')),
+    ("trigger-sampling-request", {"prompt": "say"}, ("a model's words", '"model": "test"')),
+    ("trigger-url-elicitation", {"url": "https://x.example/", "message": "m"}, ("completed the URL",)),
+    ("get-roots-list", {}, ("file:///srv/project",)),
+]  # fmt: skip
+
+
+def test_questions_of_a_real_server(everything):
+    path = str(everything.socket)
+    with Client(path, agent="tester") as plain:
+        names = {tool.name for tool in plain.tools()}
+        assert "it/echo" in names and "it/trigger-elicitation-request" not in names
+    with Client(path, agent="tester", **HANDLERS) as client:
+        assert {f"it/{name}" for name, *_ in CALLS} <= {tool.name for tool in client.tools()}
+        for name, arguments, expected in CALLS:
+            text = client.call_tool(f"it/{name}", arguments, timeout=60).text
+            assert all(words in text for words in expected), text
+
+    async def run():
+        async with AsyncClient(path, agent="tester", **HANDLERS) as aio:
+            texts = [await aio.call_tool(f"it/{n}", a, timeout=60) for n, a, _ in CALLS]
+        for done, (_, _, expected) in zip(texts, CALLS):
+            assert all(words in done.text for words in expected), done.text
+
+    asyncio.run(run())
+
+
+def test_a_handler_that_is_cancelled_by_the_end_of_its_call(everything):
+    with_question, ended = threading.Event(), threading.Event()
+
+    def wait(question):
+        with_question.set()
+        if question.wait_cancelled(60):
+            ended.set()
+
+    with Client(str(everything.socket), agent="tester", on_elicitation=wait) as client:
+        client.tools()  # the server is running, so that the deadline is spent on the question
+        with pytest.raises(ToolbrokerError) as raised:
+            client.call_tool("it/trigger-elicitation-request", timeout=3)
+        assert raised.value.code == "TIMEOUT" and with_question.is_set()
+        assert ended.wait(20)
+
+
+def test_what_a_real_server_offers_beside_tools(everything):
+    with Client(str(everything.socket), agent="tester") as client:
+        resource = client.resources("it")[0]
+        assert client.read_resource("it", resource.uri)[0].text
+        assert client.resource_templates("it")[0].uri_template.startswith("demo://")
+        assert "args-prompt" in {prompt.name for prompt in client.prompts("it")}
+        filled = client.get_prompt("it", "args-prompt", {"city": "Lima"})
+        assert "Lima" in filled.messages[0]["content"]["text"]
+        done = client.complete("it", "department", "E", prompt="completable-prompt")
+        assert done.values == ["Engineering"]
+
+
+def test_c_client_and_questions_of_a_real_server(everything, programs):
+    options = {"agent": "tester", "can": ["form", "sampling", "roots"], "answers": {
+        "elicitation.create": {"action": "accept", "content": {"name": NAME, "integer": 42, "check": True}},
+        "sampling.create": {"role": "assistant", "model": "test", "stopReason": "endTurn",
+                            "content": {"type": "text", "text": "a model's words"}},
+        "roots.list": {"roots": [{"uri": "file:///srv/project"}]}}}  # fmt: skip
+    client = CClient(programs, str(everything.socket), options)
+    for name, arguments, expected in CALLS:
+        if "url" not in arguments:
+            params = {"tool": f"it/{name}", "arguments": arguments}
+            call = {"method": "tools.call", "params": params, "timeout_ms": 60000}
+            result, error, _ = client.call(call)
+            assert error is None, error
+            text = result["result"]["content"][0]["text"] + result["result"]["content"][-1]["text"]
+            assert all(words in text for words in expected), text
+    client.close()
+
+
+def test_a_person_at_a_terminal_fills_in_a_real_form(everything, programs):
+    command = [str(programs / "toolbroker"), "--socket", str(everything.socket), "call",
+               "it/trigger-elicitation-request", "--agent", "tester"]  # fmt: skip
+    term = Terminal(command)
+    assert "it/trigger-elicitation-request asks" in term.wait("  > ")
+    term.type(f"{NAME}\n")
+    for _ in range(12):
+        term.wait("  > ")
+        term.type("\n")
+    term.wait("Send this? [Y/n] ")
+    term.type("y\n")
+    shown, code = term.end()
+    assert code == 0 and f"- Name: {NAME}" in shown and '"fish-1"' in shown
+
+
+def test_events_of_the_real_daemon(daemon, programs):
+    seen = []
+    with sync(daemon) as client:
+        client.subscribe_events(["service.state"], seen.append)
+        client.call_tool("echo/echo", {"message": "x"})
+        eventually(lambda: any(e.service == "echo" and e.raw["state"] == "running" for e in seen), 20)
+        follower = subprocess.Popen(
+            [str(programs / "toolbroker"), "--socket", str(daemon.socket), "events", "--json"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        eventually(lambda: client.request("daemon.info")["connections"] == 2, 20)
+        time.sleep(0.2)  # connected, and by now subscribed
+        with pytest.raises(ToolbrokerError):
+            client.call_tool("down/x")
+        event = json.loads(follower.stdout.readline())
+        assert event["kind"] == "service.state" and event["service"] == "down"
+        follower.send_signal(signal.SIGINT)
+        follower.stdout.close()
+        assert follower.wait(20) == 130
+
+
+def test_approving_a_tool_that_changed(programs, tmp_path):
+    """The whole way of an operator: a tool changes, is withheld, is looked at, and approved."""
+    with tempfile.TemporaryDirectory(prefix="tb") as folder:
+        it = Daemon(folder)
+        journal = tmp_path / "journal"
+        it.services({"any": any_stdio(journal, "2025-11-25", service={"pin": "strict"})})
+        it.start()
+        command = [str(programs / "toolbroker"), "--socket", str(it.socket)]
+
+        def run(*words):
+            return subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+
+        assert "any/" in run("tools", "--agent", "tester").stdout
+        assert run("approve").stdout == "No tool waits for approval.\n"
+        done = run("call", "any/mutate", "--agent", "tester", "--arg", "what=tools", "--arg", "name=later")
+        assert done.returncode == 0, done.stderr
+        eventually(lambda: run("tools", "--agent", "tester") and run("approve").returncode == 1, 20)
+        waiting = run("approve")
+        assert "new" in waiting.stdout and "yes" in waiting.stdout, waiting.stdout
+        name = waiting.stdout.splitlines()[1].split()[0]
+        assert name not in run("tools", "--agent", "tester").stdout
+        status = run("status")
+        assert status.returncode == 1 and "withheld until approved" in status.stdout
+        assert "toolbroker approve any" in status.stdout
+        refused = run("approve", name)
+        assert refused.returncode == 1 and "+ " in refused.stdout
+        assert run("approve", name, "--yes").stdout.endswith("1 tool approved\n")
+        eventually(lambda: name in run("tools", "--agent", "tester").stdout, 20)
+        assert run("approve").returncode == 0 and run("status").returncode == 0
+        it.stop()
