@@ -170,15 +170,24 @@ static bool is_modern(const struct pending *pending)
     return pending->revision && pending->revision->era == ERA_MODERN;
 }
 
-/* What a modern server cannot answer, or hardly: its place was taken by another one perhaps, which
- * the status will say. */
+static bool is_legacy(const struct mcp_session *session, const struct pending *pending)
+{
+    return pending->revision && pending->revision->era == ERA_LEGACY &&
+           session->conf->era == SERVICE_ERA_AUTO && pending != &session->handshake.asked;
+}
+
+/* What a server of this era cannot answer, or hardly: its place was taken by another one perhaps,
+ * which the status will say. */
 static bool is_of_other_era(const struct mcp_session *session, const struct pending *pending,
                             const struct message *message)
 {
     int64_t code = 0;
-    if (message->kind != MESSAGE_ERROR || !is_modern(pending) || pending->was_resent ||
+    if (message->kind != MESSAGE_ERROR || pending->was_resent ||
         !pack_get_int(message->error, "code", &code)) {
         return false;
+    }
+    if (!is_modern(pending)) {
+        return is_legacy(session, pending) && code <= -32020 && code >= -32022;
     }
     return (code <= -32000 && code > -32020) || code == -32600 ||
            (code == JSONRPC_METHOD_NOT_FOUND && is_core(session, pending->method));
@@ -240,10 +249,15 @@ static void renew(struct mcp_session *session, struct pending *pending)
     }
 }
 
-/* A status with which no modern server answers a request that it carried out. */
-static bool is_era_lost(const struct pending *pending, const struct failure *failure)
+/* A status with which no modern server answers a request that it carried out; from a legacy one,
+ * beside an error that only a modern server knows. */
+static bool is_era_lost(const struct mcp_session *session, const struct pending *pending,
+                        const struct failure *failure)
 {
     int64_t status = failure ? handshake_status(failure) : 0;
+    if (is_legacy(session, pending)) {
+        return pending->refusal.len && status == 400;
+    }
     return is_modern(pending) && !pending->was_resent &&
            strcmp(pending->method, "subscriptions/listen") != 0 &&
            (status == 400 || status == 404 || status == 405);
@@ -290,7 +304,7 @@ void session_exchange_ended(struct mcp_session *session, mcp_token token,
         renew(session, pending);
         return;
     }
-    if (is_era_lost(pending, failure)) {
+    if (is_era_lost(session, pending, failure)) {
         session->known->era = KNOWN_NOTHING;
         pending_unregister(pending);
         renew(session, pending);
