@@ -248,6 +248,23 @@ def test_both_eras_over_http_are_met_as_modern(daemon, journal):
         violations(journal)
 
 
+@pytest.mark.parametrize("before, after", [(LAST, MODERN), (MODERN, LAST)])
+def test_a_server_of_the_other_era_in_the_same_place(daemon, journal, tmp_path, before, after):
+    """The operator replaced the server by another release: what was remembered is asked anew."""
+    with AnyHttp(journal, before) as web:
+        client = begin(daemon, web.service())
+        echoes(client)
+        port = web.port
+    second = tmp_path / "second"
+    with AnyHttp(second, after, port=port):
+        try_until(client, 20)
+        eras, has_shaken = met_as(second)
+        assert ("legacy" if after == LAST else "modern") in eras and has_shaken == (after == LAST)
+        calls = [n for n in read_journal(second, "received")
+                 if n["message"].get("method") == "tools/call"]  # fmt: skip
+        assert len(calls) == 2  # refused, and done
+
+
 @pytest.mark.parametrize("version", [LEGACY[0], LAST])
 @pytest.mark.parametrize("status", [400, 404, 405])
 def test_auto_finds_http_and_sse(daemon, journal, version, status):
