@@ -35,7 +35,8 @@ static struct slice take_until(struct slice *rest, const char *ends)
 static struct uri split(struct slice text)
 {
     struct uri uri = {.has_query = false};
-    struct slice rest = text;
+    struct slice rest = {text.ptr ? text.ptr : "", text.len};
+    text = rest;
     struct slice scheme = take_until(&rest, ":/?");
     if (rest.len && rest.ptr[0] == ':' && is_scheme(scheme)) {
         uri.scheme = scheme;

@@ -44,6 +44,7 @@ local HOMES = {
     { "SQLite", "sqlite3[%w_]*", "^src/store/" },
     { "OpenSSL", "EVP_[%w_]+", "^src/base/crypto%.c$" },
     { "OpenSSL", "RAND_[%w_]+", "^src/base/crypto%.c$" },
+    { "PCRE2", "pcre2_[%w_]+", "^src/value/schema_pattern%.c$", call = true },
     { "processes", "fork", "^src/loop/child%.c$", "^src/loop/spawner[%w_]*%.c$", call = true },
     { "processes", "vfork", "^src/loop/spawner[%w_]*%.c$", call = true },
     { "processes", "execve?", "^src/loop/spawner[%w_]*%.c$", call = true },

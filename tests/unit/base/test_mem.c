@@ -74,6 +74,21 @@ static void arenas_give_aligned_pieces_up_to_their_ceiling(void **state)
     arena_done(&arena);
 }
 
+static void small_arenas_begin_small(void **state)
+{
+    struct arena arena;
+    (void)state;
+    arena_init_small(&arena, 100000);
+    assert_non_null(arena_take(&arena, 100));
+    assert_true(arena.used < 1000);
+    for (unsigned i = 0; i < 500; i++) {
+        assert_non_null(arena_take(&arena, 100));
+    }
+    assert_true(arena.used <= 65000);
+    arena_done(&arena);
+    assert_int_equal(arena.used, 0);
+}
+
 static void arenas_refuse_what_can_never_fit(void **state)
 {
     struct arena arena;
@@ -116,6 +131,7 @@ int main(void)
         cmocka_unit_test(new_memory_is_zero_and_never_empty),
         cmocka_unit_test(copies_are_terminated),
         cmocka_unit_test(arenas_give_aligned_pieces_up_to_their_ceiling),
+        cmocka_unit_test(small_arenas_begin_small),
         cmocka_unit_test(arenas_refuse_what_can_never_fit),
         cmocka_unit_test(cleared_arenas_are_used_again),
     };

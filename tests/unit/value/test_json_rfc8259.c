@@ -253,8 +253,8 @@ static void control_characters_are_escaped(void **state)
 /* ---- ends -------------------------------------------------------------------------------- */
 
 static const char *const whole[] = {
-    "{\"name\":\"caf\xc3\xa9 \xf0\x9f\x98\x80 \\u00e9\\ud83d\\ude00\\n\",\"list\":[1,-2.5,1e3,"
-    "true,false,null,[],{}],\"big\":123456789012345678901234567890}",
+    ("{\"name\":\"caf\xc3\xa9 \xf0\x9f\x98\x80 \\u00e9\\ud83d\\ude00\\n\",\"list\":[1,-2.5,1e3,"
+     "true,false,null,[],{}],\"big\":123456789012345678901234567890}"),
     "[[[[\"\"]]],{\"a\":{\"b\":[{\"c\":\"d\"}]}}]",
     "\"only text, of some length, with \\\"escapes\\\" and \xe2\x82\xac in it\"",
     "[-0.1e-5,true]",
