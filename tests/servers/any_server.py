@@ -16,7 +16,7 @@ against the rules of that revision; what is wrong is a `violation` in the journa
                 Pipe.act here
     page, empty_cursor, cursor_loop, walks, resources     how lists come in pages
     form, event_ids, priming, retry, sse_style, endpoint  how answers come over HTTP
-    bad_headers, extra_tools, state, ttl_ms, cache_scope, refuses_versions, listen, cold_ms
+    bad_headers, extra_tools, pushy, state, ttl_ms, cache_scope, refuses_versions, listen, cold_ms
 """
 
 import json

@@ -218,10 +218,10 @@ class Tools:
             params["elicitationId"] = f"visit-{number}"
         return ("elicitation/create", params)
 
-    @staticmethod
-    def need(call, kind, mode=None):
-        """A modern server refuses what its client did not announce; an old one says it cannot."""
-        if call.is_able(kind, mode):
+    def need(self, call, kind, mode=None):
+        """A modern server refuses what its client did not announce; an old one says it cannot. One
+        that is `pushy` asks all the same."""
+        if call.is_able(kind, mode) or self.server.options.get("pushy"):
             return
         if call.exchange.is_modern:
             need = {kind: {mode: {}} if mode else {}}
