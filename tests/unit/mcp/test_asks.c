@@ -384,8 +384,8 @@ static void pages_that_nobody_opens_are_named(void **state)
     static const char *const bad[] = {
         "{'code':-32042,'message':'Open'}",
         "{'code':-32042,'message':'Open','data':{'elicitations':[]}}",
-        "{'code':-32042,'message':'O','data':{'elicitations':[{'mode':'url'},{'mode':'form'}]}"
-        "}",
+        ("{'code':-32042,'message':'O','data':{'elicitations':[{'mode':'url'},{'mode':'form'}]}"
+         "}"),
         "{'code':-32042,'message':'Open','data':{'elicitations':{}}}",
     };
     (void)state;

@@ -60,8 +60,8 @@ static void ordinary_tools_are_not(void **state)
         "{\"name\":\"read_file-2.x\",\"description\":\"Reads.\\n\\n\\t- one\\r\\n\"}",
         "{\"name\":\"a\",\"title\":\"Gr\xc3\xbc\xc3\x9f\x65 \xe6\x97\xa5\xe6\x9c\xac\"}",
         /* a family of emoji is joined by U+200D; Persian uses U+200C */
-        "{\"name\":\"a\",\"description\":\"\\ud83d\\udc68\\u200d\\ud83d\\udc69 "
-        "\\u0645\\u06cc\\u200c\\u062e\"}",
+        ("{\"name\":\"a\",\"description\":\"\\ud83d\\udc68\\u200d\\ud83d\\udc69 "
+         "\\u0645\\u06cc\\u200c\\u062e\"}"),
         "{\"name\":\"a\",\"inputSchema\":{\"type\":\"object\",\"x\":[1,null,{\"y\":\"z\"}]}}",
         "{}",
         "{\"name\":5,\"description\":[]}",
