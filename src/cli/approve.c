@@ -37,6 +37,18 @@ static bool waits(struct slice entry)
     return slice_is(state, "new") || slice_is(state, "changed");
 }
 
+/* A copy of the entries that are meant, one after the other: an answer lasts until the next. */
+static void keep_waiting(const struct target *target, struct slice tools, struct buf *out)
+{
+    struct view_list list = view_list(tools);
+    struct slice entry;
+    while (view_next(&list, &entry)) {
+        if (is_meant(target, entry) && waits(entry)) {
+            buf_put_slice(out, entry);
+        }
+    }
+}
+
 static int fetch(struct cli *cli, const struct target *target, struct slice *ret)
 {
     bool all = args_has(cli->args, OPTION_ALL) || target->tool.len;
@@ -212,7 +224,26 @@ static int accept(struct cli *cli, const struct target *target)
     return EXIT_FINE;
 }
 
-static int decide(struct cli *cli, const struct target *target, unsigned count)
+/* What is approved is what the tools are then: it must still be what the person has seen. */
+static int check_same(struct cli *cli, const struct target *target, struct slice seen)
+{
+    struct slice result;
+    struct buf now;
+    int code = fetch(cli, target, &result);
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    buf_init(&now, TEXT_BYTES);
+    keep_waiting(target, view_get(result, "tools"), &now);
+    bool is_same = !now.overflow && slice_equal(buf_slice(&now), seen);
+    buf_done(&now);
+    return is_same ? EXIT_FINE
+                   : cli_complain(cli, EXIT_AGAIN, "Look again, and decide then.",
+                                  "nothing is approved: it has changed meanwhile");
+}
+
+static int decide(struct cli *cli, const struct target *target, unsigned count,
+                  struct slice seen)
 {
     char prompt[64];
     if (args_has(cli->args, OPTION_YES)) {
@@ -227,7 +258,8 @@ static int decide(struct cli *cli, const struct target *target, unsigned count)
     if (!is_written || !ask_yes(cli, prompt)) {
         return cli_complain(cli, EXIT_FAILED, NULL, "nothing is approved");
     }
-    return accept(cli, target);
+    int code = check_same(cli, target, seen);
+    return code == EXIT_FINE ? accept(cli, target) : code;
 }
 
 static unsigned count_waiting(const struct target *target, struct slice tools,
@@ -290,5 +322,10 @@ int run_approve(struct cli *cli)
     if (!cli->is_json) {
         show_named(cli, &target, tools);
     }
-    return decide(cli, &target, count);
+    struct buf seen;
+    buf_init(&seen, TEXT_BYTES);
+    keep_waiting(&target, tools, &seen);
+    code = decide(cli, &target, count, buf_slice(&seen));
+    buf_done(&seen);
+    return code;
 }

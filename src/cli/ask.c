@@ -23,6 +23,7 @@
 #define PARAMS_BYTES  16777216u
 #define WAITING_MAX   16u /* questions behind the one that is asked */
 #define CONTENT_BYTES ((size_t)1048576)
+#define URL_BYTES     2000u /* longer ones are unusual */
 
 struct asked {
     struct list_link link;
@@ -210,6 +211,9 @@ static const char *doubt_of(struct slice url, struct slice host)
             return "the host's name has foreign letters that may look like others";
         }
     }
+    if (url.len > URL_BYTES) {
+        return "it is very long, and what counts may be anywhere in it";
+    }
     return slice_starts(url, "https://") ? NULL : "it is not encrypted (https)";
 }
 
@@ -266,8 +270,13 @@ static enum line_end ask_url(struct asker *asker, struct slice params, const cha
         buf_put_byte(&text, '\n');
     }
     buf_put_text(&text, "\n  It is not opened for you: do it yourself, if you trust it.\n");
+    bool is_whole = !text.overflow;
     asker_say(asker, &text);
     buf_done(&text);
+    if (!is_whole) { /* nobody can agree to what cannot be shown */
+        *ret_action = "decline";
+        return LINE_READ;
+    }
     enum line_end end = asker_yes(asker, "Agree?", false, &agrees);
     *ret_action = agrees ? "accept" : "decline";
     return end;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define CELLS_MAX 4194304u /* of the table of common lengths; larger texts are shown whole */
+#define LINES_MAX 65536u   /* the last one then has the rest */
 #define AROUND    3u
 
 struct lines {
@@ -18,15 +19,16 @@ struct lines {
 static struct lines split(struct slice text)
 {
     struct lines lines = {NULL, text.len ? 1 : 0};
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; i < text.len && lines.count < LINES_MAX; i++) {
         lines.count += text.ptr[i] == '\n' && i + 1 < text.len;
     }
     lines.list = mem_new((lines.count + 1) * sizeof *lines.list);
     for (size_t at = 0; at < lines.count; at++) {
         const char *end = memchr(text.ptr, '\n', text.len);
-        size_t len = end ? (size_t)(end - text.ptr) : text.len;
+        bool is_last = at + 1 == lines.count;
+        size_t len = end && !is_last ? (size_t)(end - text.ptr) : text.len;
         lines.list[at] = (struct slice){text.ptr, len};
-        len += end ? 1 : 0;
+        len += end && !is_last ? 1 : 0;
         text.ptr += len;
         text.len -= len;
     }

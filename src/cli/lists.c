@@ -165,6 +165,17 @@ int run_describe(struct cli *cli)
         return cli_put_json(cli, result);
     }
     put_rows(cli, view_get(result, "methods"), method_titles, method_keys);
+    static const char *const others[] = {"notifications", "requests"};
+    static const char *const titles[2][3] = {{"NOTIFICATION", "FROM", "TELLS"},
+                                             {"REQUEST", "FROM", "ASKS"}};
+    static const char *const keys[] = {"name", "from", "text"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct slice entries = view_get(result, others[i]);
+        if (view_count(entries)) {
+            buf_put_byte(&cli->out, '\n');
+            put_rows(cli, entries, titles[i], keys);
+        }
+    }
     buf_put_byte(&cli->out, '\n');
     put_rows(cli, view_get(result, "errors"), error_titles, error_keys);
     return EXIT_FINE;

@@ -262,6 +262,10 @@ static int show_one(struct cli *cli)
         struct view_list list = view_list(services);
         while (view_next(&list, &service)) {
             put_tree(&cli->out, service, 0);
+            if (withheld_of(service)) {
+                buf_put_byte(&cli->out, '\n');
+                put_withheld(cli, service);
+            }
         }
     }
     return code == EXIT_FINE && count_troubled(services) ? EXIT_FAILED : code;

@@ -229,6 +229,7 @@ def test_words_of_a_server_do_not_command_the_terminal(tool, terminal):  # noqa:
     ("https://good.example@evil.example/", "good.example@evil.example", "before the @"),
     ("https://xn--pple-43d.example", "xn--pple-43d.example", "foreign letters"),
     ("https://good.example\x1b[2J/", "good.example?[2J", "characters that no address"),
+    ("https://long.example/" + "a" * 2000, "long.example", "very long"),
     ("javascript:alert(1)", "", "names no host"),
 ])  # fmt: skip
 def test_an_address_is_shown_whole_and_never_opened(url, host, doubt, tool, terminal):  # noqa: F811
@@ -424,6 +425,20 @@ def test_approving_on_a_terminal(typed, code, tool, terminal):  # noqa: F811
     assert ("tools.approve" in asked) == (code == 0)
 
 
+def test_what_changes_while_a_person_looks_is_not_approved(tool, terminal):  # noqa: F811
+    worse = {**CHANGED, "differences": [{"member": "description", "current": "Worse."}]}
+    tool.daemon(tools_approvals={"tools": [CHANGED, NEW]}, tools_approve={"approved": 1})
+    for changed, code in (([CHANGED], 0), ([worse, NEW], 4), ([], 4)):
+        tool.peer.table["tools.approvals"] = {"tools": [CHANGED, NEW]}
+        term = terminal("approve", "crm/add")
+        term.wait("accept this? [y/N] ")
+        tool.peer.table["tools.approvals"] = {"tools": changed}
+        term.type("y\n")
+        shown, ended = term.end()
+        assert ended == code and ("changed meanwhile" in shown) == (code == 4)
+    assert [request[0] for request in tool.peer.requests].count("tools.approve") == 1
+
+
 # ---- resources, prompts, events ----------------------------------------------------------------
 
 
@@ -513,6 +528,16 @@ def test_events_of_a_daemon_that_ends(tool):  # noqa: F811
 # ---- status ------------------------------------------------------------------------------------
 
 
+def test_describe_shows_both_ways(tool):  # noqa: F811
+    tool.daemon(describe={
+        "methods": [], "errors": [],
+        "notifications": [{"name": "event", "from": "daemon", "text": "news"}],
+        "requests": [{"name": "roots.list", "from": "daemon", "text": "folders"}]})  # fmt: skip
+    shown = tool.run("describe").stdout
+    assert re.search(r"^event +daemon +news$", shown, re.M)
+    assert re.search(r"^roots\.list +daemon +folders$", shown, re.M)
+
+
 def test_status_says_what_is_withheld_and_how_it_is_really_spoken_to(tool):  # noqa: F811
     held = service("crm", "running", 60, tools=3, transport="auto", transport_used="sse",
                    tools_withheld=["add", "wipe"])  # fmt: skip
@@ -528,5 +553,8 @@ def test_status_says_what_is_withheld_and_how_it_is_really_spoken_to(tool):  # n
         done.stdout,
     )
     assert "\nfs: 1 tool with warnings, 2 tools left out; `toolbroker status fs` says why\n" in done.stdout
+    tool.peer.table["services.status"] = {"services": [held]}
+    one = tool.run("status", "crm")
+    assert one.returncode == 1 and one.stdout.endswith("    do   toolbroker approve crm\n")
     tool.peer.table["services.status"] = {"services": [GOOD, odd]}
     assert tool.run("status").returncode == 0

@@ -108,7 +108,8 @@ class Link:
     async def close(self) -> None:
         self._writer.close()
         await asyncio.wait([self._task])
-        tasks = self._tasks - {asyncio.current_task()}  # type: ignore[arg-type]
+        mine = asyncio.current_task()
+        tasks = {task for task in self._tasks if task is not mine}
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
