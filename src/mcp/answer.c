@@ -3,6 +3,7 @@
 #include "mcp/ask.h"
 #include "mcp/catalog.h"
 #include "mcp/message.h"
+#include "mcp/refusal.h"
 #include "mcp/task.h"
 #include "value/pack.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* refusal.c - the failures that this room finds itself: what they say and what is in details. */
+#include "mcp/refusal.h"
+
 #include "base/text.h"
 #include "mcp/catalog.h"
 #include "mcp/detail.h"
-#include "mcp/room.h"
 #include "value/pack.h"
 
 #define OUTPUT_PLACE "result.structuredContent"

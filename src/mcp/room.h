@@ -237,16 +237,4 @@ void service_pump(void *arg); /* of a struct mcp_service: starts what waits and 
 void request_admit(struct mcp_request *request);
 void request_give_place(struct mcp_request *request); /* back */
 
-/* refusal.c: failures of this room, with service and tool in their details */
-void refuse_unknown_tool(const struct mcp_request *request, struct failure *failure);
-void refuse_arguments(const struct mcp_request *request, const struct schema *schema,
-                      struct failure *failure);
-/* `schema` NULL: nothing came where there should have been something. */
-void refuse_output(const struct mcp_request *request, const struct schema *schema,
-                   struct slice result, struct failure *failure);
-void refuse_method(const struct mcp_request *request, struct failure *failure);
-void refuse_timeout(const struct mcp_request *request, struct failure *failure);
-void refuse_back_off(const struct mcp_request *request, struct failure *failure);
-void blame(const struct mcp_request *request, struct failure *failure);
-
 #endif

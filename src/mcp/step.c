@@ -5,6 +5,7 @@
 #include "mcp/catalog.h"
 #include "mcp/message.h"
 #include "mcp/param_header.h"
+#include "mcp/refusal.h"
 #include "mcp/task.h"
 #include "value/pack.h"
 
