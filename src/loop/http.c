@@ -17,7 +17,7 @@
 #define KICKS_MAX 16u
 /* Of the bodies of all exchanges, read in one turn: the rest waits for the next one. Curl itself goes
  * on as long as there is anything. */
-#define TURN_BYTES ((size_t)384 * 1024)
+#define TURN_BYTES ((size_t)256 * 1024)
 
 /* Exchanges that are started in one turn. */
 #define STARTS_MAX 64u

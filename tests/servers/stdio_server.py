@@ -34,7 +34,7 @@ TOOLS = mcp.GOOD_TOOLS + [
     mcp.tool("leave", "Exits in mid-call with 7 and a line on stderr."),
     mcp.tool("rubbish", "Writes lines that are no JSON, then its answer."),
     mcp.tool("huge_line", "Writes a line of so many bytes that does not end.", bytes="integer"),
-    mcp.tool("half_line", "Writes half an answer, then is killed."),
+    mcp.tool("half_line", "Writes half an answer, then is killed.", bytes="integer"),
     mcp.tool("bad_utf8", "Answers text that is no UTF-8."),
     mcp.tool("twice_a_key", "Answers an object with a key twice."),
     mcp.tool("deep", "Answers arrays nested so deep.", depth="integer"),
@@ -188,8 +188,9 @@ class Server:
             self.write(b"x" * min(left, 1 << 20))
             left -= 1 << 20
 
-    def tool_half_line(self, request, *_):
+    def tool_half_line(self, request, arguments, _token):
         self.write(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"te' % request)
+        self.write(b"x" * int(arguments.get("bytes", 0)))
         time.sleep(0.1)
         self.tool_die()
 
