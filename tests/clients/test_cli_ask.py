@@ -294,6 +294,24 @@ def test_an_interrupt_without_a_question_cancels_the_call(tool, terminal):  # no
     assert code == 130 and "cancelled (CANCELLED)" in shown
 
 
+def test_a_second_interrupt_ends_the_tool(tool, terminal):  # noqa: F811
+    def call(peer, msgid, params):
+        for _ in range(2):
+            peer.requests.append(("waiting", None))
+            message = peer.receive()
+        assert message is None
+        return {}
+
+    tool.daemon(tools_call=call)
+    process = subprocess.Popen(tool.command("call", "t"), stderr=subprocess.PIPE, text=True)
+    for count in (1, 2):
+        while tool.peer.requests.count(("waiting", None)) < count:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode in (130, -signal.SIGINT)
+
+
 def test_the_result_may_go_to_a_file_meanwhile(tool, terminal, tmp_path):  # noqa: F811
     tool.daemon(tools_call=asks(form({}, message="Sure?")))
     with open(tmp_path / "out", "wb") as out:
@@ -423,6 +441,17 @@ def test_approving_on_a_terminal(typed, code, tool, terminal):  # noqa: F811
     assert ("1 tool approved" if code == 0 else "nothing is approved") in shown
     asked = [request[0] for request in tool.peer.requests]
     assert ("tools.approve" in asked) == (code == 0)
+
+
+@pytest.mark.parametrize("lines, shown", [(1000, 2 + 6 + 3), (3000, 6000 + 3), (70000, 140000 + 3)])
+def test_long_texts_are_compared_or_shown_whole(lines, shown, tool):  # noqa: F811
+    before = "".join(f"{n}\n" for n in range(lines))
+    after = before.replace("\n500\n", "\nfive hundred\n")
+    entry = {**CHANGED, "differences": [{"member": "description", "approved": before, "current": after}]}
+    tool.daemon(tools_approvals={"tools": [entry]})
+    out = tool.run("approve", "crm").stdout
+    assert "    + five hundred\n" in out and "    - 500\n" in out
+    assert shown <= len(out.splitlines()) <= shown + 3
 
 
 def test_what_changes_while_a_person_looks_is_not_approved(tool, terminal):  # noqa: F811

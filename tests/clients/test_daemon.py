@@ -349,6 +349,20 @@ def test_a_person_at_a_terminal_fills_in_a_real_form(everything, programs):
     assert code == 0 and f"- Name: {NAME}" in shown and '"fish-1"' in shown
 
 
+def test_the_tool_reads_what_a_real_server_offers(everything, programs):
+    def run(*words):
+        return subprocess.run(
+            [str(programs / "toolbroker"), "--socket", str(everything.socket), *words, "--agent",
+             "tester"], capture_output=True, timeout=60, check=True,
+        ).stdout.decode()  # fmt: skip
+
+    uri = run("resources", "it").splitlines()[1].split()[0]
+    assert uri.startswith("demo://") and run("read", "it", uri).startswith("# ")
+    assert "demo://resource/dynamic/text/" in run("resources", "it", "--templates")
+    assert "args-prompt" in run("prompts", "it")
+    assert "Lima" in run("prompts", "it", "args-prompt", "--arg", "city=Lima")
+
+
 def test_events_of_the_real_daemon(daemon, programs):
     seen = []
     with sync(daemon) as client:
