@@ -77,8 +77,7 @@ struct mcp_request {
     bool is_aside;  /* nobody waits for it: what the server is told in passing */
     bool was_sent;  /* the server may have begun with it */
     bool asks_task; /* a legacy server was asked to make a task of it */
-    bool was_repeated, was_relisted;
-    bool is_cached; /* some of its answer was */
+    bool was_repeated, was_relisted, is_cached; /* is_cached: some of its answer was */
 };
 
 struct seat {
@@ -211,7 +210,6 @@ void request_describe(const struct mcp_request *request, struct message_request 
 /* Sends a step of it; what cannot be sent fails the request. */
 void request_send(struct mcp_request *request, const struct message_request *message);
 void request_send_call(struct mcp_request *request); /* with what rounds have added */
-/* What it was asked before, and may be kept still. */
 struct cache_key request_key(const struct mcp_request *request);
 /* Something that the server is told on the same session, and nobody waits for. */
 struct mcp_request *request_send_aside(struct seat *seat, const struct message_request *message,
