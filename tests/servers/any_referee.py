@@ -297,11 +297,12 @@ class Referee:
             self.fault(message, "a progress token that is in use")
 
     def check_arguments(self, message):
-        """What does not fit a tool's own schema is not sent at all."""
-        tool = None
-        if message["method"] == "tools/call":
-            tool = self.server.find_tool(message["params"]["name"])
-        arguments = message["params"].get("arguments", {}) if tool else None
+        """What does not fit a tool's own schema is not sent at all; null may stand for nothing."""
+        if message["method"] != "tools/call":
+            return
+        tool = self.server.find_tool(message["params"].get("name"))
+        arguments = message["params"].get("arguments") or {}
+        arguments = {key: value for key, value in arguments.items() if value is not None}
         for fault in schema.check_instance(tool["inputSchema"], arguments) if tool else ():
             self.fault(message, "arguments that do not fit the inputSchema: " + fault)
 
