@@ -4,6 +4,8 @@
 
 #include "value/pack_known.h"
 
+#define LONG 100000u /* bytes, from which on a value gets no deeper */
+
 static uint32_t seed;
 
 static uint32_t chance(uint32_t below)
@@ -34,7 +36,7 @@ static void put_scalar(struct buf *out)
 static void put_value(struct buf *out, uint32_t depth)
 {
     uint32_t count = chance(depth > 6 ? 60 : 12);
-    if (!depth || chance(3) == 0) {
+    if (!depth || out->len > LONG || chance(3) == 0) {
         put_scalar(out);
     } else if (chance(2)) {
         pack_put_array(out, count);
