@@ -323,8 +323,9 @@ class Handler(socketserver.StreamRequestHandler):
         sid = re.fullmatch(r"sid=(\d+)", self.query)
         session = self.site.sessions.get(f"sse-{sid[1]}") if sid else None
         if session is None:
-            self.mcp.violation(f"POST to {self.path}?{self.query}, which is no endpoint")
-            self.head(404)
+            if not sid or f"sse-{sid[1]}" not in self.site.expired:
+                self.mcp.violation(f"POST to {self.path}?{self.query}, which is no endpoint")
+            self.head(404)  # of a stream that ended, which the client may not have seen yet
             return
         if set(self.headers) & {"mcp-session-id", "mcp-method", "mcp-name"}:
             self.mcp.violation("headers of Streamable HTTP over HTTP+SSE", headers=self.headers)
