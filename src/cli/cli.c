@@ -175,6 +175,10 @@ int cli_call(struct cli *cli, const char *method, const struct buf *params, int 
 int cli_listen(struct cli *cli)
 {
     catch_interrupts(cli->client);
+    if (was_interrupted) { /* while the call before it was ending */
+        release_interrupts();
+        return EXIT_CANCELLED;
+    }
     enum tb_status status = tb_listen(cli->client, TB_FOREVER);
     release_interrupts();
     if (status == TB_LOST) {
