@@ -86,6 +86,9 @@ bool line_take(struct mcp_request *request)
         request->is_caller) {
         return true;
     }
+    if (!(request->method->traits & METHOD_HAS_ROUNDS)) {
+        return true; /* a server has nothing to ask about a list: it need not wait behind a call */
+    }
     if (!session->holder && !seat->callers) {
         request->is_caller = true;
         seat->callers = 1;
