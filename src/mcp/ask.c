@@ -182,8 +182,9 @@ bool ask_take(struct mcp_request *request, const struct message *message)
         message->id.len > ID_BYTES) {
         return false;
     }
+    unsigned declared = request->identity.capabilities & request->pending.session->capabilities;
     if (!request->call_events->asked || count_asks(request) >= ASKS_MAX ||
-        !ask_is_declared(kind, message->params, request->identity.capabilities)) {
+        !ask_is_declared(kind, message->params, declared)) {
         request->declined++;
         answer_default(request->pending.session, message->id, kind, false);
         return true;

@@ -185,14 +185,16 @@ static void take_question(struct mcp_session *session, const struct message *mes
                           const struct question *question, mcp_token token)
 {
     struct pending *pending = asked_of(session, token);
-    if (!(session->capabilities & question->capabilities)) {
-        refuse(session, message, JSONRPC_METHOD_NOT_FOUND, question->refusal);
-        return;
+    bool is_declared = (session->capabilities & question->capabilities) != 0;
+    session->was_asked |= is_declared;
+    if (pending && pending->ops->asked && pending->ops->asked(pending, message)) {
+        return; /* also what was not declared: it is declined, and the call's answer says so */
     }
-    session->was_asked = true;
-    if (!pending || !pending->ops->asked || !pending->ops->asked(pending, message)) {
+    if (is_declared) {
         refuse(session, message, JSONRPC_INVALID_PARAMS,
                "No request of this client is under way that this could belong to");
+    } else {
+        refuse(session, message, JSONRPC_METHOD_NOT_FOUND, question->refusal);
     }
 }
 

@@ -128,7 +128,7 @@ static void what_was_not_declared_is_declined(void **state)
          "'method':'sampling/createMessage','params':{'messages':[],'tools':[{'name':'t'}]}",
          "\"code\":-1,"},
         {MCP_CAN_SAMPLE, ROOTS, "-32601"},
-        {MCP_CAN_LIST_ROOTS, SAMPLE, "-32601"},
+        {MCP_CAN_LIST_ROOTS, SAMPLE, "\"code\":-1,"},
         {ALL_CAPABILITIES, "'method':'brew/coffee'", "-32601"},
     };
     (void)state;
