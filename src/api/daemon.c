@@ -10,27 +10,39 @@
 
 enum { HELLO_CLIENT, HELLO_VERSION, HELLO_AGENT, HELLO_USER, HELLO_LOCALE, HELLO_CAPABILITIES };
 
+/* Whether it is there; false and null say that it is not. */
+static bool has(struct slice map, const char *name, struct slice *ret)
+{
+    struct pack_item item;
+    struct pack cursor;
+    if (!pack_get(map, name, ret)) {
+        return false;
+    }
+    cursor = pack_over(*ret);
+    return pack_next(&cursor, &item) && item.type != PACK_NIL &&
+           (item.type != PACK_BOOL || item.b);
+}
+
 /* The bits of `capabilities`, written as MCP's ClientCapabilities (2026-07-28). */
 static unsigned read_capabilities(struct slice map)
 {
     struct slice part;
     struct slice sub;
     unsigned bits = 0;
-    if (pack_get(map, "elicitation", &part)) { /* {} means forms, as before there were others */
-        bool has_url = pack_get(part, "url", &sub);
-        bool has_form = pack_get(part, "form", &sub) || !has_url;
+    if (has(map, "elicitation", &part)) { /* {} means forms, as before there were others */
+        bool has_url = has(part, "url", &sub);
+        bool has_form = has(part, "form", &sub) || !has_url;
         bits |= (has_form ? MCP_CAN_ELICIT : 0u) | (has_url ? MCP_CAN_ELICIT_URL : 0u);
     }
-    if (pack_get(map, "sampling", &part)) {
+    if (has(map, "sampling", &part)) {
         bits |= MCP_CAN_SAMPLE;
-        bits |= pack_get(part, "tools", &sub) ? MCP_CAN_SAMPLE_TOOLS : 0u;
-        bits |= pack_get(part, "context", &sub) ? MCP_CAN_SAMPLE_CONTEXT : 0u;
+        bits |= has(part, "tools", &sub) ? MCP_CAN_SAMPLE_TOOLS : 0u;
+        bits |= has(part, "context", &sub) ? MCP_CAN_SAMPLE_CONTEXT : 0u;
     }
-    if (pack_get(map, "roots", &part)) {
+    if (has(map, "roots", &part)) {
         bits |= MCP_CAN_LIST_ROOTS;
     }
-    if (pack_get(map, "extensions", &part) &&
-        pack_get(part, "io.modelcontextprotocol/ui", &sub)) {
+    if (has(map, "extensions", &part) && has(part, "io.modelcontextprotocol/ui", &sub)) {
         bits |= MCP_CAN_SHOW_APPS;
     }
     return bits;

@@ -12,7 +12,7 @@ struct watch {
     struct api *api;
     struct mcp_watch *upstream; /* NULL: ended */
     uint64_t peer;
-    char *service, *uri;
+    char *service, *uri, *agent, *user;
 };
 
 static void free_watch(struct watch *watch)
@@ -25,6 +25,8 @@ static void free_watch(struct watch *watch)
     list_remove(&watch->link);
     mem_free(watch->service);
     mem_free(watch->uri);
+    mem_free(watch->agent);
+    mem_free(watch->user);
     mem_free(watch);
 }
 
@@ -79,16 +81,28 @@ static void tell(struct watch *watch, const char *kind, struct slice uri)
 {
     struct buf *out = rpc_push(&watch->subscriber, "event");
     if (out) {
-        pack_put_map(out, 4);
+        pack_put_map(out, 4u + (watch->agent[0] != '\0') + (watch->user[0] != '\0'));
         api_put_event_head(watch->api, kind, slice_of(watch->service), out);
         pack_put_key_str(out, "uri", uri);
+        if (watch->agent[0]) {
+            pack_put_key_text(out, "agent", watch->agent);
+        }
+        if (watch->user[0]) {
+            pack_put_key_text(out, "user", watch->user);
+        }
         rpc_push_end(&watch->subscriber);
     }
 }
 
+/* Policy may have become another one since. */
 static void updated(void *arg, struct slice uri)
 {
-    tell(arg, "resource.updated", uri);
+    const struct watch *watch = arg;
+    if (!watch->agent[0] ||
+        policy_may_use_service(calls_policy(watch->api->calls), slice_of(watch->agent),
+                               slice_of(watch->service))) {
+        tell(arg, "resource.updated", uri);
+    }
 }
 
 static void ended(void *arg)
@@ -100,14 +114,10 @@ static void ended(void *arg)
         failure_set(&failure, ERR_UNAVAILABLE, "the service was removed");
         rpc_pending_fail(&watch->pending, &failure);
         failure_done(&failure);
-        free_watch(watch);
-        return;
+    } else {
+        tell(watch, "resource.unwatched", slice_of(watch->uri));
     }
-    struct rpc_subscriber *subscriber = &watch->subscriber;
-    tell(watch, "resource.unwatched", slice_of(watch->uri));
-    if (subscriber->peer) {
-        free_watch(watch);
-    }
+    free_watch(watch);
 }
 
 static const struct mcp_watch_events events = {
@@ -117,8 +127,10 @@ static const struct mcp_watch_events events = {
 
 enum { WATCH_URI = 6 };
 
-static struct watch *find(const struct api *api, uint64_t peer, struct slice service,
-                          struct slice uri, unsigned *ret_count)
+/* One connection may speak for several agents and users, to each of whom a uri may be another
+ * resource. */
+static struct watch *find(const struct api *api, uint64_t peer,
+                          const struct feature_options *options, unsigned *ret_count)
 {
     struct watch *found = NULL;
     *ret_count = 0;
@@ -126,7 +138,9 @@ static struct watch *find(const struct api *api, uint64_t peer, struct slice ser
         struct watch *watch = LIST_ITEM(link, struct watch, link);
         if (watch->peer == peer) {
             ++*ret_count;
-            if (slice_is(service, watch->service) && slice_is(uri, watch->uri)) {
+            if (slice_is(options->service, watch->service) &&
+                slice_is(options->name, watch->uri) && slice_is(options->agent, watch->agent) &&
+                slice_is(options->user, watch->user)) {
                 found = watch;
             }
         }
@@ -134,12 +148,22 @@ static struct watch *find(const struct api *api, uint64_t peer, struct slice ser
     return found;
 }
 
+static bool take_uri(struct api *api, struct rpc_request *request,
+                     struct feature_options *options)
+{
+    if (!api_take_feature(api, request, options) ||
+        !api_find_service(api, request, options->service)) {
+        return false;
+    }
+    options->name = request->args[WATCH_URI].text;
+    return true;
+}
+
 /* The rules of every feature. NULL: answered. */
 static struct mcp_service *take(struct api *api, struct rpc_request *request,
                                 struct feature_options *options)
 {
-    if (!api_take_feature(api, request, options) ||
-        !api_find_service(api, request, options->service)) {
+    if (!take_uri(api, request, options)) {
         return NULL;
     }
     struct failure failure = {0};
@@ -154,14 +178,13 @@ void api_resources_subscribe(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
     struct feature_options options;
-    struct slice uri = request->args[WATCH_URI].text;
     uint64_t peer = rpc_peer_id(request->peer);
     unsigned count;
     struct mcp_service *service = take(api, request, &options);
     if (!service) {
         return;
     }
-    if (find(api, peer, options.service, uri, &count)) {
+    if (find(api, peer, &options, &count)) {
         put_ok(rpc_result(request));
         rpc_result_end(request);
         return;
@@ -175,7 +198,9 @@ void api_resources_subscribe(void *arg, struct rpc_request *request)
     watch->api = api;
     watch->peer = peer;
     watch->service = mem_dup(options.service);
-    watch->uri = mem_dup(uri);
+    watch->uri = mem_dup(options.name);
+    watch->agent = mem_dup(options.agent);
+    watch->user = mem_dup(options.user);
     list_append(&api->watches, &watch->link);
     rpc_keep(request, &watch->pending, cancelled);
     const struct mcp_identity identity = {
@@ -188,11 +213,10 @@ void api_resources_unsubscribe(void *arg, struct rpc_request *request)
     struct api *api = arg;
     struct feature_options options;
     unsigned count;
-    if (!take(api, request, &options)) {
+    if (!take_uri(api, request, &options)) { /* whoever may not use it any more may end it */
         return;
     }
-    struct watch *watch = find(api, rpc_peer_id(request->peer), options.service,
-                               request->args[WATCH_URI].text, &count);
+    struct watch *watch = find(api, rpc_peer_id(request->peer), &options, &count);
     if (!watch || watch->pending.peer) {
         api_fail(request, ERR_NOT_FOUND, "this connection has not subscribed to that resource");
         return;

@@ -27,22 +27,45 @@ void dialogue_init(struct dialogue *dialogue, struct rpc_pending *pending)
     list_init(&dialogue->open);
 }
 
-void dialogue_note(struct dialogue *dialogue, const char *method, struct slice params)
+/* The server's params, but for the names that are ours: a server names no call and no service. */
+static uint32_t put_params(struct buf *out, struct slice params, const char *const *ours)
 {
-    struct buf *out = rpc_notify(dialogue->pending, method);
     struct pack cursor = pack_over(params);
     struct pack_item map;
+    uint32_t count = 0;
+    if (!params.ptr || !pack_next(&cursor, &map) || map.type != PACK_MAP) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < map.count; i++) {
+        struct slice key;
+        struct slice value;
+        const char *const *name = ours;
+        if (!pack_next_text(&cursor, &key) || !pack_take(&cursor, &value)) {
+            break;
+        }
+        while (*name && !slice_is(key, *name)) {
+            name++;
+        }
+        if (!*name) {
+            pack_put_str(out, key);
+            buf_put_slice(out, value);
+            count++;
+        }
+    }
+    return count;
+}
+
+void dialogue_note(struct dialogue *dialogue, const char *method, struct slice params)
+{
+    static const char *const ours[] = {"msgid", NULL};
+    struct buf *out = rpc_notify(dialogue->pending, method);
     if (!out) {
         return;
     }
-    if (!pack_next(&cursor, &map) || map.type != PACK_MAP) {
-        map.count = 0;
-    }
-    pack_put_map(out, map.count + 1);
+    size_t opened = pack_open(out);
     pack_put_key_int(out, "msgid", dialogue->pending->msgid);
-    if (map.count) {
-        buf_put(out, cursor.at, (size_t)(cursor.end - cursor.at));
-    }
+    uint32_t count = put_params(out, params, ours);
+    pack_close_map(out, opened, count + 1);
     rpc_notify_end(dialogue->pending);
 }
 
@@ -86,33 +109,10 @@ static void answered(struct rpc_question *rpc, struct slice error, struct slice 
     mcp_answer(ask, is_of_use ? result : (struct slice){NULL, 0});
 }
 
-/* The server's params, but for the names that are ours here. */
-static uint32_t put_params(struct buf *out, struct slice params)
-{
-    struct pack cursor = pack_over(params);
-    struct pack_item map;
-    uint32_t count = 0;
-    if (!params.ptr || !pack_next(&cursor, &map) || map.type != PACK_MAP) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < map.count; i++) {
-        struct slice key;
-        struct slice value;
-        if (!pack_next_text(&cursor, &key) || !pack_take(&cursor, &value)) {
-            break;
-        }
-        if (!slice_is(key, "service") && !slice_is(key, "tool") && !slice_is(key, "msgid")) {
-            pack_put_str(out, key);
-            buf_put_slice(out, value);
-            count++;
-        }
-    }
-    return count;
-}
-
 void dialogue_asked(struct dialogue *dialogue, struct mcp_ask *ask, const char *method,
                     struct slice params)
 {
+    static const char *const ours[] = {"service", "tool", "msgid", NULL};
     struct question *question = mem_new(sizeof *question);
     size_t name = 0;
     while (name + 1 < sizeof names / sizeof names[0] && strcmp(names[name].mcp, method) != 0) {
@@ -128,7 +128,7 @@ void dialogue_asked(struct dialogue *dialogue, struct mcp_ask *ask, const char *
     }
     list_append(&dialogue->open, &question->link);
     size_t opened = pack_open(out);
-    uint32_t count = put_params(out, params);
+    uint32_t count = put_params(out, params, ours);
     pack_put_key_str(out, "service", dialogue->service);
     pack_put_key_str(out, "tool", dialogue->tool);
     pack_put_key_int(out, "msgid", dialogue->pending->msgid);

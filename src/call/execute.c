@@ -133,7 +133,8 @@ void call_execute(struct call *call)
         .meta = call->options.meta,
         .wants_progress = true,
         .log_level = call->options.log_level,
-        .wants_task = call->options.wants_task,
+        /* What policy wants to see of results is waited for. */
+        .wants_task = call->options.wants_task && !policy_has_after_call(call->policy),
         .may_repeat = decision->is_idempotent,
         .deadline = call->deadline,
     };

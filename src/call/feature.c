@@ -261,6 +261,14 @@ bool call_may_use(const struct calls *calls, const struct feature_options *optio
     } else {
         call_refuse_service(calls->options.services, options->service, options->user, failure);
     }
+    if (failure->code == ERR_NONE && options->agent.len &&
+        policy_would_demo(calls->policy, options->agent, POLICY_SERVICE_USABLE)) {
+        failure_set(failure, ERR_NOT_FOUND,
+                    "agent `%.*s` gets demo answers only, and there are none of this kind",
+                    SLICE_ARG(options->agent));
+        failure_suggest(failure, "Tools have demo answers; or let the operator change `demo` "
+                                 "for this agent.");
+    }
     if (failure->code != ERR_NONE) {
         failure_detail_str(failure, "service", options->service);
     }

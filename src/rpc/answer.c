@@ -47,11 +47,9 @@ static struct buf *begin(struct rpc_peer *peer, size_t most)
     return out;
 }
 
-/* False when the message did not fit: it is taken back; the peer is dropped if it was its not
- * reading that filled the buffer. */
-static bool end(struct rpc_peer *peer)
+/* False when the message did not fit: it is taken back. */
+static bool end_or_leave(struct rpc_peer *peer)
 {
-    const struct rpc_limits *limits = peer->server->options.limits;
     struct buf *out = &peer->out;
     bool fits =
         !out->overflow && out->len <= out->max; /* there may be room beyond the ceiling */
@@ -61,17 +59,25 @@ static bool end(struct rpc_peer *peer)
         if (peer->pieces) {
             rpc_drop_pieces(peer, peer->pieces->begun);
         }
-        size_t waiting = rpc_waiting(peer);
-        if (waiting > limits->peer_buffer_bytes / 2 && !peer->is_closing && peer->is_crowded) {
-            metrics_add(peer->server->options.metrics, METRIC_PEERS_DROPPED, 1);
-            log_at(LOG_WARN, "rpc", "client does not read its answers, connection closed",
-                   LOG_INT("pid", peer->identity.pid), LOG_INT("waiting_bytes", waiting),
-                   LOG_TEXT("limit", "limits.peer_buffer_bytes"));
-            rpc_peer_close(peer);
-        }
     }
-    out->max = limits->peer_buffer_bytes;
+    out->max = peer->server->options.limits->peer_buffer_bytes;
     mark_dirty(peer);
+    return fits;
+}
+
+/* Likewise, and the peer is dropped if it was its not reading that filled the buffer. */
+static bool end(struct rpc_peer *peer)
+{
+    bool fits = end_or_leave(peer);
+    size_t waiting = rpc_waiting(peer);
+    if (!fits && waiting > peer->server->options.limits->peer_buffer_bytes / 2 &&
+        !peer->is_closing && peer->is_crowded) {
+        metrics_add(peer->server->options.metrics, METRIC_PEERS_DROPPED, 1);
+        log_at(LOG_WARN, "rpc", "client does not read its answers, connection closed",
+               LOG_INT("pid", peer->identity.pid), LOG_INT("waiting_bytes", waiting),
+               LOG_TEXT("limit", "limits.peer_buffer_bytes"));
+        rpc_peer_close(peer);
+    }
     return fits;
 }
 
@@ -204,6 +210,11 @@ struct buf *rpc_message_begin(struct rpc_peer *peer)
 bool rpc_message_end(struct rpc_peer *peer)
 {
     return end(peer);
+}
+
+void rpc_message_end_or_leave(struct rpc_peer *peer)
+{
+    (void)end_or_leave(peer);
 }
 
 struct buf *rpc_notice_begin(struct rpc_peer *peer, const char *method)

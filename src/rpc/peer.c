@@ -63,6 +63,7 @@ static void cancel_all(struct rpc_peer *peer)
 
 void rpc_peer_free(struct rpc_peer *peer)
 {
+    peer->is_closing = true; /* nothing more is written for it */
     cancel_all(peer);
     loop_io_done(&peer->io);
     (void)close(peer->io.fd);

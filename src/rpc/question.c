@@ -93,7 +93,7 @@ void rpc_question_drop(struct rpc_question *question)
     struct buf *out = rpc_notice_begin(peer, "cancel");
     pack_put_map(out, 1);
     pack_put_key_int(out, "msgid", question->msgid);
-    (void)rpc_message_end(peer);
+    rpc_message_end_or_leave(peer);
 }
 
 static struct rpc_question *find(const struct rpc_peer *peer, uint64_t msgid)
@@ -166,5 +166,5 @@ struct buf *rpc_push(struct rpc_subscriber *subscriber, const char *method)
 
 void rpc_push_end(struct rpc_subscriber *subscriber)
 {
-    (void)rpc_message_end(subscriber->peer);
+    rpc_message_end_or_leave(subscriber->peer);
 }

@@ -169,7 +169,8 @@ struct buf *rpc_ask(struct rpc_pending *pending, struct rpc_question *question,
 enum rpc_asked { RPC_ASKED, RPC_TOO_LONG, RPC_GONE };
 enum rpc_asked rpc_ask_end(struct rpc_question *question);
 
-/* Takes it back: the client gets the notification `cancel` {msgid}. Not open: nothing. */
+/* Takes it back: the client gets the notification `cancel` {msgid}, if it has room for it; it is
+ * never dropped inside. Not open: nothing. */
 void rpc_question_drop(struct rpc_question *question);
 
 /* ---- news ----------------------------------------------------------------------------------- */
@@ -183,7 +184,8 @@ struct rpc_subscriber {
 void rpc_subscribe(struct rpc_peer *peer, struct rpc_subscriber *subscriber,
                    void (*gone)(struct rpc_subscriber *subscriber));
 void rpc_unsubscribe(struct rpc_subscriber *subscriber); /* not subscribed: nothing */
-/* Begin, append the parameter map, end. NULL: the peer does not read what it has already. */
+/* Begin, append the parameter map, end. NULL: the peer does not read what it has already. What is
+ * too long is left out; the peer is never dropped inside. */
 struct buf *rpc_push(struct rpc_subscriber *subscriber, const char *method);
 void rpc_push_end(struct rpc_subscriber *subscriber);
 

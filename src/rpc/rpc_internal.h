@@ -112,6 +112,9 @@ void rpc_put_error(struct rpc_peer *peer, uint32_t msgid, uint64_t id,
 struct buf *rpc_message_begin(struct rpc_peer *peer);
 struct buf *rpc_notice_begin(struct rpc_peer *peer, const char *method);
 bool rpc_message_end(struct rpc_peer *peer);
+/* Left out when it does not fit: nothing is cancelled inside, whoever calls may be in the middle of
+ * ending what it is about. */
+void rpc_message_end_or_leave(struct rpc_peer *peer);
 
 /* question.c: a response of the client's, from its msgid on. False: malformed. */
 bool rpc_take_response(struct rpc_peer *peer, struct pack *cursor);

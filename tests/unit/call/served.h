@@ -43,7 +43,58 @@ static void handle_call(void *arg, struct rpc_request *request)
                                       .agent = args[1].text,
                                       .user = args[2].text,
                                       .arguments = args[3].text,
-                                      .timeout_ms = args[4].number});
+                                      .timeout_ms = args[4].number,
+                                      .wants_task = args[5].given && args[5].number});
+}
+
+/* resources.list, resources.read, tasks.get: `name` is the uri or the handle. */
+static void handle_feature(struct rpc_request *request, enum mcp_method method)
+{
+    const struct rpc_value *args = request->args;
+    struct feature_options options = {.method = method,
+                                      .service = args[0].text,
+                                      .agent = args[1].text,
+                                      .user = args[2].text,
+                                      .name = args[3].text,
+                                      .is_page = args[4].given};
+    if (args[4].given && args[4].text.len) {
+        options.cursor = args[4].text;
+    }
+    call_feature(served.calls, request, &options);
+}
+
+static void handle_resources(void *arg, struct rpc_request *request)
+{
+    (void)arg;
+    handle_feature(request, MCP_RESOURCES_LIST);
+}
+
+static void handle_read(void *arg, struct rpc_request *request)
+{
+    (void)arg;
+    handle_feature(request, MCP_RESOURCES_READ);
+}
+
+static void handle_task(void *arg, struct rpc_request *request)
+{
+    (void)arg;
+    handle_feature(request, MCP_TASKS_GET);
+}
+
+/* The peer is one that can be asked everything; with `uid` it is another user of the system. */
+static void handle_hello(void *arg, struct rpc_request *request)
+{
+    (void)arg;
+    struct rpc_identity *identity = (struct rpc_identity *)rpc_identity(request->peer);
+    struct rpc_defaults defaults = {.capabilities =
+                                        MCP_CAN_ELICIT | MCP_CAN_SAMPLE | MCP_CAN_LIST_ROOTS};
+    if (request->args[0].given) {
+        identity->uid = (uid_t)request->args[0].number;
+    } else {
+        rpc_set_defaults(request->peer, &defaults);
+    }
+    pack_put_nil(rpc_result(request));
+    rpc_result_end(request);
 }
 
 static void handle_list(void *arg, struct rpc_request *request)
@@ -65,12 +116,20 @@ static void handle_count(void *arg, struct rpc_request *request)
     {                                                           \
         {(text), sizeof(text) - 1}, RPC_##type, false, NULL, "" \
     }
-static const struct rpc_param call_params[] = {PARAM("tool", TEXT), PARAM("agent", TEXT),
-                                               PARAM("user", TEXT), PARAM("arguments", MAP),
-                                               PARAM("timeout_ms", INT)};
+static const struct rpc_param call_params[] = {
+    PARAM("tool", TEXT),     PARAM("agent", TEXT),     PARAM("user", TEXT),
+    PARAM("arguments", MAP), PARAM("timeout_ms", INT), PARAM("task", BOOL)};
+static const struct rpc_param feature_params[] = {PARAM("service", TEXT), PARAM("agent", TEXT),
+                                                  PARAM("user", TEXT), PARAM("name", TEXT),
+                                                  PARAM("cursor", TEXT)};
+static const struct rpc_param hello_params[] = {PARAM("uid", INT)};
 static const struct rpc_param list_params[] = {PARAM("agent", TEXT), PARAM("service", TEXT)};
 static const struct rpc_method served_methods[] = {
-    {"tools.call", "", call_params, 5, RPC_CLIENT, handle_call, "{}"},
+    {"tools.call", "", call_params, 6, RPC_CLIENT, handle_call, "{}"},
+    {"resources.list", "", feature_params, 5, RPC_CLIENT, handle_resources, "{}"},
+    {"resources.read", "", feature_params, 5, RPC_CLIENT, handle_read, "{}"},
+    {"tasks.get", "", feature_params, 5, RPC_CLIENT, handle_task, "{}"},
+    {"hello", "", hello_params, 1, RPC_CLIENT, handle_hello, "{}"},
     {"tools.list", "", list_params, 2, RPC_CLIENT, handle_list, "{}"},
     {"calls.list", "", NULL, 0, RPC_CLIENT, handle_count, "{}"},
 };
