@@ -15,9 +15,9 @@ static struct rpc_dialogue *dialogue_of(struct rpc_peer *peer)
     return peer->dialogue;
 }
 
-static void close_question(struct rpc_question *question)
+static void close_question(struct rpc_dialogue *dialogue, struct rpc_question *question)
 {
-    question->peer->dialogue->count--;
+    dialogue->count--;
     list_remove(&question->link);
     question->peer = NULL;
 }
@@ -30,7 +30,7 @@ void rpc_drop_dialogue(struct rpc_peer *peer)
         return;
     }
     while ((link = list_first(&dialogue->questions))) {
-        close_question(LIST_ITEM(link, struct rpc_question, link));
+        close_question(dialogue, LIST_ITEM(link, struct rpc_question, link));
     }
     while ((link = list_first(&dialogue->subscribers))) {
         struct rpc_subscriber *subscriber = LIST_ITEM(link, struct rpc_subscriber, link);
@@ -76,7 +76,7 @@ enum rpc_asked rpc_ask_end(struct rpc_question *question)
     if (peer->is_closing) {
         return RPC_GONE;
     }
-    close_question(question);
+    close_question(peer->dialogue, question);
     return RPC_TOO_LONG;
 }
 
@@ -86,7 +86,7 @@ void rpc_question_drop(struct rpc_question *question)
     if (!peer) {
         return;
     }
-    close_question(question);
+    close_question(peer->dialogue, question);
     if (peer->is_closing) {
         return;
     }
@@ -126,7 +126,7 @@ bool rpc_take_response(struct rpc_peer *peer, struct pack *cursor)
                LOG_INT("pid", peer->identity.pid));
         return true;
     }
-    close_question(question);
+    close_question(peer->dialogue, question);
     if (pack_peek(pack_over(error)) == PACK_NIL) {
         error = (struct slice){NULL, 0};
     } else {

@@ -149,7 +149,9 @@ static void put_repeated(struct echo_text *answer, const char *unit, size_t coun
         return;
     }
     char *to = echo_text_room(answer, count);
-    memcpy(to, unit, length);
+    for (size_t i = 0; i < length; i++) {
+        to[i] = unit[i];
+    }
     for (; done < count; done += done < count - done ? done : count - done) {
         memcpy(to + done, to, done < count - done ? done : count - done);
     }
