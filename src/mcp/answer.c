@@ -101,10 +101,12 @@ static void take_type(struct mcp_request *request, struct slice type, struct sli
     }
 }
 
-/* Where its hints allow it. What an answer to a question went into is of this call alone. */
+/* Where its hints allow it. What an answer to a question went into is of this call alone, and what
+ * a session says that was replaced is of a configuration that is not in force any more. */
 static void keep(struct mcp_request *request, struct slice result)
 {
-    if (request->method && request->call_events && !request->round && !request->task) {
+    if (request->method && request->call_events && !request->round && !request->task &&
+        !request->seat->is_retired && request_is_plain(request)) {
         const struct cache_key key = request_key(request);
         cache_put(&request->seat->service->services->cache, &key, result);
     }

@@ -167,7 +167,8 @@ void cache_put(struct cache *cache, const struct cache_key *key, struct slice re
         !session_is_modern(key->session)) {
         return;
     }
-    bool is_public = pack_get_text(result, "cacheScope", &scope) && slice_is(scope, "public");
+    bool is_public = !key->is_apart && pack_get_text(result, "cacheScope", &scope) &&
+                     slice_is(scope, "public");
     buf_init(&bytes, KEY_MAX);
     for (int i = 0; i < 2; i++) { /* it may have had the other scope before */
         struct entry *old = find(cache, key, &bytes, i == 0);

@@ -2,8 +2,8 @@
 /*
  * cache.h - results that a modern server lets be kept for a while: lists and resources.
  *
- * What it calls public is given to every session of the service, what is private to the session
- * that got it. Pages are kept each by itself. A change that the server tells of ends them at once.
+ * What it calls public is given to every session of the service that asks in the same way, what is
+ * private to the session that got it. Pages are kept each by itself. A change that the server tells of ends them at once.
  *
  * Owns:    copies of keys and results, within a bound; what was not used longest goes first.
  * Life:    cache_init .. cache_done. Sessions and services are forgotten before they are freed.
@@ -42,6 +42,8 @@ struct cache_key {
     struct slice name;     /* uri; or empty */
     struct slice cursor;   /* ptr NULL: the first page */
     unsigned capabilities; /* as declared with the request */
+    bool is_apart; /* user or agent are part of where and how the server is asked: nothing
+                              of it is for others, whatever the server calls it */
 };
 
 void cache_init(struct cache *cache, struct loop *loop, size_t bytes_max);

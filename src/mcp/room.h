@@ -211,6 +211,9 @@ void request_describe(const struct mcp_request *request, struct message_request 
 void request_send(struct mcp_request *request, const struct message_request *message);
 void request_send_call(struct mcp_request *request); /* with what rounds have added */
 struct cache_key request_key(const struct mcp_request *request);
+/* Whether its key says all that the result depends on: what the client put into `_meta` may do
+ * anything, but for traces. */
+bool request_is_plain(const struct mcp_request *request);
 /* Something that the server is told on the same session, and nobody waits for. */
 struct mcp_request *request_send_aside(struct seat *seat, const struct message_request *message,
                                        mono_us timeout);

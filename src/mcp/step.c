@@ -122,15 +122,36 @@ static void set_log_level(struct mcp_request *request)
     buf_done(&members);
 }
 
+bool request_is_plain(const struct mcp_request *request)
+{
+    struct pack cursor = pack_over(request->meta);
+    struct pack_item map;
+    struct slice key;
+    struct slice value;
+    if (!request->meta.len || !pack_next(&cursor, &map) || map.type != PACK_MAP) {
+        return true;
+    }
+    for (uint32_t i = 0; i < map.count; i++) {
+        if (!pack_next_text(&cursor, &key) || !pack_take(&cursor, &value) ||
+            !(slice_is(key, "traceparent") || slice_is(key, "tracestate") ||
+              slice_is(key, "baggage"))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 struct cache_key request_key(const struct mcp_request *request)
 {
-    return (struct cache_key){.service = request->seat->service,
-                              .session = request->pending.session,
-                              .method = request->method->id,
-                              .name = request->name,
-                              .cursor =
-                                  request->gathering ? gather_cursor(request) : request->cursor,
-                              .capabilities = request->identity.capabilities};
+    const struct service_conf *conf = request->pending.session->conf;
+    return (struct cache_key){
+        .service = request->seat->service,
+        .session = request->pending.session,
+        .method = request->method->id,
+        .name = request->name,
+        .cursor = request->gathering ? gather_cursor(request) : request->cursor,
+        .capabilities = request->identity.capabilities,
+        .is_apart = service_conf_needs_user(conf) || service_conf_needs_agent(conf)};
 }
 
 /* Whether a modern server has answered this before, and lets it be used again. */
@@ -138,7 +159,8 @@ static bool is_known(struct mcp_request *request)
 {
     struct slice result;
     const struct cache_key key = request_key(request);
-    if (request->round || !cache_get(&request->seat->service->services->cache, &key, &result)) {
+    if (request->round || !request_is_plain(request) ||
+        !cache_get(&request->seat->service->services->cache, &key, &result)) {
         return false;
     }
     if (request->is_beginning) {

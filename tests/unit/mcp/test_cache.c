@@ -246,21 +246,42 @@ static void asked_done(void *arg, const struct mcp_outcome *outcome)
 
 static const struct mcp_call_events asked_events = {.done = asked_done};
 
-static void ask(struct bench *bench, struct asked *asked, enum mcp_method method,
-                const char *uri)
+static const char *asked_meta; /* JSON, or NULL */
+
+static void ask_for(struct bench *bench, const char *user, struct asked *asked,
+                    enum mcp_method method, const char *uri)
 {
+    struct buf meta = {0};
     char name[64];
-    const struct mcp_identity identity = {.agent = {"", 0}, .user = {"", 0}};
+    const struct mcp_identity identity = {.agent = {"", 0}, .user = slice_of(user)};
     mem_free(asked->text);
     *asked = (struct asked){.done = 0};
     (void)snprintf(name, sizeof name, "%s", uri);
     const struct mcp_call_options options = {.method = method,
                                              .name = slice_of(name),
+                                             .meta = asked_meta ? pack(&meta, asked_meta)
+                                                                : (struct slice){NULL, 0},
                                              .deadline = loop_now(bench->loop) + 1000 * MS};
     (void)mcp_call(service_named(bench, "s"), &identity, &options, &asked_events, asked);
     assert_int_equal(asked->done, 0); /* never inside */
     memset(name, '!', sizeof name);
+    buf_done(&meta);
     turn(bench);
+}
+
+static void ask(struct bench *bench, struct asked *asked, enum mcp_method method,
+                const char *uri)
+{
+    ask_for(bench, "", asked, method, uri);
+}
+
+static struct fake *begin(struct bench *bench, size_t at)
+{
+    struct fake *fake = fake_at(bench, at);
+    fake_opened(fake);
+    answer_last(fake, "{'resultType':'complete','supportedVersions':['2026-07-28'],"
+                      "'capabilities':{'resources':{}},'ttlMs':0,'cacheScope':'public'}");
+    return fake;
 }
 
 static struct fake *modern_service(struct bench *bench)
@@ -271,10 +292,7 @@ static struct fake *modern_service(struct bench *bench)
     apply_one(bench, conf);
     struct asked asked = {0};
     ask(bench, &asked, MCP_RESOURCES_READ, "file:///first");
-    struct fake *fake = fake_at(bench, 0);
-    fake_opened(fake);
-    answer_last(fake, "{'resultType':'complete','supportedVersions':['2026-07-28'],"
-                      "'capabilities':{'resources':{}},'ttlMs':0,'cacheScope':'public'}");
+    struct fake *fake = begin(bench, 0);
     answer_last(fake,
                 "{'resultType':'complete','contents':[],'ttlMs':0,'cacheScope':'public'}");
     assert_int_equal(asked.done, 1);
@@ -344,6 +362,81 @@ static void lists_are_kept_page_by_page(void **state)
     bench_done(&bench);
 }
 
+#define PUBLIC "'resultType':'complete','ttlMs':9000,'cacheScope':'public'"
+
+/* Each user has a server of their own, though under one name. */
+static void servers_of_users_are_apart(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct asked asked = {0};
+    bench_init(&bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->era = SERVICE_ERA_MODERN;
+    conf->needs_user = true;
+    apply_one(&bench, conf);
+    ask_for(&bench, "ann", &asked, MCP_RESOURCES_READ, "file:///a");
+    answer_last(begin(&bench, 0), "{'contents':[{'uri':'file:///a','text':'ann'}]," PUBLIC "}");
+    assert_has(asked.text, "ann");
+    ask_for(&bench, "ben", &asked, MCP_RESOURCES_READ, "file:///a");
+    assert_int_equal(asked.done, 0);
+    answer_last(begin(&bench, 1), "{'contents':[{'uri':'file:///a','text':'ben'}]," PUBLIC "}");
+    assert_has(asked.text, "ben");
+    ask_for(&bench, "ann", &asked, MCP_RESOURCES_READ, "file:///a");
+    assert_true(asked.is_cached);
+    assert_has(asked.text, "ann");
+    mem_free(asked.text);
+    bench_done(&bench);
+}
+
+/* What was asked before a reload is answered, and is of the configuration before it. */
+static void a_reload_is_not_overtaken(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct asked before = {0};
+    struct asked after = {0};
+    struct fake *fake = modern_service(&bench);
+    ask(&bench, &before, MCP_RESOURCES_READ, "file:///a");
+    struct service_conf *conf = conf_new("s", "2");
+    conf->era = SERVICE_ERA_MODERN;
+    apply_one(&bench, conf);
+    answer_last(fake, "{'contents':[{'uri':'file:///a','text':'old'}]," PUBLIC "}");
+    assert_has(before.text, "old");
+    ask(&bench, &after, MCP_RESOURCES_READ, "file:///a");
+    assert_int_equal(after.done, 0);
+    answer_last(begin(&bench, 1), "{'contents':[{'uri':'file:///a','text':'new'}]," PUBLIC "}");
+    assert_has(after.text, "new");
+    assert_false(after.is_cached);
+    mem_free(before.text);
+    mem_free(after.text);
+    bench_done(&bench);
+}
+
+static void what_meta_may_change_is_not_kept(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct asked asked = {0};
+    struct fake *fake = modern_service(&bench);
+    asked_meta = "{\"traceparent\":\"00-1\"}";
+    ask(&bench, &asked, MCP_RESOURCES_READ, "file:///a");
+    answer_last(fake, "{'contents':[]," PUBLIC "}");
+    ask(&bench, &asked, MCP_RESOURCES_READ, "file:///a");
+    assert_true(asked.is_cached);
+    for (int i = 0; i < 2; i++) {
+        asked_meta = i ? "{\"com.example/tenant\":\"b\"}" : "{\"com.example/tenant\":\"a\"}";
+        ask(&bench, &asked, MCP_RESOURCES_READ, "file:///a");
+        assert_int_equal(asked.done, 0);
+        assert_has(last_sent(fake), "com.example/tenant");
+        answer_last(fake, "{'contents':[]," PUBLIC "}");
+        assert_false(asked.is_cached);
+    }
+    asked_meta = NULL;
+    mem_free(asked.text);
+    bench_done(&bench);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -356,6 +449,9 @@ int main(void)
         TEST(the_oldest_make_room),
         cmocka_unit_test(what_is_kept_is_not_asked_for),
         cmocka_unit_test(lists_are_kept_page_by_page),
+        cmocka_unit_test(servers_of_users_are_apart),
+        cmocka_unit_test(a_reload_is_not_overtaken),
+        cmocka_unit_test(what_meta_may_change_is_not_kept),
     };
     return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
 }
