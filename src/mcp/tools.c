@@ -85,7 +85,8 @@ struct mcp_catalog *tools_listed(void *arg, struct mcp_session *session,
                                  struct slice definitions, size_t count)
 {
     struct mcp_service *service = arg;
-    bool is_current = session->conf == service->conf; /* no session of an old configuration */
+    /* No session of an old configuration; a reload that changed nothing left the others. */
+    bool is_current = !LIST_ITEM(session, struct seat, session)->is_retired;
     struct catalog_rules rules = rules_of(service);
     rules.has_headers = session->has_exchanges && session_is_modern(session);
     if (service->news.newest &&

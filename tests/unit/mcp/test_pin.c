@@ -176,6 +176,30 @@ static void strict_pins_withhold_until_approval(void **state)
     bench_done(&bench);
 }
 
+/* A reload that changes nothing of the service leaves its sessions, and what they list counts. */
+static void a_reload_in_between_hides_no_change(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    start(&bench, SERVICE_PIN_STRICT, NULL);
+    list_as(&bench, &told, A "," B);
+    struct service_conf *same = conf_new("s", "1");
+    same->pin = SERVICE_PIN_STRICT;
+    apply_one(&bench, same);
+    list_as(&bench, &told, A2 "," B);
+    assert_int_equal(bench.fake_count, 1);
+    assert_string_equal(told.text, "b ");
+    assert_string_equal(bench.news, "s/a:description ");
+    pins_are(&bench, false, "\"state\":\"changed\"");
+    assert_int_equal(approve(&bench, "a"), 1);
+    told_done(&told);
+    list_tools(&bench, &told, "s");
+    assert_string_equal(told.text, "a b ");
+    told_done(&told);
+    bench_done(&bench);
+}
+
 static void off_keeps_nothing(void **state)
 {
     (void)state;
@@ -366,6 +390,7 @@ int main(void)
         cmocka_unit_test(a_hash_is_of_what_is_read),
         cmocka_unit_test(the_first_list_is_trusted_and_a_change_is_told_once),
         cmocka_unit_test(strict_pins_withhold_until_approval),
+        cmocka_unit_test(a_reload_in_between_hides_no_change),
         cmocka_unit_test(off_keeps_nothing),
         cmocka_unit_test(odd_names_are_pinned_too),
         cmocka_unit_test(a_changed_configuration_forgets_no_approval),
