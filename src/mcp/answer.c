@@ -203,9 +203,11 @@ static void on_step(struct pending *pending)
     struct mcp_request *request = request_of(pending);
     if (request->is_aside) { /* what it was about is gone with the session */
         request_release(request);
-        return;
+    } else if (request->task) {
+        task_resume(request);
+    } else {
+        request_go(request);
     }
-    request_go(request);
 }
 
 static bool is_status_wanted(const struct mcp_request *request)
@@ -217,6 +219,7 @@ static bool is_status_wanted(const struct mcp_request *request)
 static void on_answered(struct pending *pending, const struct message *message)
 {
     struct mcp_request *request = request_of(pending);
+    request->answered_id = pending->id;
     pending->id = 0;
     pending->was_resent = false;
     request->was_sent = true;

@@ -15,6 +15,7 @@ void core_init(struct mcp_core *core, struct loop *loop, size_t message_bytes)
 {
     *core = (struct mcp_core){.loop = loop, .message_bytes = message_bytes};
     map_init(&core->by_id);
+    map_init(&core->by_token);
     buf_init(&core->in, message_bytes * PACK_PER_JSON);
     buf_init(&core->out, message_bytes * PACK_PER_JSON);
     buf_init(&core->part, message_bytes * PACK_PER_JSON);
@@ -45,6 +46,7 @@ void core_done(struct mcp_core *core)
 {
     core_drop_wires(core);
     map_done(&core->by_id);
+    map_done(&core->by_token);
     buf_done(&core->in);
     buf_done(&core->out);
     buf_done(&core->part);

@@ -30,6 +30,7 @@ struct mcp_core {
     size_t message_bytes;
     uint64_t last_id;    /* of requests, over all sessions: none is ever used twice */
     struct map by_id;    /* struct pending: sent, and waiting for an answer */
+    struct map by_token; /* struct pending: of a task, by the progress token of what made it */
     struct buf in;       /* the message that is being handled, MessagePack */
     struct buf out;      /* the message that is being built, JSON */
     struct buf part;     /* a piece of one of them */

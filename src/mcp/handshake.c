@@ -112,7 +112,7 @@ static bool begins_with_discover(const struct mcp_session *session)
 void handshake_wire_stands(struct mcp_session *session)
 {
     session->epoch++;
-    session->calls_given_up = 0;
+    session->given_up_count = 0;
     session->was_asked = false;
     session->revision = NULL;
     session->handshake.was_discover_sent = false;
@@ -249,8 +249,8 @@ void handshake_failed(struct mcp_session *session, struct failure *failure)
     }
     session->known->skips_discover =
         handshake->was_discover_silent && failure->code == ERR_UNAVAILABLE;
-    /* What stood as modern and now does not begin may be something else meanwhile. */
-    if (is_stdio(session) && session->known->era == KNOWN_MODERN) {
+    /* What was of one era and now does not begin may be something else meanwhile. */
+    if (is_stdio(session)) {
         session->known->era = KNOWN_NOTHING;
     }
     forget_attempts(handshake);

@@ -267,23 +267,28 @@ static void go_on(void *arg)
     }
 }
 
-/* Waits for what is being read, until no more than `most` bytes wait. False: the reading is gone. */
-static bool make_room(struct reading *reading, size_t most)
+/* Waits for what is being read, and hands over some of it. False: the reading is gone. */
+static bool press_on(struct reading *reading)
+{
+    if (reading->is_at_work) {
+        work_await(reading->loop, &reading->work);
+        reading->is_at_work = false;
+    }
+    loop_timer_cancel(reading->loop, &reading->next);
+    return hand_over(reading, TURN_BYTES);
+}
+
+/* Until no more than `most` bytes wait. */
+static void make_room(struct reading *reading, size_t most)
 {
     while (reading->inbox->waiting_bytes > most) {
-        if (reading->is_at_work) {
-            work_await(reading->loop, &reading->work);
-            reading->is_at_work = false;
-        }
-        loop_timer_cancel(reading->loop, &reading->next);
-        if (!hand_over(reading, TURN_BYTES)) {
-            return false;
+        if (!press_on(reading)) {
+            return;
         }
     }
     if (!reading->is_at_work) {
         loop_timer_set(reading->loop, &reading->next, loop_now(reading->loop));
     }
-    return true;
 }
 
 /* ---- arrivals ----------------------------------------------------------------------------- */
@@ -318,7 +323,7 @@ static void limit(struct reading *reading)
         return;
     }
     if (!wire->transport->ops->hold) {
-        (void)make_room(reading, wire->core->message_bytes / 2);
+        make_room(reading, wire->core->message_bytes / 2);
     } else if (!inbox->is_held) {
         inbox->is_held = true;
         wire->transport->ops->hold(wire->transport, true);
@@ -353,7 +358,7 @@ bool inbox_keep_message(struct inbox *inbox, struct slice json, mcp_token token)
     buf_init(&text, json.len);
     buf_put_slice(&text, json);
     if (text.overflow) { /* no memory: then there is no other way */
-        while (make_room(reading, 0)) {
+        while (press_on(reading)) {
         }
         return false;
     }

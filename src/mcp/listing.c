@@ -93,8 +93,7 @@ static void ask(struct listing *listing)
     const struct message_request request = {
         .method = "tools/list",
         .cursor = pages_cursor(&listing->pages),
-        .envelope = {.revision = session->revision, .capabilities = session->shown}};
-    session->listed_for = session->shown;
+        .envelope = {.revision = session->revision, .capabilities = session->listed_for}};
     (void)message_put_request(out, id, &request, &session->core->part, NULL);
     const struct mcp_outgoing message = {.kind = MCP_REQUEST,
                                          .json = buf_slice(out),
@@ -115,6 +114,7 @@ static void begin(struct listing *listing)
     listing->until = MONO_NEVER;
     listing->is_outdated = listing->is_waiting = false;
     pages_restart(&listing->pages);
+    listing->session->listed_for = listing->session->shown; /* all of its pages */
     ask(listing);
 }
 

@@ -35,9 +35,10 @@ static void take_rubbish(struct mcp_session *session, const char *what, mcp_toke
 static void take_progress(struct mcp_session *session, struct slice params)
 {
     int64_t token = 0;
-    struct pending *pending = pack_get_int(params, "progressToken", &token) && token > 0
-                                  ? pending_find(session, (uint64_t)token)
-                                  : NULL;
+    struct pending *pending = NULL;
+    if (pack_get_int(params, "progressToken", &token) && token > 0) {
+        pending = pending_of_token(session, (uint64_t)token);
+    }
     if (!pending || !pending->wants_progress) {
         session->dropped++;
         return;
@@ -54,7 +55,7 @@ static void take_progress(struct mcp_session *session, struct slice params)
  * can be at, if there is no doubt. */
 static struct pending *only_call(const struct mcp_session *session)
 {
-    if (session->calls_sent != 1 || session->calls_given_up) {
+    if (session->calls_sent != 1 || session->given_up_count) {
         return NULL;
     }
     list_each (link, &session->sent) {

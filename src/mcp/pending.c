@@ -89,6 +89,25 @@ int session_send(struct mcp_session *session, struct pending *pending,
     return 0;
 }
 
+static void note_given_up(struct mcp_session *session, uint64_t id)
+{
+    if (session->given_up_count < GIVEN_UP_KEPT) {
+        session->given_up[session->given_up_count] = id;
+    }
+    session->given_up_count += session->given_up_count <= GIVEN_UP_KEPT; /* more is too many */
+}
+
+static void note_late_answer(struct mcp_session *session, uint64_t id)
+{
+    unsigned count = session->given_up_count;
+    for (unsigned i = 0; i < count && count <= GIVEN_UP_KEPT; i++) {
+        if (session->given_up[i] == id) {
+            session->given_up[i] = session->given_up[--session->given_up_count];
+            return;
+        }
+    }
+}
+
 /* A server that forgot the session forgot the request with it. A modern one learns of it over HTTP
  * by the end of the exchange. */
 static void tell_cancelled(struct mcp_session *session, const struct pending *pending,
@@ -98,7 +117,9 @@ static void tell_cancelled(struct mcp_session *session, const struct pending *pe
         (session_is_modern(session) && session->has_exchanges)) {
         return;
     }
-    session->calls_given_up += pending->is_call;
+    if (pending->is_call) {
+        note_given_up(session, pending->id);
+    }
     message_put_cancelled(core_out(session->core), pending->id, reason);
     session_say(session, MCP_NOTIFICATION);
 }
@@ -126,6 +147,15 @@ struct pending *pending_find(const struct mcp_session *session, uint64_t id)
     return pending && pending->session == session ? pending : NULL;
 }
 
+struct pending *pending_of_token(const struct mcp_session *session, uint64_t token)
+{
+    struct pending *pending = pending_find(session, token);
+    if (!pending && session->core->by_token.count) {
+        pending = map_get_id(&session->core->by_token, token);
+    }
+    return pending && pending->session == session ? pending : NULL;
+}
+
 static void fail_with_fault(struct pending *pending, const char *fault)
 {
     struct failure failure = {0};
@@ -144,9 +174,7 @@ static struct pending *match(struct mcp_session *session, const struct message *
     struct pending *pending = pending_find(session, token ? token : message->number);
     if (!pending) {
         session->dropped++;
-        if (session->calls_given_up && message->number) {
-            session->calls_given_up--;
-        }
+        note_late_answer(session, message->number);
         return NULL;
     }
     bool is_for_exchange = token && message->kind == MESSAGE_ERROR && !message->id.ptr;
@@ -305,7 +333,9 @@ void session_exchange_ended(struct mcp_session *session, mcp_token token,
         return;
     }
     if (is_era_lost(session, pending, failure)) {
-        session->known->era = KNOWN_NOTHING;
+        if (pending->epoch == session->epoch) { /* else it was asked anew since then */
+            session->known->era = KNOWN_NOTHING;
+        }
         pending_unregister(pending);
         renew(session, pending);
         return;

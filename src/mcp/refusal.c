@@ -164,9 +164,8 @@ void refuse_timeout(const struct mcp_request *request, struct failure *failure)
 void refuse_back_off(const struct mcp_request *request, struct failure *failure)
 {
     const struct mcp_session *session = request->pending.session;
-    const struct mcp_service *service = request->seat->service;
     mono_us wait = session->not_before - loop_now(session->core->loop);
-    const struct failure *last = service->last_error;
+    const struct failure *last = request->seat->last_error; /* nobody else's */
     failure_set(
         failure, ERR_UNAVAILABLE,
         "the service \"%.*s\" failed %u times in a row and is not started again so soon: "

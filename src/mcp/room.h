@@ -69,6 +69,7 @@ struct mcp_request {
     struct task *task;
     unsigned declined;
     enum request_step step, step_before; /* before the client was asked something */
+    uint64_t answered_id;                /* under which it was answered last */
     bool is_beginning;                   /* still inside mcp_call: nothing may be told */
     bool has_place;
     bool is_kept;
@@ -97,8 +98,9 @@ struct seat {
     struct loop_timer idle_timer;
     const char *log_level; /* that was set in the session of `log_epoch` */
     uint32_t log_epoch;
-    uint64_t calls; /* that were sent */
-    bool is_own;    /* its session declares capabilities, or is for one call */
+    uint64_t calls;             /* that were sent */
+    struct failure *last_error; /* of its own session; NULL: none yet */
+    bool is_own;                /* its session declares capabilities, or is for one call */
     bool is_for_one_call;
     struct session_known known; /* once it is retired */
     bool is_retired;
@@ -179,6 +181,8 @@ void seat_retire(struct seat *seat);
 void seat_stop(struct seat *seat, const char *reason, const struct failure *failure);
 /* It was started only to learn what the server is. */
 void seat_stop_probe(struct seat *seat);
+/* Its session could not start, or ended by itself. */
+void seat_note_failure(struct seat *seat, const struct failure *failure);
 void seat_free(struct seat *seat);
 
 /* line.c: one request at a time, where the wire does not say whom a question is for */

@@ -263,6 +263,7 @@ bool round_begin_for_urls(struct mcp_request *request, struct slice error)
         return false;
     }
     struct round *round = round_of(request);
+    ask_end_all(request, true); /* what it asked before it answered is of no use any more */
     buf_put_slice(&round->questions, list);
     struct pack cursor = pack_over(buf_slice(&round->questions));
     if (!pack_next(&cursor, &head) || head.type != PACK_ARRAY || !head.count ||

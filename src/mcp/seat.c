@@ -108,6 +108,15 @@ static void idle_passed(void *arg)
 
 /* ---- the session's news ------------------------------------------------------------------ */
 
+void seat_note_failure(struct seat *seat, const struct failure *failure)
+{
+    if (!seat->last_error) {
+        seat->last_error = mem_new(sizeof *seat->last_error);
+    }
+    failure_copy(seat->last_error, failure);
+    service_note_failure(seat->service, failure);
+}
+
 static void changed(void *arg, struct mcp_session *session, enum session_state from,
                     const struct failure *failure)
 {
@@ -122,7 +131,7 @@ static void changed(void *arg, struct mcp_session *session, enum session_state f
         seat->calls = 0;
     }
     if (failure) {
-        service_note_failure(service, failure);
+        seat_note_failure(seat, failure);
         service_update_state(service,
                              from == SESSION_READY ? "ended by itself" : "could not start");
     } else if (session->state == SESSION_STOPPED) {
@@ -365,6 +374,10 @@ void seat_free(struct seat *seat)
     cache_forget_session(&seat->service->services->cache, &seat->session);
     session_done(&seat->session);
     list_remove(&seat->link);
+    if (seat->last_error) {
+        failure_done(seat->last_error);
+        mem_free(seat->last_error);
+    }
     mem_free(seat->key);
     mem_free(seat);
 }

@@ -234,6 +234,27 @@ static void close_service(struct mcp_service *service, const struct failure *fai
     service_pump(service);
 }
 
+static struct mcp_request *first_open(const struct mcp_services *services)
+{
+    list_each (link, &services->requests) {
+        struct mcp_request *request = LIST_ITEM(link, struct mcp_request, owned);
+        if (request->step != STEP_TELL) {
+            return request;
+        }
+    }
+    return NULL;
+}
+
+/* What waits for its client, or for the next poll of a task, is in no list of a session. */
+static void end_requests(struct mcp_services *services, const struct failure *failure)
+{
+    struct mcp_request *request;
+    while ((request = first_open(services))) {
+        request_withdraw(request, "shutting down");
+        request_fail(request, failure, false);
+    }
+}
+
 /* Everybody who still waits is told; then the wires close in order. */
 static void close_all(void *arg)
 {
@@ -247,6 +268,7 @@ static void close_all(void *arg)
     for (size_t i = 0; i < services->count; i++) {
         close_service(services->list[i], &failure);
     }
+    end_requests(services, &failure);
     failure_done(&failure);
     if (!services->core.wire_count) {
         tell_ended(services);

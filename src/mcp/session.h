@@ -76,6 +76,8 @@ struct session_known {
     unsigned server_errors; /* HTTP 5xx, or nothing, in answer to `server/discover` */
 };
 
+#define GIVEN_UP_KEPT 16u
+
 struct mcp_session {
     struct mcp_core *core;
     struct service_conf *conf;
@@ -96,11 +98,14 @@ struct mcp_session {
     bool was_asked; /* a question of the server's was handed to one of its requests */
     char *server_name, *server_version, *instructions; /* NULL: not said */
 
-    struct list sent;        /* on their way or at the server, oldest first */
-    struct list waiting;     /* until READY */
-    struct list listers;     /* until the catalogue is fresh */
-    unsigned calls_sent;     /* is_call in `sent` */
-    unsigned calls_given_up; /* since the handshake; the server may still be at them */
+    struct list sent;    /* on their way or at the server, oldest first */
+    struct list waiting; /* until READY */
+    struct list listers; /* until the catalogue is fresh */
+    unsigned calls_sent; /* is_call in `sent` */
+    /* Calls that were given up since the handshake, and not answered after all: the server may still
+     * be at them. Of more than these the ids are not known. */
+    uint64_t given_up[GIVEN_UP_KEPT];
+    unsigned given_up_count;
     /* The only request that may use the session now, where the wire does not say to which one a
      * question of the server belongs; NULL: none, or no such session. */
     struct pending *holder;
@@ -191,6 +196,8 @@ void pending_register(struct mcp_session *session, struct pending *pending, uint
 void pending_unregister(struct pending *pending);
 /* The request of this very session that waits for an answer to `id`, or NULL. */
 struct pending *pending_find(const struct mcp_session *session, uint64_t id);
+/* Likewise, that wants the progress of this token: tasks outlive the request that made them. */
+struct pending *pending_of_token(const struct mcp_session *session, uint64_t token);
 void session_exchange_ended(struct mcp_session *session, mcp_token token,
                             const struct failure *failure, bool is_session_gone);
 void session_take_answer(struct mcp_session *session, const struct message *message,

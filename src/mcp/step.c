@@ -233,8 +233,7 @@ static bool can_be_sent_again(const struct mcp_request *request)
 {
     const struct revision *then = request->pending.revision;
     const struct revision *now = request->pending.session->revision;
-    bool are_legacy = then && then->era == ERA_LEGACY && now->era == ERA_LEGACY;
-    return (then == now || are_legacy) && !request->gathering;
+    return then && then->era == ERA_LEGACY && now->era == ERA_LEGACY && !request->gathering;
 }
 
 static void fail_lost(struct mcp_request *request)
@@ -264,7 +263,7 @@ static void wait_for_start(struct mcp_request *request)
         if (loop_now(session->core->loop) < session->not_before) {
             refuse_back_off(request, &failure);
         } else if (session_start(session, &failure) < 0) {
-            service_note_failure(service, &failure);
+            seat_note_failure(request->seat, &failure);
         } else {
             service->restarts += is_again;
         }
@@ -401,7 +400,7 @@ static void go_on_ready(struct mcp_request *request)
         move(request);
     } else if (is_lost(request) && can_be_sent_again(request)) {
         send_again(request);
-    } else if (is_lost(request) && (request->task || !request->is_kept)) {
+    } else if (is_lost(request) && !request->is_kept) {
         fail_lost(request);
     } else if (request->list_events || (needs_catalog && !session_has_catalog(session))) {
         wait_for_catalog(request);

@@ -26,6 +26,7 @@ struct task {
     bool is_modern;
     bool is_over;   /* the server has nothing to cancel */
     uint32_t epoch; /* of the session that it belongs to */
+    uint64_t token; /* of its progress; 0: none */
     mono_us interval;
     unsigned failures;
     struct loop_timer poll;
@@ -61,6 +62,10 @@ static struct task *task_new(struct mcp_request *request, struct slice id)
     map_init(&task->answered);
     loop_timer_init(&task->poll, poll_now, task);
     request->task = task;
+    if (!task->is_modern && request->pending.wants_progress) {
+        task->token = request->answered_id;
+        map_set_id(&request->pending.session->core->by_token, task->token, &request->pending);
+    }
     return task;
 }
 
@@ -70,7 +75,10 @@ static bool is_lost(const struct task *task)
 {
     const struct mcp_session *session = task->request->pending.session;
     bool outlives = task->is_modern && session->has_exchanges;
-    return session->state == SESSION_STOPPED || (session->epoch != task->epoch && !outlives);
+    bool is_other =
+        session->state == SESSION_READY && session_is_modern(session) != task->is_modern;
+    return session->state == SESSION_STOPPED || is_other ||
+           (session->epoch != task->epoch && !outlives);
 }
 
 static bool can_send(const struct task *task)
@@ -113,6 +121,9 @@ void task_drop(struct mcp_request *request, bool tells)
         line_settle(request);
     }
     request->task = NULL;
+    if (task->token) {
+        (void)map_remove_id(&request->pending.session->core->by_token, task->token);
+    }
     loop_timer_cancel(loop_of(request), &task->poll);
     buf_done(&task->id);
     buf_done(&task->status);
@@ -182,6 +193,18 @@ void task_send_input(struct mcp_request *request, struct slice answers)
     task->doing = TASK_UPDATES;
     request_step(request, STEP_TASK);
     request_send(request, &message);
+}
+
+void task_resume(struct mcp_request *request)
+{
+    struct task *task = request->task;
+    struct message_request message = {.method = NULL};
+    if (task->doing == TASK_UPDATES) {
+        round_add(request, &message);
+        task_send_input(request, message.input_responses);
+    } else {
+        poll_now(task);
+    }
 }
 
 bool task_has_answered(const struct mcp_request *request, struct slice key)

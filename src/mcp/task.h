@@ -32,6 +32,9 @@ bool task_has_answered(const struct mcp_request *request, struct slice key);
 void task_note_answered(struct mcp_request *request, struct slice key);
 void task_send_input(struct mcp_request *request, struct slice answers);
 
+/* The session was begun anew, and the server had not looked at the step under way. */
+void task_resume(struct mcp_request *request);
+
 /* Nobody waits for the step under way any more. */
 void task_withdraw(struct mcp_request *request);
 /* The request ends; `tells`: and the server learns of it, unless the task has ended. */

@@ -246,6 +246,7 @@ static void settled(struct topic *topic, const struct failure *failure, bool is_
     bool was_asked = topic->state == TOPIC_ASKED;
     loop_timer_cancel(loop_of(watches), &topic->deadline);
     topic->state = TOPIC_IDLE;
+    topic->pending.was_resent = false;
     if (was_asked && !failure) {
         watches->failures = 0;
         topic_started(topic);

@@ -462,6 +462,28 @@ static void a_configured_era_is_not_argued_with(void **state)
     stage_done(&stage);
 }
 
+static void a_child_that_does_not_begin_as_legacy_is_asked_anew(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct stage stage;
+        stage_init(&stage, false);
+        stage.known.era = KNOWN_LEGACY;
+        struct fake *fake = stage_start(&stage);
+        assert_true(asks(fake, "initialize"));
+        if (i) {
+            fake_dies(fake, "usage: no initialize");
+        } else {
+            loop_advance(stage.bench.loop, 10001 * MS);
+            turn(&stage.bench);
+        }
+        assert_int_equal(stage.session.state, SESSION_STOPPED);
+        fake = stage_start(&stage);
+        assert_true(asks(fake, "server/discover"));
+        stage_done(&stage);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +502,7 @@ int main(void)
         cmocka_unit_test(a_known_era_is_not_asked_for_again),
         cmocka_unit_test(a_modern_server_that_falls_silent_is_forgotten),
         cmocka_unit_test(a_configured_era_is_not_argued_with),
+        cmocka_unit_test(a_child_that_does_not_begin_as_legacy_is_asked_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

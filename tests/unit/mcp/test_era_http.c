@@ -238,6 +238,34 @@ static void a_server_that_left_the_older_transport_is_found(void **state)
     stage_done(&stage);
 }
 
+static void what_an_older_exchange_says_is_no_news_of_the_era(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct ask one;
+    struct ask two;
+    stage_init(&stage, true);
+    struct fake *fake = stage_start(&stage);
+    answer_last(fake, MODERN);
+    is_modern(&stage);
+    ask_init(&one);
+    ask_init(&two);
+    mcp_token first = ask_send(&stage, &one, "prompts/list");
+    mcp_token second = ask_send(&stage, &two, "prompts/list");
+    end_with(fake, first, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, 400);
+    assert_true(asks(fake, "server/discover"));
+    answer_last(fake, "{}"); /* names no versions */
+    assert_true(asks(fake, "initialize"));
+    answer_last(fake, LEGACY);
+    is_legacy(&stage);
+    end_with(fake, second, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, 400);
+    is_legacy(&stage);
+    assert_int_equal(two.ready, 1);
+    ask_done(&one);
+    ask_done(&two);
+    stage_done(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +277,7 @@ int main(void)
         cmocka_unit_test(the_older_transport_is_the_last_way),
         cmocka_unit_test(three_ways_in_vain_are_all_told),
         cmocka_unit_test(a_server_that_left_the_older_transport_is_found),
+        cmocka_unit_test(what_an_older_exchange_says_is_no_news_of_the_era),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -425,6 +425,26 @@ static void its_memory_can_be_kept(void **state)
     bench_done(&bench);
 }
 
+static void no_memory_to_wait_in_makes_the_loop_wait(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    struct fake *fake = standing(&bench, false);
+    call(&bench, &told);
+    say_long(fake, 0, last_id(fake), LONG);
+    assert_int_equal(told.done, 0);
+    mem_fail_at(1); /* the copy of what comes behind it */
+    fake->events->message(fake->arg,
+                          SLICE("{\"jsonrpc\":\"2.0\",\"id\":\"s\",\"method\":\"ping\"}"), 0);
+    mem_fail_at(0);
+    assert_int_equal(told.done, 1);
+    assert_has(last_sent(fake), "\"id\":\"s\",\"result\":{}");
+    assert_long(&told, LONG);
+    told_done(&told);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_flood_that_cannot_be_held_is_read_at_once),
         cmocka_unit_test(more_than_threads_take),
         cmocka_unit_test(its_memory_can_be_kept),
+        cmocka_unit_test(no_memory_to_wait_in_makes_the_loop_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

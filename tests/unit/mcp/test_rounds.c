@@ -342,6 +342,70 @@ static void a_broken_round_is_sent_again_whole(void **state)
     bench_done(&bench);
 }
 
+static void note_end(void *arg)
+{
+    ((struct bench *)arg)->has_ended = true;
+}
+
+static void pages_are_opened_though_a_question_was_open(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller caller = {0};
+    bench_init(&bench, false);
+    apply_one(&bench, conf_new("s", "1"));
+    wish(&bench, &caller, .client = 7, .capabilities = ALL_CAPABILITIES);
+    struct fake *fake = fake_at(&bench, 0);
+    serve_echo(fake);
+    unsigned long long id = last_id(fake);
+    say(fake, "{'jsonrpc':'2.0','id':1,'method':'elicitation/"
+              "create','params':{'message':'m','requestedSchema':{}}}");
+    assert_int_equal(caller.ask_count, 1);
+    say(fake,
+        "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32042,'message':'x','data':{'elicitations'"
+        ":[{'mode':'url','url':'https://x','elicitationId':'e','message':'m'}]}}}",
+        id);
+    turn(&bench);
+    assert_int_equal(caller.ask_count, 2);
+    assert_int_equal(caller.ended, 1);
+    answer_ask(&caller, 1, "{\"action\":\"accept\"}");
+    turn(&bench);
+    turn(&bench);
+    assert_int_equal(count_sent(fake, "tools/call"), 2);
+    answer_last(fake, "{'content':[]}");
+    assert_told(caller.told, ERR_NONE, "content");
+    caller_free(&caller);
+    bench_done(&bench);
+}
+
+static void who_is_asked_at_the_end_is_told_of_it(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller caller = {0};
+    struct fake *fake = ready(&bench, false, true, "{'tools':{}}", ECHO_TOOL);
+    wish(&bench, &caller, .client = 7, .capabilities = ALL_CAPABILITIES);
+    answer_last(fake, "{'resultType':'input_required','inputRequests':{'k':{'method':'"
+                      "elicitation/create','params':{'message':'m','requestedSchema':{}}}}}");
+    turn(&bench);
+    assert_int_equal(caller.ask_count, 1);
+    mcp_services_close(bench.services, loop_now(bench.loop) + 1000 * MS, note_end, &bench);
+    turn(&bench);
+    turn(&bench);
+    fake_closed(fake);
+    turn(&bench);
+    if (caller.asks[0]) {
+        answer_ask(&caller, 0, "{\"action\":\"accept\"}");
+    }
+    turn(&bench);
+    turn(&bench);
+    assert_int_equal(bench.fake_count, 1);
+    assert_true(bench.has_ended);
+    assert_told(caller.told, ERR_SHUTTING_DOWN, "ending");
+    caller_free(&caller);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +419,8 @@ int main(void)
         cmocka_unit_test(a_call_may_end_while_it_asks),
         cmocka_unit_test(rounds_do_not_mix),
         cmocka_unit_test(a_broken_round_is_sent_again_whole),
+        cmocka_unit_test(pages_are_opened_though_a_question_was_open),
+        cmocka_unit_test(who_is_asked_at_the_end_is_told_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

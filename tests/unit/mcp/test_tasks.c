@@ -465,6 +465,94 @@ static void a_session_stays_as_long_as_its_task(void **state)
     bench_done(&bench);
 }
 
+static void end_status(struct fake *fake, int status, bool gone)
+{
+    struct failure failure = {0};
+    failure_set(&failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "answered %d", status);
+    failure_detail_int(&failure, "http_status", status);
+    fake->events->exchange_ended(fake->arg, last_id(fake), &failure, gone);
+    failure_done(&failure);
+    turn(fake->bench);
+}
+
+static void a_poll_is_sent_again_as_it_was(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller caller = {0};
+    struct fake *fake = ready(&bench, true, true, MODERN_OFFERS, TOOLS);
+    wish(&bench, &caller, .name = "must", .timeout = 60000 * MS);
+    answer_last(fake, "{'resultType':'task','taskId':'tk','status':'working'}");
+    loop_advance(bench.loop, 1000 * MS);
+    turn(&bench);
+    assert_string_equal(fake->about[fake->count - 1], "tasks/get tk");
+    end_status(fake, 404, false);
+    assert_has(last_sent(fake), "server/discover");
+    answer_last(fake, "{'resultType':'complete','supportedVersions':['2026-07-28'],'"
+                      "capabilities':" MODERN_OFFERS "}");
+    loop_advance(bench.loop, 1000 * MS);
+    turn(&bench);
+    assert_has(last_sent(fake), "tasks/get");
+    assert_string_equal(fake->about[fake->count - 1], "tasks/get tk");
+    answer_last(fake, "{'taskId':'tk','status':'completed','result':{'structuredContent':{'n':5}}}");
+    assert_told(caller.told, ERR_NONE, "{\"n\":5}");
+    caller_free(&caller);
+    bench_done(&bench);
+}
+
+static void a_legacy_task_ends_with_its_session(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller caller = {0};
+    struct fake *fake = ready(&bench, true, false, LEGACY_OFFERS, TOOLS);
+    wish(&bench, &caller, .name = "must", .timeout = 60000 * MS);
+    answer_last(fake, "{'task':{'taskId':'tk','status':'working'}}");
+    loop_advance(bench.loop, 1000 * MS);
+    turn(&bench);
+    assert_has(last_sent(fake), "tasks/get");
+    end_status(fake, 404, true);
+    assert_has(last_sent(fake), "initialize");
+    size_t before = count_sent(fake, "tasks/");
+    answer_last(fake, "{'protocolVersion':'2025-11-25','capabilities':" LEGACY_OFFERS "}");
+    assert_int_equal(count_sent(fake, "tasks/"), before);
+    assert_told(caller.told, ERR_UNAVAILABLE, "lost");
+    caller_free(&caller);
+    bench_done(&bench);
+}
+
+static void progress_lives_through_a_legacy_task(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller caller = {0};
+    struct fake *fake = ready(&bench, false, false, LEGACY_OFFERS, TOOLS);
+    wish(&bench, &caller, .name = "must", .timeout = 60000 * MS);
+    unsigned long long id = last_id(fake);
+    answer_last(fake, "{'task':{'taskId':'tk','status':'working'}}");
+    say(fake,
+        "{'jsonrpc':'2.0','method':'notifications/"
+        "progress','params':{'progressToken':%llu,'progress':1}}",
+        id);
+    assert_string_equal(caller.told.progress, "{\"progress\":1}");
+    loop_advance(bench.loop, 1000 * MS);
+    turn(&bench);
+    assert_has(last_sent(fake), "tasks/get");
+    say(fake,
+        "{'jsonrpc':'2.0','method':'notifications/"
+        "progress','params':{'progressToken':%llu,'progress':2}}",
+        id);
+    assert_string_equal(caller.told.progress, "{\"progress\":1}{\"progress\":2}");
+    mcp_cancel(caller.told.request, "test");
+    say(fake,
+        "{'jsonrpc':'2.0','method':'notifications/"
+        "progress','params':{'progressToken':%llu,'progress':3}}",
+        id);
+    assert_string_equal(caller.told.progress, "{\"progress\":1}{\"progress\":2}");
+    caller_free(&caller);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +570,9 @@ int main(void)
         cmocka_unit_test(handles_give_their_results),
         cmocka_unit_test(a_modern_handle_may_ask),
         cmocka_unit_test(a_session_stays_as_long_as_its_task),
+        cmocka_unit_test(a_poll_is_sent_again_as_it_was),
+        cmocka_unit_test(a_legacy_task_ends_with_its_session),
+        cmocka_unit_test(progress_lives_through_a_legacy_task),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -354,6 +354,36 @@ static void changed_lists_are_told_once_each(void **state)
     bench_done(&bench);
 }
 
+static void the_session_may_be_forgotten_again_and_again(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct heard heard;
+    bench_init(&bench, true);
+    apply_one(&bench, conf_new("s", "1"));
+    watch(&bench, &heard, "file:///a");
+    for (size_t i = 0; i < 3; i++) {
+        struct fake *fake = fake_at(&bench, i);
+        struct failure failure = {0};
+        hello(fake, CAN_SUBSCRIBE);
+        failure_set(&failure, ERR_UNAVAILABLE, "who is this");
+        fake->events->exchange_ended(fake->arg, id_of(sent_with(fake, SUBSCRIBE)), &failure,
+                                     true);
+        failure_done(&failure);
+        turn(&bench);
+        assert_has(last_sent(fake), "\"initialize\"");
+        answer_last(fake, "{'protocolVersion':'2025-11-25','capabilities':" CAN_SUBSCRIBE "}");
+        assert_int_equal(count_sent(fake, SUBSCRIBE), 2);
+        answer_id(fake, id_of(sent_with(fake, SUBSCRIBE)), "'result':{}");
+        assert_started(heard);
+        fake_dies(fake, "the end");
+        loop_advance(bench.loop, 300 * MS);
+        turn(&bench);
+    }
+    unwatch(&bench, &heard);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +401,7 @@ int main(void)
         cmocka_unit_test(users_have_watches_of_their_own),
         cmocka_unit_test(there_are_bounds),
         cmocka_unit_test(changed_lists_are_told_once_each),
+        cmocka_unit_test(the_session_may_be_forgotten_again_and_again),
     };
     return cmocka_run_group_tests_name("watch", tests, NULL, NULL);
 }
