@@ -107,8 +107,10 @@ def test_prompts_and_resources_ask_too(place):
 
 def test_log_messages(place):
     client = place.client
-    client.notes.clear()
     params = {"tool": "any/log", "arguments": {"tag": "t"}, "log_level": "info"}
+    # A legacy server learns of the level in a request of its own, which over HTTP may be overtaken.
+    client.wait(client.start("tools.call", params))
+    client.notes.clear()
     msgid = client.start("tools.call", params)
     client.wait(msgid)
     logs = [p[0] for _, method, p in client.notes if method == "log"]

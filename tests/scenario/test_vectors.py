@@ -339,15 +339,18 @@ def test_state_goes_back_as_it_came_or_not_at_all(daemon, journal, has_state):
 @pytest.mark.parametrize("version", [LEGACY[2], LAST, MODERN])
 @pytest.mark.parametrize("tool", ["elicit", "sample", "roots"])
 def test_a_client_that_cannot_be_asked(daemon, journal, version, tool):
-    """A server that asks although nothing was announced to it: refused as not supported (legacy), or
-    its answer is a broken one (modern). A client that could answer is not asked in the place of
-    the one that made the call."""
+    """A server that asks although nothing was announced to it: declined, and the answer says so
+    (legacy), or its answer is a broken one (modern). A client that could answer is not asked in the
+    place of the one that made the call."""
+    refusals = {"elicit": '"action": "decline"', "sample": '"code": -1,', "roots": "-32601"}
     client = begin(daemon, any_stdio(journal, version, pushy=True))
     with daemon.client() as plain:
         if version == MODERN:
             assert plain.tool_fails(f"any/{tool}", {"tag": "t"}).code == BROKEN
         else:
-            assert "-32601" in plain.text(f"any/{tool}", {"tag": "t"})
+            answer = plain.tool(f"any/{tool}", {"tag": "t"})
+            assert refusals[tool] in answer["result"]["content"][0]["text"]
+            assert "declined" in answer["warnings"][0]
     assert client.text("any/echo", {"message": "m"}) == "m"
     assert not client.questions
     violations(journal)
