@@ -86,7 +86,7 @@ static const char *api_log_level(struct slice text)
 {
     static const char *const levels[] = {"debug", "info",     "notice", "warning",
                                          "error", "critical", "alert",  "emergency"};
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+    for (size_t i = 0; text.len && i < sizeof levels / sizeof levels[0]; i++) {
         if (slice_is(text, levels[i])) {
             return levels[i];
         }

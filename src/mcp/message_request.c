@@ -210,7 +210,7 @@ static int put_params(struct buf *out, const struct message_request *request,
 {
     int r = 0;
     if (request->name_key) {
-        buf_put_text(out, ",\"");
+        PUT(out, ",\"");
         buf_put_text(out, request->name_key);
         PUT(out, "\":");
         json_put_str(out, request->name);
