@@ -8,6 +8,9 @@
 #include "mcp/room.h"
 #include "store/store.h"
 
+/* How long a start waits for a slow disk. */
+#define PATIENCE ((mono_us)500000)
+
 struct recalled_era {
     uint8_t configuration[SHA256_BYTES];
     bool is_modern, is_sse;
@@ -67,25 +70,46 @@ void recall_ready(struct mcp_service *service)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static void resume_lists(struct mcp_services *services)
+static void each_seat(struct list *seats, void (*visit)(struct mcp_session *session))
+{
+    list_each (link, seats) {
+        visit(&LIST_ITEM(link, struct seat, link)->session);
+    }
+}
+
+/* Of all services, also of those that are gone but for their last requests. */
+static void each_session(struct mcp_services *services,
+                         void (*visit)(struct mcp_session *session))
 {
     for (size_t i = 0; i < services->count; i++) {
-        struct mcp_service *service = services->list[i];
-        recall_configured(service);
-        tools_look_again(service);
-        list_each (link, &service->seats) {
-            listing_resume(&LIST_ITEM(link, struct seat, link)->session);
-        }
-        list_each (retired, &service->retired) {
-            listing_resume(&LIST_ITEM(retired, struct seat, link)->session);
-        }
+        each_seat(&services->list[i]->seats, visit);
+        each_seat(&services->list[i]->retired, visit);
     }
-    list_each (removed, &services->removed) {
-        struct mcp_service *service = LIST_ITEM(removed, struct mcp_service, link);
-        list_each (link, &service->retired) {
-            listing_resume(&LIST_ITEM(link, struct seat, link)->session);
-        }
+    list_each (link, &services->removed) {
+        each_seat(&LIST_ITEM(link, struct mcp_service, link)->retired, visit);
     }
+}
+
+static void look_again(struct mcp_services *services)
+{
+    for (size_t i = 0; i < services->count; i++) {
+        recall_configured(services->list[i]);
+        tools_look_again(services->list[i]);
+    }
+}
+
+static void is_late(void *arg)
+{
+    struct mcp_services *services = arg;
+    services->recall.is_late = true;
+    each_session(services, session_start_waiting);
+}
+
+bool recall_must_wait(struct mcp_service *service)
+{
+    const struct recall *recall = &service->services->recall;
+    return !recall->is_over && !recall->is_late && service->known.era == KNOWN_NOTHING &&
+           service->conf->era == SERVICE_ERA_AUTO;
 }
 
 /* It may come again: first that it cannot be read, later what is in it. */
@@ -112,13 +136,17 @@ static void loaded(void *arg, const struct store_image *image, const struct err 
         }
     }
     recall->is_over = true;
-    resume_lists(services);
+    loop_timer_cancel(services->core.loop, &recall->patience);
+    look_again(services);
+    each_session(services, listing_resume);
+    each_session(services, session_start_waiting);
 }
 
 void recall_init(struct mcp_services *services)
 {
     struct recall *recall = &services->recall;
     map_init(&recall->eras);
+    loop_timer_init(&recall->patience, is_late, services);
     pins_init(&services->pins);
     recall->is_wanted = recall->is_over = !services->options.store;
     services->pins.is_read = recall->is_over;
@@ -128,6 +156,8 @@ void recall_want(struct mcp_services *services)
 {
     if (!services->recall.is_wanted) {
         services->recall.is_wanted = true;
+        loop_timer_set(services->core.loop, &services->recall.patience,
+                       loop_now(services->core.loop) + PATIENCE);
         store_load(services->options.store, loaded, services);
     }
 }
@@ -136,6 +166,7 @@ void recall_done(struct mcp_services *services)
 {
     struct recalled_era *era;
     size_t at = 0;
+    loop_timer_cancel(services->core.loop, &services->recall.patience);
     if (services->options.store && services->recall.is_wanted) {
         store_forget_load(services->options.store);
     }

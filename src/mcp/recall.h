@@ -2,8 +2,8 @@
 /*
  * recall.h - what the last run of the daemon learned of its servers: approved tools, eras.
  *
- * Read once, when the first session is wanted and not at the start; lists wait for it, because they
- * are compared with it, and nothing else does.
+ * Read once, when the first session is wanted and not at the start. Lists wait for it, because they
+ * are compared with it; servers of an unknown era too, but not for long: to ask them costs more.
  *
  * Life:    recall_init .. recall_done, with struct mcp_services; the store outlives it.
  */
@@ -12,6 +12,7 @@
 
 #include "base/crypto.h"
 #include "base/map.h"
+#include "loop/loop.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,11 +23,14 @@ struct mcp_services;
 struct recall {
     struct map eras;         /* struct recalled_era, by service */
     bool is_wanted, is_over; /* is_over: it was read, or cannot be */
+    bool is_late;            /* nobody starts any later for it */
+    struct loop_timer patience;
 };
 
 void recall_init(struct mcp_services *services);
 void recall_done(struct mcp_services *services);
 void recall_want(struct mcp_services *services);
+bool recall_must_wait(struct mcp_service *service);  /* before a session is started */
 void recall_configured(struct mcp_service *service); /* fills service->known */
 void recall_ready(struct mcp_service *service);      /* a session stands: its era is kept */
 

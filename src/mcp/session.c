@@ -325,3 +325,19 @@ void session_say(struct mcp_session *session, enum mcp_message_kind kind)
     }
     failure_done(&failure);
 }
+
+void session_start_waiting(struct mcp_session *session)
+{
+    struct list waiting;
+    struct list_link *link;
+    if (session->state != SESSION_STOPPED) {
+        return;
+    }
+    list_init(&waiting);
+    move_all(&session->waiting, &waiting);
+    while ((link = list_first(&waiting))) {
+        struct pending *pending = LIST_ITEM(link, struct pending, link);
+        list_remove(link);
+        pending->ops->ready(pending);
+    }
+}

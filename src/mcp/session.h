@@ -191,6 +191,9 @@ void session_reopen(struct mcp_session *session);
 /* The wire closed by itself; it is not the session's any more. */
 void session_wire_lost(struct mcp_session *session, const struct failure *failure);
 
+/* Those who wait for a session that is stopped look again. */
+void session_start_waiting(struct mcp_session *session);
+
 /* pending.c */
 void pending_register(struct mcp_session *session, struct pending *pending, uint64_t id);
 void pending_unregister(struct pending *pending);

@@ -258,7 +258,7 @@ static void wait_for_start(struct mcp_request *request)
     struct mcp_session *session = request->pending.session;
     struct mcp_service *service = request->seat->service;
     struct failure failure = {0};
-    if (session->state == SESSION_STOPPED) {
+    if (session->state == SESSION_STOPPED && !recall_must_wait(service)) {
         bool is_again = session->failures > 0;
         if (loop_now(session->core->loop) < session->not_before) {
             refuse_back_off(request, &failure);

@@ -72,7 +72,7 @@ def test_a_warning_withholds_nothing(daemon, journal):
         assert "any/fresh" in names(client)
         (waits,) = client.call("tools.approvals")["tools"]
         assert (waits["state"], waits["withheld"]) == ("new", False)
-    assert "tool changed" in daemon.log()
+    eventually(lambda: "tool changed" in daemon.log(), what="a line in the log")
 
 
 def test_the_era_of_a_server_is_asked_for_once(daemon, journal):
