@@ -239,6 +239,7 @@ int main(int argc, char **argv)
     struct daemon daemon = {0};
     struct config config = {0};
     struct faults faults;
+    mem_tune();
     options_parse(argc, argv, &daemon.options);
     if (daemon.options.check) {
         int result = check(&daemon.options);

@@ -13,7 +13,11 @@ void buf_init(struct buf *buf, size_t max)
 
 void buf_done(struct buf *buf)
 {
-    mem_free(buf->data);
+    if (buf->cap > BUF_LONG) {
+        mem_long_free(buf->data, buf->cap);
+    } else {
+        mem_free(buf->data);
+    }
     *buf = (struct buf){.max = buf->max};
 }
 
@@ -23,6 +27,23 @@ void buf_trim(struct buf *buf, size_t keep)
         buf_done(buf);
     }
     buf_clear(buf);
+}
+
+/* `*cap` is what it shall hold, and on return what it does. NULL: no memory. */
+static char *resize(struct buf *buf, size_t *cap)
+{
+    if (*cap <= BUF_LONG) {
+        return mem_resize(buf->data, *cap);
+    }
+    if (buf->cap > BUF_LONG) {
+        return mem_long_resize(buf->data, buf->cap, *cap);
+    }
+    char *data = mem_long_try(*cap, buf->max, cap);
+    if (data && buf->data) {
+        memcpy(data, buf->data, buf->len);
+        mem_free(buf->data);
+    }
+    return data;
 }
 
 bool buf_reserve_slow(struct buf *buf, size_t more)
@@ -36,7 +57,7 @@ bool buf_reserve_slow(struct buf *buf, size_t more)
     while (cap < need) {
         cap = cap > buf->max / 2 ? buf->max : cap * 2;
     }
-    char *data = mem_resize(buf->data, cap);
+    char *data = resize(buf, &cap);
     if (!data) {
         buf->overflow = true;
         return false;

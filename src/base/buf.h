@@ -17,6 +17,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A buffer with more room than this has it from mem_long_try. */
+#define BUF_LONG ((size_t)1024 * 1024)
+
 struct buf {
     char *data;
     size_t len, cap, max;

@@ -17,7 +17,7 @@ struct arena_block {
     _Alignas(16) char bytes[];
 };
 
-static unsigned long fail_countdown;
+static _Thread_local unsigned long fail_countdown; /* a test's own thread */
 
 void mem_fail_at(unsigned long nth)
 {
@@ -27,6 +27,11 @@ void mem_fail_at(unsigned long nth)
 static bool must_fail(void)
 {
     return fail_countdown != 0 && --fail_countdown == 0;
+}
+
+bool mem_may_take(void)
+{
+    return !must_fail();
 }
 
 void *mem_new(size_t size)

@@ -22,8 +22,18 @@ void mem_free(void *ptr);                 /* NULL is fine */
 char *mem_dup(struct slice text);         /* a terminated copy; never NULL */
 void mem_wipe(void *ptr, size_t size);    /* zeroes in a way no compiler removes */
 
+/* Long memory comes from the system in pages of its own: it grows without being copied, and a little
+ * of it is kept for the next message of megabytes until mem_trim. Any thread. */
+void *mem_long_try(size_t least, size_t most, size_t *ret_size); /* NULL when there is none */
+void *mem_long_resize(void *ptr, size_t size, size_t new_size);  /* as mem_resize */
+void mem_long_free(void *ptr, size_t size); /* milliseconds, if it is not kept */
+bool mem_long_keep(void *ptr, size_t size); /* kept, at once; false: it is not */
+void mem_trim(void); /* gives back what is kept and what is free; milliseconds */
+void mem_tune(void); /* first of all in a daemon: how much the heap keeps for itself */
+
 /* Tests: the n-th mem_try or mem_resize from now on fails (0: none does). */
 void mem_fail_at(unsigned long nth);
+bool mem_may_take(void); /* inside base/: false for that one */
 
 /* An arena: many small pieces, freed together. Embedded; owner calls arena_init/arena_done.
  * `ceiling` bounds the bytes taken from the heap. */

@@ -7,10 +7,20 @@
 
 void block_done_buf(struct loop *loop, struct buf *buf)
 {
-    if (buf->data) {
-        work_free(loop, buf->data, buf->cap);
+    if (buf->cap <= BUF_LONG) {
+        buf_done(buf);
+        return;
     }
+    work_free_long(loop, buf->data, buf->cap);
     *buf = (struct buf){.max = buf->max};
+}
+
+void block_trim_buf(struct loop *loop, struct buf *buf, size_t keep)
+{
+    if (buf->cap > keep) {
+        block_done_buf(loop, buf);
+    }
+    buf_clear(buf);
 }
 
 struct block *block_new(struct loop *loop, struct buf *bytes)

@@ -30,5 +30,6 @@ static inline bool block_holds(const struct block *block, struct slice bytes)
 
 /* The same for a buffer of one's own: frees its memory, by a thread if that takes long. */
 void block_done_buf(struct loop *loop, struct buf *buf);
+void block_trim_buf(struct loop *loop, struct buf *buf, size_t keep); /* as buf_trim */
 
 #endif

@@ -12,7 +12,9 @@
 
 #define NICE        5
 #define STACK_BYTES ((size_t)256 * 1024)
-#define FREE_BYTES  ((size_t)1024 * 1024)
+/* Memory of long messages that was not needed for so long is given back. */
+#define TRIM_US    1000000
+#define FREE_BYTES ((size_t)1024 * 1024)
 
 struct work_pool {
     struct loop *loop;
@@ -21,6 +23,9 @@ struct work_pool {
     pthread_cond_t has_work, has_result;
     struct list waiting, finished;
     struct list told; /* finished, and `done` is about to run: the loop's, needs no lock */
+    struct loop_timer trim_timer;
+    struct work trim;
+    bool is_trimming; /* the loop's */
     unsigned waiting_count, idle;
     bool is_woken; /* `wake` is queued */
     bool is_ending;
@@ -119,6 +124,26 @@ static void tell(void *arg)
     }
 }
 
+static void trim(struct work *work)
+{
+    (void)work;
+    mem_trim();
+}
+
+static void trimmed(struct work *work, bool has_run)
+{
+    (void)has_run;
+    LIST_ITEM(work, struct work_pool, trim)->is_trimming = false;
+}
+
+static void time_to_trim(void *arg)
+{
+    struct work_pool *pool = arg;
+    if (!pool->is_trimming) {
+        pool->is_trimming = work_start(pool->loop, &pool->trim);
+    }
+}
+
 static struct work_pool *pool_of(struct loop *loop)
 {
     struct work_pool **place = loop_work_pool(loop);
@@ -132,6 +157,8 @@ static struct work_pool *pool_of(struct loop *loop)
         list_init(&pool->waiting);
         list_init(&pool->finished);
         list_init(&pool->told);
+        loop_timer_init(&pool->trim_timer, time_to_trim, pool);
+        work_init(&pool->trim, trim, trimmed);
         *place = pool;
     }
     return *place;
@@ -216,6 +243,7 @@ void work_pool_free(struct work_pool *pool)
     if (!pool) {
         return;
     }
+    loop_timer_cancel(pool->loop, &pool->trim_timer);
     lock(pool);
     pool->is_ending = true;
     (void)pthread_cond_broadcast(&pool->has_work);
@@ -242,20 +270,28 @@ void work_pool_free(struct work_pool *pool)
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
+/* Lies in the memory that is to be freed. */
+struct freeing {
+    struct work work;
+    size_t size;
+};
+
 static void free_itself(struct work *work)
 {
-    mem_free(work);
+    struct freeing *freeing = LIST_ITEM(work, struct freeing, work);
+    mem_long_free(freeing, freeing->size);
 }
 
-void work_free(struct loop *loop, void *memory, size_t size)
+void work_free_long(struct loop *loop, void *memory, size_t size)
 {
-    if (size < FREE_BYTES) {
-        mem_free(memory);
+    loop_timer_set(loop, &pool_of(loop)->trim_timer, loop_now(loop) + TRIM_US);
+    if (mem_long_keep(memory, size)) {
         return;
     }
-    struct work *work = memory; /* what is freed is long enough to say so itself */
-    work_init(work, free_itself, NULL);
-    if (!work_start(loop, work)) {
-        mem_free(memory);
+    struct freeing *freeing = memory;
+    work_init(&freeing->work, free_itself, NULL);
+    freeing->size = size;
+    if (!work_start(loop, &freeing->work)) {
+        mem_long_free(memory, size);
     }
 }

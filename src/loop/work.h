@@ -44,8 +44,9 @@ bool work_withdraw(struct loop *loop, struct work *work);
  * the loop: for floods that cannot be held back otherwise. */
 void work_await(struct loop *loop, struct work *work);
 
-/* mem_free by a thread if it is long: to give megabytes back takes the system milliseconds. */
-void work_free(struct loop *loop, void *memory, size_t size);
+/* mem_long_free by a thread: to give megabytes back takes the system milliseconds. What is kept for
+ * the next message is given back a while after the last one. */
+void work_free_long(struct loop *loop, void *memory, size_t size);
 
 /* loop.c: the pool of a loop, NULL until the first work. */
 struct work_pool;

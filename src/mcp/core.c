@@ -54,12 +54,12 @@ void core_done(struct mcp_core *core)
 
 void core_trim(struct mcp_core *core)
 {
-    buf_trim(&core->in, SCRATCH_KEEP);
+    block_trim_buf(core->loop, &core->in, SCRATCH_KEEP);
     if (core->out.cap > SCRATCH_KEEP) {
-        buf_trim(&core->out, SCRATCH_KEEP);
+        block_trim_buf(core->loop, &core->out, SCRATCH_KEEP);
     }
     if (core->part.cap > SCRATCH_KEEP) {
-        buf_trim(&core->part, SCRATCH_KEEP);
+        block_trim_buf(core->loop, &core->part, SCRATCH_KEEP);
     }
 }
 

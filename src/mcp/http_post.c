@@ -18,7 +18,7 @@
 #define TELL_US        30000000 /* for a notification or response to be taken */
 #define STREAM_HEAD_US 60000000 /* for the answer of a stream that lasts to begin */
 #define LINGER_US      500000   /* for a stream to end after the answer */
-#define RESERVED_BYTES 262144   /* at most, on the word of a Content-Length */
+#define RESERVED_BYTES 8388608  /* at most, on the word of a Content-Length */
 #define TELLING_BYTES  65536    /* of a message, looked at to see whether it is a response */
 
 /* ---- the end of an exchange ------------------------------------------------------------- */

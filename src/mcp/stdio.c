@@ -86,7 +86,8 @@ static struct stdio *stdio_of(struct mcp_transport *transport)
 static void release(struct stdio *stdio)
 {
     command_free(stdio->command);
-    buf_done(&stdio->queue);
+    block_done_buf(stdio->loop, &stdio->queue);
+    block_done_buf(stdio->loop, &stdio->lines.rest);
     lines_done(&stdio->lines);
     tail_done(&stdio->tail);
     mem_free(stdio->start_err);
@@ -147,7 +148,7 @@ static void break_off(struct stdio *stdio, enum stdio_breach breach)
 {
     loop_io_done(&stdio->to_child);
     loop_remove_turn_end(&stdio->flush);
-    buf_done(&stdio->queue);
+    block_done_buf(stdio->loop, &stdio->queue);
     stdio->queue_at = 0;
     child_close_stdin(stdio->child);
     if (breach != STDIO_STDIN_CLOSED) {
@@ -330,7 +331,7 @@ static void write_queue(struct stdio *stdio)
         loop_io_want(&stdio->to_child, LOOP_WRITE);
         return;
     }
-    buf_trim(&stdio->queue, QUEUE_FIRST);
+    block_trim_buf(stdio->loop, &stdio->queue, QUEUE_FIRST);
     stdio->queue_at = 0;
     loop_io_want(&stdio->to_child, 0);
     if (stdio->state == STATE_CLOSING) {
@@ -377,7 +378,7 @@ static size_t write_at_once(struct stdio *stdio, struct slice json)
 static void put_rest(struct stdio *stdio, struct slice json, size_t written)
 {
     if (written > json.len) {
-        buf_trim(&stdio->queue, QUEUE_FIRST);
+        block_trim_buf(stdio->loop, &stdio->queue, QUEUE_FIRST);
         return;
     }
     buf_put(&stdio->queue, json.ptr + written, json.len - written);

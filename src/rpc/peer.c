@@ -34,7 +34,7 @@ static void give_back_out(struct rpc_peer *peer)
         server->spares[server->spare_count++] = peer->out;
         buf_init(&peer->out, peer->out.max);
     } else {
-        buf_done(&peer->out);
+        block_done_buf(server->options.loop, &peer->out);
     }
     peer->out_at = 0;
 }
@@ -42,7 +42,7 @@ static void give_back_out(struct rpc_peer *peer)
 static void drop_partial(struct rpc_peer *peer)
 {
     if (peer->partial) {
-        buf_done(&peer->partial->bytes);
+        block_done_buf(peer->server->options.loop, &peer->partial->bytes);
         mem_free(peer->partial);
         peer->partial = NULL;
     }

@@ -232,10 +232,11 @@ static void memory_is_given_back(void **state)
     (void)state;
     struct loop *loop = loop_new();
     for (unsigned i = 0; i < 100; i++) {
-        size_t size = i % 2 ? (size_t)3 << 20 : 100;
-        char *memory = mem_new_raw(size);
+        size_t size = 0;
+        char *memory = mem_long_try((size_t)(i % 2 ? 3 : 20) << 20, SIZE_MAX, &size);
+        assert_non_null(memory);
         memset(memory, 'x', size);
-        work_free(loop, memory, size); /* in a thread, here, or when the loop ends */
+        work_free_long(loop, memory, size); /* kept, by a thread, here, or when the loop ends */
     }
     struct buf buf;
     buf_init(&buf, (size_t)8 << 20);
