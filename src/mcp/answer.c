@@ -203,7 +203,10 @@ static void on_step(struct pending *pending)
     struct mcp_request *request = request_of(pending);
     if (request->is_aside) { /* what it was about is gone with the session */
         request_release(request);
-    } else if (request->task) {
+        return;
+    }
+    ask_end_lost(request);
+    if (request->task) {
         task_resume(request);
     } else {
         request_go(request);

@@ -210,18 +210,33 @@ void ask_take_back(struct mcp_request *request, struct slice id)
     }
 }
 
+static void end_one(struct mcp_ask *ask, bool tells)
+{
+    struct mcp_request *request = ask->request;
+    list_remove(&ask->link);
+    if (!ask->is_of_round && can_hear(ask)) {
+        answer_default(request->pending.session, ask->key, ask->kind, true);
+    }
+    if (tells && ask->is_told && request->call_events->ask_ended) {
+        request->call_events->ask_ended(request->arg, ask);
+    }
+    ask_free(ask);
+}
+
 void ask_end_all(struct mcp_request *request, bool tells)
 {
     struct list_link *link;
     while ((link = list_first(&request->asks))) {
+        end_one(LIST_ITEM(link, struct mcp_ask, link), tells);
+    }
+}
+
+void ask_end_lost(struct mcp_request *request)
+{
+    list_each (link, &request->asks) {
         struct mcp_ask *ask = LIST_ITEM(link, struct mcp_ask, link);
-        list_remove(link);
-        if (!ask->is_of_round && can_hear(ask)) {
-            answer_default(request->pending.session, ask->key, ask->kind, true);
+        if (!ask->is_of_round && ask->epoch != request->pending.session->epoch) {
+            end_one(ask, true);
         }
-        if (tells && ask->is_told && request->call_events->ask_ended) {
-            request->call_events->ask_ended(request->arg, ask);
-        }
-        ask_free(ask);
     }
 }

@@ -46,6 +46,8 @@ bool ask_take(struct mcp_request *request, const struct message *message);
 void ask_take_back(struct mcp_request *request, struct slice id);
 /* The request is over: a legacy server gets defaults, and if it `tells`, the client an end. */
 void ask_end_all(struct mcp_request *request, bool tells);
+/* The session is another one now: what the old one asked is not waited for any more. */
+void ask_end_lost(struct mcp_request *request);
 
 /* round.c */
 /* A result that asks for input. */

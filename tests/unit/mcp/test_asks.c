@@ -416,6 +416,39 @@ static void pages_that_nobody_opens_are_named(void **state)
     bench_done(&bench);
 }
 
+static void questions_of_a_forgotten_session_end(void **state)
+{
+    static const char ask[] = "{'jsonrpc':'2.0','id':1,'method':'roots/list'}";
+    (void)state;
+    struct bench bench;
+    struct caller caller = {0};
+    struct failure failure = {0};
+    bench_init(&bench, true);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->transport = SERVICE_HTTP;
+    apply_one(&bench, conf);
+    wish(&bench, &caller, .client = 7, .capabilities = ALL_CAPABILITIES);
+    struct fake *fake = fake_at(&bench, 0);
+    serve_echo(fake);
+    say_on(fake, last_id(fake), "%s", ask);
+    failure_set(&failure, ERR_UNAVAILABLE, "who is this");
+    fake->events->exchange_ended(fake->arg, id_of(fake->sent[sent_at(fake, "tools/call")]),
+                                 &failure, true);
+    failure_done(&failure);
+    turn(&bench);
+    answer_last(fake, "{'protocolVersion':'2025-11-25','capabilities':{'tools':{}}}");
+    assert_int_equal(caller.ended, 1); /* nobody would hear the answer */
+    size_t at = sent_at(fake, "tools/call");
+    say_on(fake, fake->tokens[at], "%s", ask);
+    assert_int_equal(caller.ask_count, 2);
+    say(fake, "{'jsonrpc':'2.0','method':'notifications/cancelled','params':{'requestId':1}}");
+    assert_int_equal(caller.ended, 2);
+    assert_null(caller.asks[1]);
+    mcp_cancel(caller.told.request, "test");
+    caller_free(&caller);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +465,7 @@ int main(void)
         cmocka_unit_test(what_was_asked_of_nobody_is_asked_again),
         cmocka_unit_test(pages_are_opened_and_the_call_repeated),
         cmocka_unit_test(pages_that_nobody_opens_are_named),
+        cmocka_unit_test(questions_of_a_forgotten_session_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
