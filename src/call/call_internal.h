@@ -33,6 +33,7 @@ struct call {
     struct mcp_request *upstream;
     struct dialogue dialogue;
     struct slice task; /* of the outcome, while it is answered; ptr NULL: none */
+    uint64_t task_place;
     unsigned declined; /* questions of the server's that nobody could be asked */
     uint64_t client;
     unsigned capabilities;

@@ -56,6 +56,7 @@ static void done(void *arg, const struct mcp_outcome *outcome)
     call->upstream = NULL;
     call->declined += outcome->declined;
     call->task = failure ? (struct slice){NULL, 0} : outcome->task;
+    call->task_place = outcome->task_place;
     call->is_cached = outcome->is_cached;
     if (failure) {
         failure_copy(&call->failure, failure);

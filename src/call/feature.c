@@ -14,7 +14,8 @@ struct feature {
     struct arena arena;
     struct feature_options options; /* copied into the arena */
     struct slice id;                /* tasks: the server's */
-    struct slice tool;              /* tasks: what made it */
+    struct slice tool;              /* tasks: what made it ... */
+    uint64_t place;                 /* ... and where it is */
     struct mcp_request *upstream;
     struct dialogue dialogue;
     mono_us started;
@@ -291,6 +292,7 @@ static bool find_task(struct feature *feature, uid_t uid, struct failure *failur
     options->service = slice_of(task->service);
     feature->id = slice_of(task->id);
     feature->tool = slice_of(task->tool);
+    feature->place = task->place;
     return true;
 }
 
@@ -308,6 +310,7 @@ static void ask(struct feature *feature, struct mcp_service *service,
         .cursor = given->cursor,
         .is_page = given->is_page,
         .meta = given->meta,
+        .task_place = feature->place,
         .wants_progress = true,
         .deadline = feature->started + ms * 1000,
     };

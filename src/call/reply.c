@@ -90,8 +90,8 @@ static void put_task(struct call *call, struct buf *out)
     (void)pack_get_text(call->task, "id", &id);
     const struct task_key key = {
         .uid = call->peer.uid, .agent = call->view.agent, .user = call->view.user};
-    const struct task *task =
-        tasks_add(&call->calls->tasks, &key, call->decision.service, call->decision.tool, id);
+    const struct task *task = tasks_add(&call->calls->tasks, &key, call->decision.service,
+                                        call->decision.tool, id, call->task_place);
     pack_put_literal(out, "task");
     task_put(slice_of(task->handle), call->decision.service, call->decision.tool, call->task,
              out);

@@ -53,7 +53,8 @@ static void forget_old(struct tasks *tasks)
 }
 
 const struct task *tasks_add(struct tasks *tasks, const struct task_key *key,
-                             struct slice service, struct slice tool, struct slice id)
+                             struct slice service, struct slice tool, struct slice id,
+                             uint64_t place)
 {
     uint64_t random[2];
     forget_old(tasks);
@@ -67,6 +68,7 @@ const struct task *tasks_add(struct tasks *tasks, const struct task_key *key,
     task->service = mem_dup(service);
     task->tool = mem_dup(tool);
     task->id = mem_dup(id);
+    task->place = place;
     task->expires = loop_now(tasks->loop) + KEPT_US;
     map_set(&tasks->by_handle, (struct slice){task->handle, TASK_HANDLE - 1}, task);
     list_append(&tasks->all, &task->link);

@@ -33,7 +33,8 @@ struct task {
     struct list_link link; /* in tasks->all, oldest first */
     char handle[TASK_HANDLE];
     uid_t uid;
-    char *agent, *user, *service, *tool, *id; /* `id`: the server's */
+    char *agent, *user, *service, *tool, *id; /* `id`: the server's ... */
+    uint64_t place;                           /* ... and where it means this task */
     mono_us expires;
 };
 
@@ -48,7 +49,8 @@ void tasks_init(struct tasks *tasks, struct loop *loop);
 void tasks_done(struct tasks *tasks);
 
 const struct task *tasks_add(struct tasks *tasks, const struct task_key *key,
-                             struct slice service, struct slice tool, struct slice id);
+                             struct slice service, struct slice tool, struct slice id,
+                             uint64_t place);
 /* NULL: none, or somebody else's. Good until the next tasks_add. */
 const struct task *tasks_find(struct tasks *tasks, const struct task_key *key,
                               struct slice handle);

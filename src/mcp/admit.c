@@ -154,6 +154,7 @@ struct mcp_request *mcp_call(struct mcp_service *service, const struct mcp_ident
     request->cursor = options->cursor;
     request->identity = usable;
     request->log_level = options->log_level;
+    request->task_place = options->task_place;
     request->is_page = options->is_page;
     request->wants_task = options->wants_task;
     request->may_repeat = options->may_repeat;

@@ -29,6 +29,7 @@ struct mcp_core {
     struct loop *loop;
     size_t message_bytes;
     uint64_t last_id;    /* of requests, over all sessions: none is ever used twice */
+    uint64_t last_place; /* where tasks are, likewise: see mcp_outcome */
     struct map by_id;    /* struct pending: sent, and waiting for an answer */
     struct map by_token; /* struct pending: of a task, by the progress token of what made it */
     struct buf in;       /* the message that is being handled, MessagePack */

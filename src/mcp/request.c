@@ -70,6 +70,7 @@ static void reset(struct mcp_request *request)
     request->log_level = NULL;
     request->declined = 0;
     request->answered_id = 0;
+    request->task_place = 0;
     request->step = STEP_QUEUED;
     request->is_beginning = request->has_place = request->is_kept = false;
     request->is_page = request->wants_task = request->may_repeat = false;

@@ -73,7 +73,8 @@ struct mcp_request {
     bool is_beginning;                   /* still inside mcp_call: nothing may be told */
     bool has_place;
     bool is_kept;
-    bool is_caller; /* among seat->callers */
+    bool is_caller;      /* among seat->callers */
+    uint64_t task_place; /* where the task that it asks for is; 0: not said */
     bool is_page, wants_task, may_repeat;
     bool is_aside;  /* nobody waits for it: what the server is told in passing */
     bool was_sent;  /* the server may have begun with it */
@@ -95,6 +96,7 @@ struct seat {
     struct loop_task advance;
     mono_us idle_since;
     mono_us busy_until; /* a task of the server's lives that long */
+    uint64_t place;     /* the service's when it began */
     struct loop_timer idle_timer;
     const char *log_level; /* that was set in the session of `log_epoch` */
     uint32_t log_epoch;
@@ -128,6 +130,8 @@ struct mcp_service {
     struct failure *last_error;
     uint64_t calls, failures, restarts;
     uint64_t faults, dropped; /* of seats that are gone */
+    uint64_t
+        place; /* of tasks that outlive sessions, as long as the configuration is this one */
     bool by_user, by_agent, is_removed;
     struct session_known known;
     struct news news;

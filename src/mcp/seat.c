@@ -188,6 +188,7 @@ static struct seat *seat_new(struct mcp_service *service, const struct mcp_ident
     seat->service = service;
     recall_want(service->services);
     session_init(&seat->session, &service->services->core, service->conf, &known);
+    seat->place = service->place;
     seat->session.known = &service->known;
     seat->session.events = &seat_events;
     seat->session.arg = service;

@@ -103,6 +103,7 @@ static void configure(struct mcp_service *service, struct service_conf *conf)
 {
     service->conf = service_conf_ref(conf);
     service->known = (struct session_known){.era = KNOWN_NOTHING};
+    service->place = ++service->services->core.last_place;
     news_forget(service);
     recall_configured(service);
     service->by_user = conf->sharing == SERVICE_PER_USER || service_conf_needs_user(conf);

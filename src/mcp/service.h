@@ -167,7 +167,8 @@ struct mcp_call_options {
     bool wants_progress;
     bool
         wants_task; /* the handle of a task, where the server makes one, instead of its result */
-    bool may_repeat; /* policy: doing it twice does no harm */
+    uint64_t task_place; /* TASKS_*: as the outcome had it that gave the handle; 0: not known */
+    bool may_repeat;     /* policy: doing it twice does no harm */
     mono_us deadline;
 };
 
@@ -180,6 +181,8 @@ struct mcp_outcome {
     const struct failure *failure;
     bool sent;         /* the request may have reached the server */
     struct slice task; /* wants_task: {id, status, ...} MessagePack, instead of a result */
+    /* Where it is: another process, session or server may have another task of the same id. */
+    uint64_t task_place;
     unsigned
         declined; /* questions that nobody could be asked, so that the default was answered */
     bool is_cached;

@@ -87,6 +87,7 @@ struct mcp_session {
     struct wire *wire; /* NULL: stopped */
     enum session_state state;
     uint32_t epoch;                  /* counts handshakes */
+    uint64_t place;                  /* of the tasks of this epoch, over all sessions */
     const struct revision *revision; /* NULL: not agreed yet */
     unsigned offers;                 /* enum session_offer */
     unsigned capabilities;           /* enum mcp_capability that `initialize` declares */

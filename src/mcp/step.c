@@ -174,7 +174,8 @@ static bool is_known(struct mcp_request *request)
 
 void request_send_call(struct mcp_request *request)
 {
-    if ((request->method->traits & METHOD_READS) && is_known(request)) {
+    if (!task_is_here(request) ||
+        ((request->method->traits & METHOD_READS) && is_known(request))) {
         return;
     }
     struct message_request message;

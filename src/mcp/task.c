@@ -427,6 +427,29 @@ static uint32_t put_field(struct buf *out, struct slice fields, const char *from
     return 1;
 }
 
+/* A task of a modern server over HTTP outlives the session. */
+static uint64_t place_of(const struct mcp_request *request)
+{
+    const struct mcp_session *session = request->pending.session;
+    return session_is_modern(session) && session->has_exchanges ? request->seat->place
+                                                                : session->place;
+}
+
+bool task_is_here(struct mcp_request *request)
+{
+    struct failure failure = {0};
+    if (!(request->method->traits & METHOD_OF_TASKS) || !request->task_place ||
+        request->task_place == place_of(request)) {
+        return true;
+    }
+    failure_set(&failure, ERR_NOT_FOUND,
+                "the task is gone: the server's session that it belonged to has ended");
+    failure_suggest(&failure, "Call the tool again if its result is still wanted.");
+    request_fail(request, &failure, false);
+    failure_done(&failure);
+    return false;
+}
+
 /* The same names for both wire forms. The session is kept as long as the server keeps the task. */
 static void give_handle(struct mcp_request *request, struct slice fields, struct slice id)
 {
@@ -455,8 +478,10 @@ static void give_handle(struct mcp_request *request, struct slice fields, struct
     if (out.overflow) {
         request_break(request, "there is no memory for its task");
     } else {
-        const struct mcp_outcome outcome = {
-            .task = buf_slice(&out), .sent = true, .declined = request->declined};
+        const struct mcp_outcome outcome = {.task = buf_slice(&out),
+                                            .task_place = place_of(request),
+                                            .sent = true,
+                                            .declined = request->declined};
         request_succeed(request, &outcome);
     }
     buf_done(&out);

@@ -16,6 +16,9 @@ struct message;
 /* What a legacy server is to keep the task for, ms; 0: the call is to be none. */
 int64_t task_ttl(const struct mcp_request *request);
 
+/* Whether the task that is asked for can be where the request goes; if not, it has failed. */
+bool task_is_here(struct mcp_request *request);
+
 /* The answer to a call is a task. */
 void task_begin(struct mcp_request *request, struct slice fields);
 

@@ -420,16 +420,21 @@ static void demo_is_not_passed_by(void **state)
     "'taskId':'t-1','status':'working','ttl':60000,'pollInterval':100," \
     "'createdAt':'2026-01-01T00:00:00Z','lastUpdatedAt':'2026-01-01T00:00:00Z'"
 
+static void begin_tasks(struct fake *fake)
+{
+    fake_opened(fake);
+    answer_last(fake, "{'protocolVersion':'2025-11-25','capabilities':{'tools':{},'tasks':{"
+                      "'cancel':{},'requests':{'tools':{'call':{}}}}},"
+                      "'serverInfo':{'name':'fake','version':'1'}}");
+}
+
 static struct fake *serve_tasks(int fd, uint32_t msgid)
 {
     ask(fd, msgid, "tools.call",
         "{\"tool\":\"s/echo\",\"agent\":\"a\",\"user\":\"u\",\"arguments\":{},\"task\":true}");
     turns(3);
     struct fake *fake = fake_number(0);
-    fake_opened(fake);
-    answer_last(fake, "{'protocolVersion':'2025-11-25','capabilities':{'tools':{},'tasks':{"
-                      "'cancel':{},'requests':{'tools':{'call':{}}}}},"
-                      "'serverInfo':{'name':'fake','version':'1'}}");
+    begin_tasks(fake);
     answer_last(fake, TASK_TOOL);
     assert_non_null(strstr(last_sent(fake), "tools/call"));
     return fake;
@@ -489,6 +494,42 @@ static void a_handle_is_good_for_its_owner(void **state)
     (void)close(other);
 }
 
+/* A new process of the server's may give the same id to another's task. */
+static void a_handle_ends_with_the_session(void **state)
+{
+    char handle[TASK_HANDLE] = "";
+    char json[256];
+    (void)state;
+    int fd = connect_client();
+    struct fake *fake = serve_tasks(fd, 1);
+    answer_last(fake, "{'task':{" TASK "}}");
+    char *text = heard(fd);
+    memcpy(handle, strstr(text, "\"task\":{\"id\":\"") + 14, TASK_HANDLE - 1);
+    mem_free(text);
+    (void)snprintf(json, sizeof json, "{\"name\":\"%s\",\"agent\":\"a\",\"user\":\"u\"}",
+                   handle);
+    /* The same user, by another process of the server's: that of a client that can be asked. */
+    int asked = connect_asked();
+    ask(asked, 1, "tasks.get", json);
+    turns(3);
+    struct fake *other = fake_number(served.bench.fake_count - 1);
+    assert_ptr_not_equal(other, fake);
+    begin_tasks(other);
+    expect_heard(asked, "[1,1,{\"code\":\"NOT_FOUND\"");
+    assert_int_equal(count_sent(other, "tasks/get"), 0);
+    fake_dies(fake, "killed");
+    loop_advance(served.bench.loop, 60000 * MS);
+    size_t count = served.bench.fake_count;
+    ask(fd, 2, "tasks.get", json);
+    turns(3);
+    assert_int_equal(served.bench.fake_count, count + 1);
+    begin_tasks(fake_number(count));
+    expect_heard(fd, "[1,2,{\"code\":\"NOT_FOUND\"");
+    assert_int_equal(count_sent(fake_number(count), "tasks/get"), 0);
+    (void)close(fd);
+    (void)close(asked);
+}
+
 /* What policy wants to see of each result cannot be had by asking for a handle instead. */
 static void after_call_is_not_passed_by(void **state)
 {
@@ -526,6 +567,7 @@ int main(void)
         TEST(requests_end_with_their_service),
         TEST(demo_is_not_passed_by),
         TEST(a_handle_is_good_for_its_owner),
+        TEST(a_handle_ends_with_the_session),
         TEST(after_call_is_not_passed_by),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
