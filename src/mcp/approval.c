@@ -102,8 +102,11 @@ static void put_pin(const struct mcp_services *services, const struct pinned *pi
     struct slice current = {pin->seen, pin->is_other ? pin->seen_len : 0};
     bool is_strict = service && service->conf->pin == SERVICE_PIN_STRICT;
     size_t opened = pack_open(out);
-    uint32_t count = 5;
+    char hash[SHA256_TEXT];
+    uint32_t count = 6;
     pack_put_key_text(out, "service", pinned->name);
+    sha256_text(pin->is_other ? pin->seen_hash : pin->hash, hash);
+    pack_put_key_text(out, "hash", hash);
     pack_put_key_str(out, "tool", pin_name(pin));
     pack_put_key_text(out, "state", state_of(pin));
     if (pin->is_approved) {

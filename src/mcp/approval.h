@@ -20,7 +20,8 @@
 
 struct mcp_services;
 
-/* Appends an array of {service, tool, state, approved_at? (RFC 3339), approved_by?, approved? and
+/* Appends an array of {service, hash (of what is current, also where its definition is too long to be
+ * kept), tool, state, approved_at? (RFC 3339), approved_by?, approved? and
  * current? (definitions), differences: [{member, approved?, current?}], withheld}; `state` is "approved",
  * "changed", "new" or "gone". `service` empty: of all services. Without `all`, only what waits for
  * approval: changed and new. */

@@ -200,6 +200,38 @@ static void a_reload_in_between_hides_no_change(void **state)
     bench_done(&bench);
 }
 
+/* What is too long to be shown can still be told from what comes after it. */
+static void long_definitions_have_a_hash(void **state)
+{
+    enum { LEN = 300 * 1024 };
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    char *seen[2];
+    char *text = mem_new(LEN + 1);
+    char *tool = mem_new(LEN + 100);
+    start(&bench, SERVICE_PIN_STRICT, NULL);
+    list_as(&bench, &told, A);
+    for (int i = 0; i < 2; i++) {
+        told_done(&told);
+        memset(text, 'x' + i, LEN);
+        (void)snprintf(tool, LEN + 100, "{'tools':[{'name':'a','description':'%s'}]}", text);
+        say(fake_at(&bench, 0), CHANGED);
+        list_tools(&bench, &told, "s");
+        answer_last(fake_at(&bench, 0), tool);
+        seen[i] = pins(&bench, false);
+        assert_has(seen[i], "\"state\":\"changed\"");
+        assert_true(strlen(seen[i]) < 1000);
+    }
+    assert_string_not_equal(seen[0], seen[1]);
+    mem_free(seen[0]);
+    mem_free(seen[1]);
+    mem_free(tool);
+    mem_free(text);
+    told_done(&told);
+    bench_done(&bench);
+}
+
 static void off_keeps_nothing(void **state)
 {
     (void)state;
@@ -391,6 +423,7 @@ int main(void)
         cmocka_unit_test(the_first_list_is_trusted_and_a_change_is_told_once),
         cmocka_unit_test(strict_pins_withhold_until_approval),
         cmocka_unit_test(a_reload_in_between_hides_no_change),
+        cmocka_unit_test(long_definitions_have_a_hash),
         cmocka_unit_test(off_keeps_nothing),
         cmocka_unit_test(odd_names_are_pinned_too),
         cmocka_unit_test(a_changed_configuration_forgets_no_approval),
