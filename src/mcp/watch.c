@@ -9,10 +9,37 @@ static struct loop *loop_of(const struct mcp_services *services)
     return services->core.loop;
 }
 
+/* ---- leaving ----------------------------------------------------------------------------- */
+
+static void leave_topic(struct mcp_watch *watch)
+{
+    struct topic *topic = watch->topic;
+    if (topic) {
+        if (topic->next == &watch->in_topic) {
+            topic->next = watch->in_topic.next;
+        }
+        list_remove(&watch->in_topic);
+        watch->topic = NULL;
+        watches_adjust(topic->watches);
+    }
+}
+
+/* Its session may end with it. */
+static void leave_seat(struct mcp_watch *watch)
+{
+    struct seat *seat = watch->seat;
+    leave_topic(watch);
+    if (seat) {
+        watch->seat = NULL;
+        seat_leave(seat);
+    }
+}
+
 /* ---- telling ----------------------------------------------------------------------------- */
 
 static void watch_free(struct mcp_watch *watch)
 {
+    leave_seat(watch);
     loop_task_cancel(&watch->tell);
     list_remove(&watch->link);
     watch->services->watch_count--;
@@ -62,29 +89,10 @@ static void tell(void *arg)
     }
 }
 
-/* ---- where it sits ----------------------------------------------------------------------- */
-
-static void leave_seat(struct mcp_watch *watch)
-{
-    struct topic *topic = watch->topic;
-    struct seat *seat = watch->seat;
-    if (topic) {
-        if (topic->next == &watch->in_topic) {
-            topic->next = watch->in_topic.next;
-        }
-        list_remove(&watch->in_topic);
-        watch->topic = NULL;
-        watches_adjust(topic->watches);
-    }
-    if (seat) {
-        watch->seat = NULL;
-        seat_leave(seat);
-    }
-}
-
+/* In the midst of what its session is told: the seat is left when it is told itself. */
 static void end(struct mcp_watch *watch, const struct failure *failure)
 {
-    leave_seat(watch);
+    leave_topic(watch);
     watch->service = NULL;
     watch->is_over = true;
     if (failure) {
@@ -111,6 +119,8 @@ void watch_ended(struct mcp_watch *watch)
 {
     end(watch, NULL);
 }
+
+/* ---- where it sits ----------------------------------------------------------------------- */
 
 static void take_seat(struct mcp_watch *watch)
 {
@@ -207,7 +217,6 @@ struct mcp_watch *mcp_watch(struct mcp_service *service, const struct mcp_identi
 
 void mcp_unwatch(struct mcp_watch *watch)
 {
-    leave_seat(watch);
     watch_free(watch);
 }
 
@@ -254,7 +263,9 @@ void watches_drop(struct mcp_services *services)
 {
     list_each (link, &services->watches) {
         struct mcp_watch *watch = LIST_ITEM(link, struct mcp_watch, link);
-        list_remove(&watch->in_topic); /* the topic goes with its session */
+        list_remove(&watch->in_topic); /* topics and seats go by themselves */
+        watch->topic = NULL;
+        watch->seat = NULL;
         watch_free(watch);
     }
 }

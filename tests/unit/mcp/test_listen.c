@@ -333,6 +333,55 @@ static void an_unwatched_session_is_idle_all_the_same(void **state)
     bench_done(&bench);
 }
 
+/* A client that has left is the last who holds its session: a refusal ends it. */
+static void refused_after_its_client_has_left(int how)
+{
+    struct bench bench;
+    struct heard heard = {0};
+    bench_init(&bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->era = SERVICE_ERA_AUTO;
+    apply_one(&bench, conf);
+    service_named(&bench, "s")->known.era = KNOWN_LEGACY;
+    const struct mcp_identity identity = {
+        .agent = {"", 0}, .user = {"", 0}, .client = 7, .capabilities = MCP_CAN_ELICIT};
+    heard.watch = mcp_watch(service_named(&bench, "s"), &identity, SLICE("file:///a"),
+                            &heard_events, &heard);
+    turn(&bench);
+    struct fake *fake = fake_at(&bench, 0);
+    fake_opened(fake);
+    say(fake, "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32022,'message':'modern'}}",
+        last_id(fake));
+    answer_last(fake, "{'resultType':'complete','supportedVersions':['2026-07-28'],'"
+                      "capabilities':{'resources':{'subscribe':true}}}");
+    assert_has(last_sent(fake), "subscriptions/listen");
+    unsigned long long id = last_id(fake);
+    mcp_services_forget_client(bench.services, 7);
+    if (how == 0) {
+        say(fake,
+            "{'jsonrpc':'2.0','method':'notifications/subscriptions/"
+            "acknowledged','params':{'_meta':{'io.modelcontextprotocol/"
+            "subscriptionId':%llu},'notifications':{}}}",
+            id);
+    } else if (how == 1) {
+        say(fake, "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32601,'message':'x'}}", id);
+    } else {
+        loop_advance(bench.loop, 30001 * MS);
+        turn(&bench);
+    }
+    turn(&bench);
+    assert_int_equal(heard.started, 1);
+    bench_done(&bench);
+}
+
+static void the_last_watch_may_be_refused(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        refused_after_its_client_has_left(how);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +396,7 @@ int main(void)
         cmocka_unit_test(silence_instead_of_an_acknowledgement_is_given_up),
         cmocka_unit_test(a_lost_session_is_begun_again_for_those_who_watch),
         cmocka_unit_test(an_unwatched_session_is_idle_all_the_same),
+        cmocka_unit_test(the_last_watch_may_be_refused),
     };
     return cmocka_run_group_tests_name("listen", tests, NULL, NULL);
 }
