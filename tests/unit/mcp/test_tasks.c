@@ -494,7 +494,8 @@ static void a_poll_is_sent_again_as_it_was(void **state)
     turn(&bench);
     assert_has(last_sent(fake), "tasks/get");
     assert_string_equal(fake->about[fake->count - 1], "tasks/get tk");
-    answer_last(fake, "{'taskId':'tk','status':'completed','result':{'structuredContent':{'n':5}}}");
+    answer_last(fake,
+                "{'taskId':'tk','status':'completed','result':{'structuredContent':{'n':5}}}");
     assert_told(caller.told, ERR_NONE, "{\"n\":5}");
     caller_free(&caller);
     bench_done(&bench);
