@@ -79,6 +79,7 @@ void call_recycle(struct call *call)
     list_remove(&call->link);
     calls->count--;
     call->policy = policy_unref(call->policy);
+    call->frame = block_unref(call->frame);
     arena_clear(&call->arena);
     failure_clear(&call->failure);
     if (calls->kept_count < CALLS_KEPT) {
@@ -154,7 +155,14 @@ bool call_keep(struct call *call)
     if (call->is_kept) {
         return true;
     }
+    struct block *frame = rpc_request_block(call->request);
+    if (frame) {
+        call->frame = block_ref(frame);
+    }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (frame && block_holds(frame, *texts[i])) {
+            continue;
+        }
         struct slice copy = texts[i]->len ? arena_copy(&call->arena, *texts[i]) : *texts[i];
         if (texts[i]->len && !copy.ptr) {
             return false;

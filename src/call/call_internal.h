@@ -7,6 +7,7 @@
 #include "call/call.h"
 #include "call/dialogue.h"
 #include "call/tasks.h"
+#include "loop/block.h"
 
 #define CALL_ARENA_BYTES    (512u << 20) /* copies of one request: more than limits.frame_bytes */
 #define CALLS_KEPT          64u          /* ended calls kept for the next ones */
@@ -42,6 +43,7 @@ struct call {
     struct failure failure;
     struct slice fallback_from; /* the service that failed before this one; empty: none */
     struct arena arena;
+    struct block *frame; /* holds the arguments of a long request; NULL: the arena does */
     unsigned attempts;
     enum call_stage stage;
     enum call_source source;

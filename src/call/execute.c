@@ -131,6 +131,7 @@ void call_execute(struct call *call)
         .method = MCP_TOOLS_CALL,
         .name = decision->tool,
         .arguments = decision->has_arguments ? decision->arguments : call->view.arguments,
+        .block = call->frame,
         .meta = call->options.meta,
         .wants_progress = true,
         .log_level = call->options.log_level,

@@ -485,6 +485,21 @@ void http_free(struct http *http)
     mem_free(http);
 }
 
+static void take_body(struct http_exchange *exchange, const struct http_request *request)
+{
+    struct buf *own = request->own;
+    size_t max = exchange->body.max;
+    if (!own || own->data != request->body.ptr) {
+        buf_put_slice(&exchange->body, request->body);
+        return;
+    }
+    buf_done(&exchange->body);
+    exchange->body = *own;
+    exchange->body.len = request->body.len;
+    exchange->body.max = max;
+    *own = (struct buf){.max = own->max};
+}
+
 int http_start(struct http_target *target, const struct http_request *request,
                const struct http_events *events, void *arg, struct http_exchange **ret,
                struct err *reterr)
@@ -508,7 +523,7 @@ int http_start(struct http_target *target, const struct http_request *request,
     }
     struct http_exchange *exchange = http_take(target);
     exchange->extra = extra;
-    buf_put_slice(&exchange->body, request->body);
+    take_body(exchange, request);
     if (exchange->body.overflow) {
         http_recycle(exchange);
         return err_set(reterr, ERR_OVERLOADED, "no memory for a request of %zu bytes to %s",

@@ -84,7 +84,8 @@ struct http_request {
      * no User-Agent. */
     const struct http_field *extra;
     size_t extra_count;
-    struct slice body; /* POST; copied */
+    struct slice body; /* POST; copied ... */
+    struct buf *own;   /* ... or all of this, whose memory is taken over; NULL: none */
     size_t body_max;   /* longest answer taken; 0: any, the caller counts */
     mono_us deadline;  /* for all of it, waiting included; MONO_NEVER: none */
     bool is_urgent;    /* neither counted as one of `concurrency` nor held */

@@ -6,6 +6,7 @@
  * the headers when they are others than the last time.
  */
 #include "base/mem.h"
+#include "loop/block.h"
 #include "loop/http_internal.h"
 
 #include <string.h>
@@ -83,7 +84,7 @@ void http_recycle(struct http_exchange *exchange)
         http_drop_handle(exchange);
     }
     if (!target->is_freed) {
-        buf_trim(&exchange->body, BODY_KEPT);
+        block_trim_buf(http->loop, &exchange->body, BODY_KEPT);
         exchange->stage = HTTP_IDLE;
         exchange->refusal = HTTP_FINE;
         exchange->receive_bytes =

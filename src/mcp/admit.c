@@ -2,6 +2,11 @@
 /* admit.c - the doors: a call gets a place, waits for one, or is refused at once. */
 #include "mcp/room.h"
 
+static bool is_held(const struct mcp_request *request, struct slice bytes)
+{
+    return request->block && block_holds(request->block, bytes);
+}
+
 /* The caller's bytes are good until mcp_call returns. */
 static void keep_options(struct mcp_request *request)
 {
@@ -11,11 +16,14 @@ static void keep_options(struct mcp_request *request)
                                    &request->identity.user, &request->identity.agent};
     size_t total = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        total += parts[i]->len;
+        total += is_held(request, *parts[i]) ? 0 : parts[i]->len;
     }
     request->is_kept = buf_reserve(kept, total + 1); /* a place to point at, also for nothing */
     for (size_t i = 0; request->is_kept && i < sizeof parts / sizeof parts[0]; i++) {
         const char *at = kept->data + kept->len;
+        if (is_held(request, *parts[i])) {
+            continue;
+        }
         buf_put_slice(kept, *parts[i]);
         parts[i]->ptr = parts[i]->ptr ? at : NULL;
     }
@@ -36,7 +44,7 @@ static void forget_options(struct mcp_request *request)
 static bool is_needed_later(const struct mcp_request *request)
 {
     return request->step < STEP_ANSWER || !request->tool ||
-           session_is_modern(&request->seat->session) ||
+           session_is_modern(&request->seat->session) || request->block ||
            (request->identity.capabilities & MCP_CAN_ELICIT_URL);
 }
 
@@ -150,6 +158,7 @@ struct mcp_request *mcp_call(struct mcp_service *service, const struct mcp_ident
     request->method = method_of(options->method);
     request->name = options->name;
     request->arguments = options->arguments;
+    request->block = options->block ? block_ref(options->block) : NULL;
     request->meta = options->meta;
     request->cursor = options->cursor;
     request->identity = usable;

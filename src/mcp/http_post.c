@@ -435,6 +435,7 @@ static int start(struct mcp_http_exchange *exchange, const struct mcp_outgoing *
         .method = HTTP_POST,
         .headers = common_headers(mcp, reterr),
         .body = message->json,
+        .own = message->own,
         .deadline = exchange->deadline,
         .is_urgent = exchange->kind != MCP_REQUEST || exchange->is_stream,
         /* What a client tells, or asks before anything else, does nothing twice. */

@@ -199,6 +199,7 @@ static int start(struct legacy_sse_post *post, const struct mcp_outgoing *messag
         .method = HTTP_POST,
         .headers = sse->post_headers,
         .body = message->json,
+        .own = message->own,
         .deadline = is_bounded ? message->deadline : limit,
         .is_urgent = message->kind != MCP_REQUEST,
         .may_repeat = message->kind != MCP_REQUEST, /* does nothing twice */

@@ -42,12 +42,15 @@ void pending_unregister(struct pending *pending)
 
 /* Keeps what was sent where the server may say that it never looked at it. */
 static int keep_body(struct mcp_session *session, struct pending *pending, struct slice json,
-                     struct failure *failure)
+                     bool is_long, struct failure *failure)
 {
     if (!session->has_exchanges || !pending->body.max || pending->body.data == json.ptr) {
         return 0;
     }
     buf_clear(&pending->body);
+    if (is_long) { /* it is written anew instead */
+        return 0;
+    }
     buf_put_slice(&pending->body, json);
     if (pending->body.overflow) {
         failure_set(failure, ERR_OVERLOADED, "the request is too long to be sent");
@@ -67,7 +70,7 @@ int session_send(struct mcp_session *session, struct pending *pending,
         failure_set(failure, ERR_OVERLOADED, "there is no memory to build the request");
         return -ERR_OVERLOADED;
     }
-    int r = keep_body(session, pending, json, failure);
+    int r = keep_body(session, pending, json, message->own != NULL, failure);
     if (r < 0) {
         return r;
     }

@@ -81,6 +81,10 @@ static void reset(struct mcp_request *request)
 /* What it has beside its memory. */
 static void drop_parts(struct mcp_request *request, bool tells)
 {
+    if (request->block) {
+        encode_drop(request);
+        request->block = block_unref(request->block);
+    }
     if (request->round || request->task || request->gathering) {
         round_drop(request);
         task_drop(request, tells);

@@ -40,6 +40,7 @@ enum request_step {
 };
 
 struct message_request;
+struct encoding;  /* encode.c: a long request that a thread writes */
 struct gathering; /* gather.c: the pages of a list */
 struct round;     /* round.c: input that a server asked for */
 struct task;      /* task.c: a call that the server carries out as a task */
@@ -57,6 +58,8 @@ struct mcp_request {
     struct mcp_identity identity; /* its capabilities: those that can be made use of */
     const char *log_level;
     struct buf kept;
+    struct block *block;       /* holds long arguments; NULL: none */
+    struct encoding *encoding; /* being written by a thread; NULL: not */
     struct loop_timer deadline;
     mono_us began;
     struct loop_task tell;
@@ -211,7 +214,15 @@ void request_go_later(struct mcp_request *request); /* behind the call that bega
 void request_release(struct mcp_request *request);  /* its end; nothing is told */
 void request_free(struct mcp_request *request);     /* with all it has; nothing is sent */
 
+/* encode.c: long arguments are written as JSON by a thread */
+/* False: it is not long, or no thread can be had. True: request_send_encoded follows. */
+bool encode_start(struct mcp_request *request, const struct message_request *message);
+void encode_drop(struct mcp_request *request);
+
 /* step.c */
+/* What a thread wrote; the memory of `json` is taken over. A failure fails the request. */
+void request_send_encoded(struct mcp_request *request, const struct message_request *message,
+                          uint64_t id, struct buf *json, const struct failure *failure);
 void request_go(struct mcp_request *request); /* the next step, as far as it gets */
 /* What the request is, without what rounds and tasks add to it. */
 void request_describe(const struct mcp_request *request, struct message_request *ret);

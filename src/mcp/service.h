@@ -159,6 +159,8 @@ struct mcp_call_options {
     struct slice
         arguments; /* MessagePack map. CALL, GET: the arguments; empty: {}. COMPLETE: all of
                                params */
+    struct block
+        *block; /* what holds the arguments, if a reference will do for a copy; or NULL */
     struct slice cursor; /* lists: ptr NULL, from the beginning; "" is a cursor too */
     bool is_page;        /* lists: one page, with the server's nextCursor; else all of them */
     struct slice

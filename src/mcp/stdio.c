@@ -388,8 +388,34 @@ static void put_rest(struct stdio *stdio, struct slice json, size_t written)
     }
 }
 
-static int enqueue(struct stdio *stdio, struct slice json, struct failure *failure)
+/* A long message that nothing waits before becomes the queue itself. */
+static bool take_over(struct stdio *stdio, const struct mcp_outgoing *message)
 {
+    struct buf *own = message->own;
+    size_t max = stdio->queue.max;
+    if (!own || own->data != message->json.ptr || stdio->queue_at < stdio->queue.len) {
+        return false;
+    }
+    own->len = message->json.len;
+    buf_put_byte(own, '\n');
+    if (own->overflow) {
+        return false;
+    }
+    block_done_buf(stdio->loop, &stdio->queue);
+    stdio->queue = *own;
+    stdio->queue.max = max;
+    stdio->queue_at = 0;
+    *own = (struct buf){.max = own->max};
+    if (stdio->child) {
+        widen(child_stdin(stdio->child), &stdio->is_stdin_wide);
+    }
+    return true;
+}
+
+static int enqueue(struct stdio *stdio, const struct mcp_outgoing *message,
+                   struct failure *failure)
+{
+    struct slice json = message->json;
     struct buf *queue = &stdio->queue;
     size_t waiting = queue->len - stdio->queue_at;
     if (json.len >= stdio->queue_max) {
@@ -403,6 +429,9 @@ static int enqueue(struct stdio *stdio, struct slice json, struct failure *failu
         failure_set(failure, ERR_OVERLOADED, "the server does not read: %zu bytes wait for it",
                     waiting);
         return -(int)ERR_OVERLOADED;
+    }
+    if (take_over(stdio, message)) {
+        return 0;
     }
     if (stdio->queue_at > QUEUE_MOVE && stdio->queue_at > waiting) {
         buf_consume(queue, stdio->queue_at);
@@ -430,11 +459,11 @@ static int stdio_send(struct mcp_transport *transport, const struct mcp_outgoing
         failure_set(failure, ERR_UNAVAILABLE, "the process of this server has ended");
         return -(int)ERR_UNAVAILABLE;
     }
-    if (memchr(message->json.ptr, '\n', message->json.len)) {
+    if (!message->own && memchr(message->json.ptr, '\n', message->json.len)) {
         failure_set(failure, ERR_INTERNAL, "a message to the server holds a newline");
         return -(int)ERR_INTERNAL;
     }
-    int failed = enqueue(stdio, message->json, failure);
+    int failed = enqueue(stdio, message, failure);
     if (!failed) {
         flush_soon(stdio);
     }

@@ -72,30 +72,66 @@ static void send_with_headers(struct mcp_request *request, const struct mcp_outg
     (void)session_send(session, &request->pending, &whole, failure);
 }
 
+static void send_built(struct mcp_request *request, const struct message_request *message,
+                       uint64_t id, struct buf *json, struct failure *failure)
+{
+    struct mcp_session *session = request->pending.session;
+    struct mcp_outgoing outgoing = {.kind = MCP_REQUEST,
+                                    .json = buf_slice(json),
+                                    .own = json->cap > BUF_LONG ? json : NULL,
+                                    .token = id,
+                                    .deadline = request->deadline.place ? request->deadline.when
+                                                                        : MONO_NEVER,
+                                    .method = message->method};
+    if (message->name_key) {
+        outgoing.name = message->name;
+    }
+    if (request->tool && session->has_exchanges && session_is_modern(session)) {
+        send_with_headers(request, &outgoing, failure);
+    } else {
+        (void)session_send(session, &request->pending, &outgoing, failure);
+    }
+}
+
+static void fail_with(struct mcp_request *request, struct failure *failure)
+{
+    request_fail(request, failure, false);
+    failure_done(failure);
+}
+
 void request_send(struct mcp_request *request, const struct message_request *message)
 {
     struct mcp_session *session = request->pending.session;
     struct failure failure = {0};
+    if (request->block && encode_start(request, message)) {
+        return;
+    }
     uint64_t id = session_next_id(session);
     if (put(session, id, message, &failure)) {
-        struct mcp_outgoing outgoing = {
-            .kind = MCP_REQUEST,
-            .json = buf_slice(&session->core->out),
-            .token = id,
-            .deadline = request->deadline.place ? request->deadline.when : MONO_NEVER,
-            .method = message->method};
-        if (message->name_key) {
-            outgoing.name = message->name;
-        }
-        if (request->tool && session->has_exchanges && session_is_modern(session)) {
-            send_with_headers(request, &outgoing, &failure);
-        } else {
-            (void)session_send(session, &request->pending, &outgoing, &failure);
-        }
+        send_built(request, message, id, &session->core->out, &failure);
     }
     if (failure.code) {
-        request_fail(request, &failure, false);
-        failure_done(&failure);
+        fail_with(request, &failure);
+    }
+}
+
+/* The session may have become another one meanwhile. */
+void request_send_encoded(struct mcp_request *request, const struct message_request *message,
+                          uint64_t id, struct buf *json, const struct failure *failure)
+{
+    struct mcp_session *session = request->pending.session;
+    struct failure own = {0};
+    if (failure) {
+        failure_copy(&own, failure);
+    } else if (session->state == SESSION_STOPPED) {
+        failure_set(&own, ERR_UNAVAILABLE, "the server ended before the call was sent");
+    } else if (session->state != SESSION_READY) {
+        session_await_ready(session, &request->pending);
+    } else {
+        send_built(request, message, id, json, &own);
+    }
+    if (own.code) {
+        fail_with(request, &own);
     }
 }
 
@@ -234,7 +270,8 @@ static bool can_be_sent_again(const struct mcp_request *request)
 {
     const struct revision *then = request->pending.revision;
     const struct revision *now = request->pending.session->revision;
-    return then && then->era == ERA_LEGACY && now->era == ERA_LEGACY && !request->gathering;
+    return then && then->era == ERA_LEGACY && now->era == ERA_LEGACY && !request->gathering &&
+           request->pending.body.len;
 }
 
 static void fail_lost(struct mcp_request *request)
@@ -247,12 +284,6 @@ static void fail_lost(struct mcp_request *request)
 }
 
 /* ---- calling ----------------------------------------------------------------------------- */
-
-static void fail_with(struct mcp_request *request, struct failure *failure)
-{
-    request_fail(request, failure, false);
-    failure_done(failure);
-}
 
 static void wait_for_start(struct mcp_request *request)
 {

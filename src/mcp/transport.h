@@ -81,6 +81,8 @@ struct mcp_param_header {
 struct mcp_outgoing {
     enum mcp_message_kind kind;
     struct slice json; /* one JSON text without a newline */
+    struct buf
+        *own; /* that holds it, if it is long and its memory may be taken over; or NULL */
     mcp_token token;
     mono_us deadline; /* bounds the exchange of a request; MONO_NEVER: none */
     /* What a modern revision wants in headers; other wires and revisions ignore it. */

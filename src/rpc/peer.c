@@ -43,6 +43,7 @@ static void drop_partial(struct rpc_peer *peer)
 {
     if (peer->partial) {
         block_done_buf(peer->server->options.loop, &peer->partial->bytes);
+        (void)block_unref(peer->partial->block);
         mem_free(peer->partial);
         peer->partial = NULL;
     }
@@ -254,12 +255,36 @@ static void received(struct rpc_peer *peer, struct slice bytes)
     }
 }
 
+struct block *rpc_request_block(const struct rpc_request *request)
+{
+    struct rpc_partial *partial = request->peer->partial;
+    if (partial && !partial->block && partial->bytes.len >= RPC_LONG_FRAME) {
+        partial->block = block_new(request->peer->server->options.loop, &partial->bytes);
+    }
+    return partial && partial->block && block_holds(partial->block, request->params)
+               ? partial->block
+               : NULL;
+}
+
+/* What is behind the frames that were handled, if their memory was lent. */
+static void take_rest(struct rpc_peer *peer, struct slice rest)
+{
+    struct rpc_partial *partial = peer->partial;
+    if (reserve_partial(peer, rest.len)) {
+        buf_put_slice(&partial->bytes, rest);
+    }
+    partial->block = block_unref(partial->block);
+}
+
 static void received_more(struct rpc_peer *peer)
 {
     struct rpc_partial *partial = peer->partial;
-    size_t done = cut(peer, buf_slice(&partial->bytes), &partial->scan);
-    if (peer->is_closing || done == partial->bytes.len) {
+    struct slice bytes = buf_slice(&partial->bytes);
+    size_t done = cut(peer, bytes, &partial->scan);
+    if (peer->is_closing || done == bytes.len) {
         drop_partial(peer);
+    } else if (partial->block) {
+        take_rest(peer, (struct slice){bytes.ptr + done, bytes.len - done});
     } else if (done) {
         buf_consume(&partial->bytes, done);
     }

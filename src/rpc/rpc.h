@@ -120,6 +120,10 @@ unsigned rpc_server_connections(const struct rpc_server *server);
 /* Writes what is waiting, as far as sockets take it: before the end. True: not all of it. */
 bool rpc_server_flush(struct rpc_server *server);
 
+/* What holds the frame of a long request, while its handler runs: whoever wants its bytes for longer
+ * takes a reference instead of a copy. NULL: copy them. */
+struct block *rpc_request_block(const struct rpc_request *request);
+
 /* ---- answering ---------------------------------------------------------------------------- */
 
 /* Begins a result: append exactly one MessagePack value to the buffer, then rpc_result_end. */

@@ -11,6 +11,7 @@
 #define RPC_OUT_BYTES    4096u  /* what an output buffer starts with */
 #define RPC_SPARE_BYTES  16384u /* one up to this size is kept for the next peer */
 #define RPC_SPARES       32u
+#define RPC_LONG_FRAME   262144u /* from here on its memory can be kept instead of copied */
 #define RPC_WRITE_BYTES  ((size_t)262144) /* of one peer in one turn, likewise */
 #define RPC_SOCKET_BYTES 1048576 /* of the system's, for a peer that gets long answers */
 #define RPC_IO_TURNS     4u /* reads of one peer in one turn, so that none starves the others */
@@ -18,6 +19,7 @@
 /* The part of a frame that has come so far; exists only while one is incomplete. */
 struct rpc_partial {
     struct buf bytes;
+    struct block *block; /* that holds them while a long frame is handled; NULL: `bytes` does */
     struct pack_scan scan;
 };
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import msgpack
 import pytest
 
 from daemon import IS_SANITIZED, Pinger, descendants, echo_http, echo_stdio, eventually, http, stdio
@@ -167,6 +168,38 @@ def test_two_at_once_on_one_session(served, service):
     for i, msgid in enumerate(ids):
         answer = client.wait(msgid)
         assert digest_of(answer) == text_hash(LARGE - i * 1000)
+
+
+@transports
+def test_large_requests_arrive_and_are_not_felt(served, service):
+    client = served.client(timeout=120)
+    client.text(f"{service}/echo", {"message": "warm"})
+    with Pinger(served):
+        for size in (250_000, 300_000, 1_000_000, 5_000_000, 15_000_000):
+            message = (READ * (size // len(READ))).decode()
+            assert client.text(f"{service}/echo", {"message": message}) == message, size
+
+
+@transports
+def test_a_large_request_is_cancelled_or_broken(served, service):
+    client = served.client(timeout=120)
+    message = (READ * (10_000_000 // len(READ))).decode()
+    for step in range(6):
+        msgid = client.start("tools.call", {"tool": f"{service}/echo", "arguments": {"message": message}})
+        time.sleep(0.01 * step)
+        client.notify("cancel", msgid=msgid)
+        try:
+            assert client.wait(msgid)["result"]["content"][0]["text"] == message
+        except RpcError as error:
+            assert error.code == "CANCELLED", error.error
+    bad = {"message": "x" * 1_000_000 + "\udcff"}  # no UTF-8 on the wire
+    data = msgpack.packb([0, 99, "tools.call", [{"tool": f"{service}/echo", "arguments": bad}]],
+                         unicode_errors="surrogateescape")  # fmt: skip
+    client.send_bytes(data)
+    with pytest.raises(RpcError) as caught:
+        client.wait(99)
+    assert caught.value.code == "VALIDATION_ERROR", caught.value.error
+    assert client.text(f"{service}/echo", {"message": "still there"}) == "still there"
 
 
 # ---- and what goes wrong in the middle -------------------------------------------------------------

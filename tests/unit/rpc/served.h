@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "loop/block.h"
 #include "rpc/rpc.h"
 
 #include <errno.h>
@@ -30,6 +31,8 @@ static struct fixture {
     struct sockaddr_un address;
     struct rpc_pending kept[KEPT_MAX];
     unsigned kept_count, cancelled_count, gone_count;
+    struct block *lent; /* of the last long request to `lend`, and its parameters */
+    struct slice lent_params;
     char folder[64];
 } fixture;
 
@@ -86,6 +89,20 @@ static inline void handle_large(void *arg, struct rpc_request *request)
     rpc_result_end(request);
 }
 
+static inline void handle_lend(void *arg, struct rpc_request *request)
+{
+    struct block *block = rpc_request_block(request);
+    struct buf *out = rpc_result(request);
+    (void)arg;
+    assert_ptr_equal(rpc_request_block(request), block);
+    if (block) {
+        fixture.lent = block_ref(block);
+        fixture.lent_params = request->params;
+    }
+    pack_put_bool(out, block != NULL);
+    rpc_result_end(request);
+}
+
 /* An error as long as they come. */
 static inline void handle_fail(void *arg, struct rpc_request *request)
 {
@@ -129,6 +146,7 @@ static const struct rpc_method methods[] = {
     {"keep", "", NULL, 0, RPC_CLIENT, handle_keep, "{}"},
     {"typed", "", typed_params, 5, RPC_CLIENT, handle_typed, "{}"},
     {"large", "", size_params, 1, RPC_CLIENT, handle_large, "{}"},
+    {"lend", "", any_params, 1, RPC_CLIENT, handle_lend, "{}"},
     {"fail", "", NULL, 0, RPC_CLIENT, handle_fail, "{}"},
     {"distrust", "", NULL, 0, RPC_CLIENT, handle_distrust, "{}"},
     {"rule", "", any_params, 1, RPC_ADMIN, handle_echo, "{}"},

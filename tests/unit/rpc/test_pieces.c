@@ -212,6 +212,64 @@ static void others_have_their_turn(void **state)
     (void)close(other);
 }
 
+/* The frame's memory is the handler's from then on; frames before and behind it are not harmed. */
+static void a_long_frame_can_be_kept(void **state)
+{
+    (void)state;
+    for (seed = 1; seed < 30; seed++) {
+        uint32_t first = seed;
+        size_t len = 200000 + chance(400000);
+        uint32_t behind = chance(4);
+        struct block *text = make_block(len);
+        struct buf frames;
+        char answers[4096];
+        size_t got = 0;
+        int fd = connect_client();
+        buf_init(&frames, 1u << 20);
+        put_request(&frames, 1, "echo");
+        pack_put_array(&frames, 0);
+        put_request(&frames, 2, "lend");
+        pack_put_array(&frames, 1);
+        pack_put_map(&frames, 1);
+        pack_put_text(&frames, "");
+        pack_put_bin(&frames, buf_slice(&text->bytes));
+        for (uint32_t i = 0; i < behind; i++) {
+            put_request(&frames, 3 + i, "echo");
+            pack_put_array(&frames, 0);
+        }
+        for (size_t at = 0, n; at < frames.len; at += n) {
+            n = 1 + chance(150000);
+            n = n < frames.len - at ? n : frames.len - at;
+            send_bytes(fd, frames.data + at, n);
+        }
+        for (int i = 0; i < 20; i++) {
+            ssize_t n = receive(fd, answers + got, sizeof answers - got);
+            assert_true(n >= 0);
+            got += (size_t)n;
+        }
+        struct pack cursor = pack_over((struct slice){answers, got});
+        struct slice one;
+        unsigned count = 0;
+        while (pack_take(&cursor, &one)) {
+            count++;
+        }
+        assert_int_equal(count, 2 + behind);
+        assert_int_equal(fixture.lent != NULL, len > 262144);
+        if (fixture.lent) {
+            assert_true(fixture.lent_params.len > len);
+            assert_memory_equal(fixture.lent_params.ptr + fixture.lent_params.len - len,
+                                text->bytes.data, len);
+            assert_int_equal(fixture.lent->references, 1);
+            fixture.lent = block_unref(fixture.lent);
+        }
+        (void)block_unref(text);
+        buf_done(&frames);
+        (void)close(fd);
+        turns(2);
+        seed = first;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_does_not_read_is_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(who_leaves_takes_it_along, setup, teardown),
         cmocka_unit_test_setup_teardown(others_have_their_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_frame_can_be_kept, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
