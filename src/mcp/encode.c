@@ -5,11 +5,11 @@
  * Until then it counts as not sent. The thread works on copies, but for the arguments, to whose
  * memory it has a reference: whatever becomes of the request meanwhile, it may go on.
  */
+#include "mcp/encode.h"
+
 #include "base/mem.h"
 #include "loop/block.h"
 #include "loop/work.h"
-#include "mcp/message.h"
-#include "mcp/room.h"
 
 /* Arguments of this length and more. */
 #define LONG_BYTES ((size_t)256 * 1024)

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "mcp/ask.h"
+#include "mcp/encode.h"
 #include "mcp/refusal.h"
 #include "mcp/task.h"
 

@@ -40,7 +40,6 @@ enum request_step {
 };
 
 struct message_request;
-struct encoding;  /* encode.c: a long request that a thread writes */
 struct gathering; /* gather.c: the pages of a list */
 struct round;     /* round.c: input that a server asked for */
 struct task;      /* task.c: a call that the server carries out as a task */
@@ -133,8 +132,7 @@ struct mcp_service {
     struct failure *last_error;
     uint64_t calls, failures, restarts;
     uint64_t faults, dropped; /* of seats that are gone */
-    uint64_t
-        place; /* of tasks that outlive sessions, as long as the configuration is this one */
+    uint64_t place; /* of tasks that outlive sessions, while the configuration stays */
     bool by_user, by_agent, is_removed;
     struct session_known known;
     struct news news;
@@ -214,15 +212,7 @@ void request_go_later(struct mcp_request *request); /* behind the call that bega
 void request_release(struct mcp_request *request);  /* its end; nothing is told */
 void request_free(struct mcp_request *request);     /* with all it has; nothing is sent */
 
-/* encode.c: long arguments are written as JSON by a thread */
-/* False: it is not long, or no thread can be had. True: request_send_encoded follows. */
-bool encode_start(struct mcp_request *request, const struct message_request *message);
-void encode_drop(struct mcp_request *request);
-
 /* step.c */
-/* What a thread wrote; the memory of `json` is taken over. A failure fails the request. */
-void request_send_encoded(struct mcp_request *request, const struct message_request *message,
-                          uint64_t id, struct buf *json, const struct failure *failure);
 void request_go(struct mcp_request *request); /* the next step, as far as it gets */
 /* What the request is, without what rounds and tasks add to it. */
 void request_describe(const struct mcp_request *request, struct message_request *ret);

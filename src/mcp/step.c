@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "mcp/ask.h"
 #include "mcp/catalog.h"
+#include "mcp/encode.h"
 #include "mcp/message.h"
 #include "mcp/param_header.h"
 #include "mcp/refusal.h"

@@ -270,7 +270,7 @@ struct block *rpc_request_block(const struct rpc_request *request)
 static void take_rest(struct rpc_peer *peer, struct slice rest)
 {
     struct rpc_partial *partial = peer->partial;
-    if (reserve_partial(peer, rest.len)) {
+    if (rest.ptr && reserve_partial(peer, rest.len)) {
         buf_put_slice(&partial->bytes, rest);
     }
     partial->block = block_unref(partial->block);
