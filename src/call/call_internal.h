@@ -86,7 +86,11 @@ void call_refuse_service(const struct mcp_services *services, struct slice name,
 /* feature.c */
 void features_cancel_all(struct calls *calls);
 
-/* reply.c: RECORD and REPLY; the call is gone afterwards. */
+/* reply.c */
+/* Into an answer that was begun for `pending`: what is long stays where it lies. */
+void call_put_answer(const struct calls *calls, struct rpc_pending *pending,
+                     struct slice answer, struct buf *out);
+/* RECORD and REPLY; the call is gone afterwards. */
 void call_finish(struct call *call, struct slice result);
 void call_recycle(struct call *call);
 

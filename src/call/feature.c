@@ -126,7 +126,7 @@ static bool is_of_task(enum mcp_method method)
 }
 
 /* The state of a task, and its result where it has one. */
-static uint32_t put_task(const struct feature *feature, struct slice state, struct buf *out)
+static uint32_t put_task(struct feature *feature, struct slice state, struct buf *out)
 {
     struct slice value;
     uint32_t count = 0;
@@ -137,13 +137,13 @@ static uint32_t put_task(const struct feature *feature, struct slice state, stru
     }
     if (pack_get(state, "result", &value)) {
         pack_put_text(out, "result");
-        buf_put_slice(out, value);
+        call_put_answer(feature->calls, &feature->pending, value, out);
         count++;
     }
     return count;
 }
 
-static void put_answer(const struct feature *feature, const struct mcp_outcome *outcome,
+static void put_answer(struct feature *feature, const struct mcp_outcome *outcome,
                        struct buf *out)
 {
     char id[RPC_ID_TEXT];
@@ -162,7 +162,7 @@ static void put_answer(const struct feature *feature, const struct mcp_outcome *
         count += put_list(key, outcome->result, out);
     } else if (outcome->result.ptr) {
         pack_put_text(out, "result");
-        buf_put_slice(out, outcome->result);
+        call_put_answer(feature->calls, &feature->pending, outcome->result, out);
         count++;
     }
     if (outcome->declined) {

@@ -97,15 +97,15 @@ static void put_task(struct call *call, struct buf *out)
              out);
 }
 
-/* A long result stays where it lies. */
-static void put_value(struct call *call, struct slice result, struct buf *out)
+void call_put_answer(const struct calls *calls, struct rpc_pending *pending,
+                     struct slice answer, struct buf *out)
 {
     struct block *block =
-        call->is_kept ? mcp_services_block(call->calls->options.services, result) : NULL;
+        pending->peer ? mcp_services_block(calls->options.services, answer) : NULL;
     if (block) {
-        rpc_pending_put(&call->pending, block, result);
+        rpc_pending_put(pending, block, answer);
     } else {
-        buf_put_slice(out, result);
+        buf_put_slice(out, answer);
     }
 }
 
@@ -130,7 +130,7 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
         put_task(call, out);
     } else {
         pack_put_literal(out, "result");
-        put_value(call, result, out);
+        call_put_answer(call->calls, &call->pending, result, out);
     }
     pack_put_literal(out, "execution_time_ms");
     pack_put_int(out, took / 1000);
