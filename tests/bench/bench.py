@@ -534,6 +534,7 @@ def row_10_large(bench):
         theirs = bench.file(http_post(proxy_port, "/mcp", call))
         for service, title in (("echo", "JSON"), ("echo_sse", "SSE"), ("echo_stdio", "stdio")):
             ask(path, tool_text(service, 100))
+            time.sleep(1.5)  # what is kept for the next long message is given back
             before = resident(pid)
             pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak, from now on
             ask(path, tool_text(service, size))
