@@ -14,7 +14,7 @@
 /* The most of an error's `data` that is handed on in details. */
 #define ERROR_DATA_BYTES 32768u
 
-static void put_number(struct buf *out, uint64_t number)
+void message_put_number(struct buf *out, uint64_t number)
 {
     char digits[20];
     size_t at = sizeof digits;
@@ -30,7 +30,7 @@ static void put_number(struct buf *out, uint64_t number)
 static void put_head(struct buf *out, uint64_t id)
 {
     PUT(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    put_number(out, id);
+    message_put_number(out, id);
 }
 
 void message_put_initialize(struct buf *out, uint64_t id, const struct revision *revision,
@@ -54,7 +54,7 @@ void message_put_cancelled(struct buf *out, uint64_t id, const char *reason)
 {
     PUT(out, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
              "\"requestId\":");
-    put_number(out, id);
+    message_put_number(out, id);
     PUT(out, ",\"reason\":");
     json_put_str(out, slice_of(reason));
     PUT(out, "}}");

@@ -49,6 +49,8 @@ uint64_t message_guess_answer(struct slice text);
 
 /* ---- building ---------------------------------------------------------------------------- */
 
+void message_put_number(struct buf *out, uint64_t number); /* in decimal digits */
+
 /* `capabilities`: of enum mcp_capability; those that `revision` does not know are left out. */
 void message_put_initialize(struct buf *out, uint64_t id, const struct revision *revision,
                             unsigned capabilities);

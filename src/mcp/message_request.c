@@ -10,17 +10,6 @@
 #define PUT(out, literal) buf_put((out), (literal), sizeof(literal) - 1)
 #define PREFIX            "io.modelcontextprotocol/"
 
-static void put_number(struct buf *out, uint64_t number)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    buf_put(out, digits + at, sizeof digits - at);
-}
-
 /* Members are written with a comma before each: the first one's becomes the brace. */
 static void open_object(struct buf *out, size_t start)
 {
@@ -152,7 +141,7 @@ static int put_meta(struct buf *out, uint64_t id, const struct message_envelope 
     }
     if (envelope->wants_progress) {
         PUT(out, ",\"progressToken\":");
-        put_number(out, id);
+        message_put_number(out, id);
     }
     int r = put_caller_meta(out, envelope->meta, scratch, reterr);
     if (out->overflow || r < 0) {
@@ -237,7 +226,7 @@ static int put_params(struct buf *out, const struct message_request *request,
     }
     if (request->task_ttl_ms) {
         PUT(out, ",\"task\":{\"ttl\":");
-        put_number(out, (uint64_t)request->task_ttl_ms);
+        message_put_number(out, (uint64_t)request->task_ttl_ms);
         PUT(out, "}");
     }
     return r;
@@ -247,7 +236,7 @@ int message_put_request(struct buf *out, uint64_t id, const struct message_reque
                         struct buf *scratch, struct err *reterr)
 {
     PUT(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    put_number(out, id);
+    message_put_number(out, id);
     PUT(out, ",\"method\":\"");
     buf_put_text(out, request->method);
     PUT(out, "\",\"params\":");
