@@ -55,6 +55,14 @@ void api_services_list(void *arg, struct rpc_request *request)
     rpc_result_end(request);
 }
 
+/* With what the gate knows of it. */
+static void put_status(const struct mcp_service *service, struct buf *out)
+{
+    size_t opened = pack_open(out);
+    uint32_t count = mcp_service_put_status(service, NULL, out);
+    pack_close_map(out, opened, count);
+}
+
 void api_services_get(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
@@ -73,7 +81,7 @@ void api_services_get(void *arg, struct rpc_request *request)
     pack_put_text(out, "definition");
     buf_put_slice(out, conf->definition);
     pack_put_text(out, "status");
-    mcp_service_put_status(service, out);
+    put_status(service, out);
     rpc_result_end(request);
 }
 
@@ -91,11 +99,11 @@ void api_services_status(void *arg, struct rpc_request *request)
     pack_put_text(out, "services");
     size_t opened = pack_open(out);
     if (service) {
-        mcp_service_put_status(service, out);
+        put_status(service, out);
         count = 1;
     } else {
         for (size_t at = 0; (service = mcp_services_next(api->services, &at)); count++) {
-            mcp_service_put_status(service, out);
+            put_status(service, out);
         }
     }
     pack_close_array(out, opened, count);

@@ -13,6 +13,10 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/slice.h"
+#include "resilience/breaker.h"
+#include "resilience/bucket.h"
+#include "resilience/quarantine.h"
+#include "resilience/retry.h"
 #include "script/fault.h"
 
 #include <stdbool.h>
@@ -62,6 +66,13 @@ struct template_pair { /* header or environment variable */
     struct template value;
 };
 
+/* retry.tools: how calls of the tools whose names fit are repeated. */
+struct service_tool_retry {
+    struct slice pattern; /* `*` stands for any run of characters */
+    struct retry_conf retry;
+    bool is_idempotent; /* the operator says so: twice does no harm */
+};
+
 struct service_conf {
     unsigned references;
     struct arena arena;
@@ -95,7 +106,16 @@ struct service_conf {
     struct template auth_token; /* bearer, api_key: token; basic: "user:password" */
     /* times and limits */
     uint32_t timeout_ms, connect_timeout_ms, idle_stop_s;
-    uint32_t concurrency; /* calls at once */
+    uint32_t concurrency;  /* calls at once */
+    uint32_t queue;        /* calls that wait for a place or for a limit; one more is refused */
+    struct rate_conf rate; /* of ours, for all callers together */
+    struct retry_conf retry;
+    struct service_tool_retry *tool_retries; /* overrides, in the order written */
+    size_t tool_retry_count;
+    struct breaker_conf breaker;
+    struct quarantine_conf quarantine;
+    uint32_t health_interval_s; /* 0: never probed while all is well */
+    bool is_critical;           /* priority = "critical" */
     struct slice *tags;
     size_t tag_count;
     bool needs_user, needs_agent;
@@ -116,6 +136,11 @@ bool service_conf_equal(const struct service_conf *a, const struct service_conf 
 /* Whether a value depends on who calls: then sessions cannot be shared wider than that. */
 bool service_conf_needs_user(const struct service_conf *conf);
 bool service_conf_needs_agent(const struct service_conf *conf);
+
+/* How calls of this tool are repeated: the first override that fits, else the service's.
+ * *ret_idempotent: the operator says that twice does no harm. */
+const struct retry_conf *service_conf_retry(const struct service_conf *conf, struct slice tool,
+                                            bool *ret_idempotent);
 
 /* Whether the credential that the service asks for is there for `user`. OAuth types: not yet. */
 bool service_conf_has_credentials(const struct service_conf *conf, struct slice user);

@@ -146,6 +146,7 @@ void recall_init(struct mcp_services *services)
 {
     struct recall *recall = &services->recall;
     map_init(&recall->eras);
+    recall->load = (struct store_load){.loaded = loaded, .arg = services};
     loop_timer_init(&recall->patience, is_late, services);
     pins_init(&services->pins);
     recall->is_wanted = recall->is_over = !services->options.store;
@@ -158,7 +159,7 @@ void recall_want(struct mcp_services *services)
         services->recall.is_wanted = true;
         loop_timer_set(services->core.loop, &services->recall.patience,
                        loop_now(services->core.loop) + PATIENCE);
-        store_load(services->options.store, loaded, services);
+        store_load(services->options.store, &services->recall.load);
     }
 }
 
@@ -167,9 +168,7 @@ void recall_done(struct mcp_services *services)
     struct recalled_era *era;
     size_t at = 0;
     loop_timer_cancel(services->core.loop, &services->recall.patience);
-    if (services->options.store && services->recall.is_wanted) {
-        store_forget_load(services->options.store);
-    }
+    store_forget_load(&services->recall.load);
     while ((era = map_next(&services->recall.eras, &at, NULL))) {
         mem_free(era);
     }

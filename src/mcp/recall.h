@@ -13,6 +13,7 @@
 #include "base/crypto.h"
 #include "base/map.h"
 #include "loop/loop.h"
+#include "store/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@ struct mcp_services;
 
 struct recall {
     struct map eras;         /* struct recalled_era, by service */
+    struct store_load load;
     bool is_wanted, is_over; /* is_over: it was read, or cannot be */
     bool is_late;            /* nobody starts any later for it */
     struct loop_timer patience;

@@ -29,8 +29,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct http;  /* loop/http.h */
-struct store; /* store/store.h */
+struct http;        /* loop/http.h */
+struct rate_fields; /* resilience/rate_fields.h */
+struct store;       /* store/store.h */
 struct mcp_session;
 struct mcp_transport;
 struct mcp_transport_events;
@@ -55,6 +56,10 @@ struct mcp_services_options {
      * inputSchema"). Once a change. */
     void (*tool_changed)(void *arg, const struct mcp_service *service, struct slice tool,
                          const char *what);
+    /* An answer over HTTP said something of the server's limits. `user`: whose credential it was;
+     * empty: all share one. `is_refused`: it was 429, or 503 with Retry-After. */
+    void (*rate_told)(void *arg, const struct mcp_service *service, struct slice user,
+                      const struct rate_fields *fields, bool is_refused);
     void *arg;
     /* Tests: makes the transports in place of stdio and HTTP, with `arg`; NULL: as configured.
      * Events go to `events_arg`. */
@@ -97,12 +102,14 @@ enum mcp_state {
 const char *mcp_state_name(enum mcp_state state);
 const struct service_conf *mcp_service_conf(const struct mcp_service *service);
 enum mcp_state mcp_service_state(const struct mcp_service *service);
-/* Appends the map of services.status for one service: {name, title, transport, enabled, state,
+/* Appends pairs of services.status for one service and returns how many; the caller writes the map
+ * around them, `state` being its own word for it or NULL: {name, title, transport, enabled, state,
  * since (RFC 3339), sessions, era ("modern", "legacy", "unknown"), transport_used? (of "auto"), reason?,
  * last_error? {code, message, suggestion}, pid?, protocol?, server? {name, version}, tools?,
  * tool_warnings? [{tool, warnings: [text]}], tools_left_out? [{tool, reason}], tools_withheld?
- * [name], inflight, calls, failures, restarts, waiting?, protocol_faults?, messages_dropped?}. */
-void mcp_service_put_status(const struct mcp_service *service, struct buf *out);
+ * [name], calls, failures, restarts, protocol_faults?, messages_dropped?}. */
+uint32_t mcp_service_put_status(const struct mcp_service *service, const char *state,
+                                struct buf *out);
 
 /* ---- tools ------------------------------------------------------------------------------- */
 
@@ -188,6 +195,8 @@ struct mcp_outcome {
     unsigned
         declined; /* questions that nobody could be asked, so that the default was answered */
     bool is_cached;
+    bool
+        is_harmless; /* twice would do no harm: the method reads, or a trusted annotation says so */
 };
 
 struct mcp_call_events {

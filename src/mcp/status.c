@@ -111,32 +111,27 @@ static uint32_t put_oddities(const struct mcp_service *service, struct buf *out)
 
 static uint32_t put_counters(const struct mcp_service *service, struct buf *out)
 {
-    pack_put_key_int(out, "inflight", service->inflight);
     pack_put_key_int(out, "calls", (int64_t)service->calls);
     pack_put_key_int(out, "failures", (int64_t)service->failures);
     pack_put_key_int(out, "restarts", (int64_t)service->restarts);
-    unsigned waiting = service->queued + service->in_line;
-    if (waiting) {
-        pack_put_key_int(out, "waiting", waiting);
-    }
-    return waiting ? 5 : 4;
+    return 3;
 }
 
-void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
+uint32_t mcp_service_put_status(const struct mcp_service *service, const char *state,
+                                struct buf *out)
 {
     const struct service_conf *conf = service->conf;
     const struct mcp_session *session = ready_session(service);
     const struct mcp_catalog *catalog = newest_catalog(service);
     const unsigned *in = service->in_state;
     char since[CLOCK_TEXT];
-    size_t opened = pack_open(out);
     uint32_t count = 7;
     clock_format(service->since, since);
     pack_put_key_str(out, "name", conf->name);
     pack_put_key_str(out, "title", conf->title);
     pack_put_key_text(out, "transport", service_transport_name(conf->transport));
     pack_put_key_bool(out, "enabled", conf->enabled);
-    pack_put_key_text(out, "state", mcp_state_name(service->state));
+    pack_put_key_text(out, "state", state ? state : mcp_state_name(service->state));
     pack_put_key_text(out, "since", since);
     pack_put_key_int(out, "sessions", in[SESSION_READY] + in[SESSION_RENEWING]);
     count += put_kind(service, session != NULL, out);
@@ -156,6 +151,5 @@ void mcp_service_put_status(const struct mcp_service *service, struct buf *out)
         count += 1 + tools_put_status(catalog, out);
     }
     count += put_counters(service, out);
-    count += put_oddities(service, out);
-    pack_close_map(out, opened, count);
+    return count + put_oddities(service, out);
 }

@@ -40,8 +40,7 @@ struct store {
     struct err load_failure;            /* to be handed on */
     /* the loop's */
     struct loop_wake wake;
-    void (*loaded)(void *arg, const struct store_image *image, const struct err *err);
-    void *loaded_arg;
+    struct list loads; /* struct store_load: to be told */
     /* the thread's */
     struct db *db;
     bool is_behind; /* what failed is to be tried again */
@@ -284,6 +283,27 @@ static void tell_waits(struct store *store)
     }
 }
 
+/* Those who are told that it failed are told again when it could be read. */
+static void tell_loads(struct store *store, const struct store_image *image,
+                       const struct err *err)
+{
+    struct list_link *link;
+    struct list told;
+    list_init(&told);
+    while ((link = list_first(&store->loads))) {
+        struct store_load *load = LIST_ITEM(link, struct store_load, link);
+        list_remove(link);
+        if (!image) {
+            list_append(&told, link);
+        }
+        load->loaded(load->arg, image, err);
+    }
+    while ((link = list_first(&told))) {
+        list_remove(link);
+        list_append(&store->loads, link);
+    }
+}
+
 static void woken(void *arg)
 {
     struct store *store = arg;
@@ -295,12 +315,12 @@ static void woken(void *arg)
     store->is_waking = false;
     (void)pthread_mutex_unlock(&store->lock);
     tell_waits(store);
-    if (image && store->loaded) {
-        store->loaded(store->loaded_arg, &image->rows, NULL);
-    } else if (err.code && store->loaded) {
-        store->loaded(store->loaded_arg, NULL, &err);
+    if (image) {
+        tell_loads(store, &image->rows, NULL);
+        image_free(image);
+    } else if (err.code) {
+        tell_loads(store, NULL, &err);
     }
-    image_free(image);
 }
 
 struct store *store_new(const struct store_options *options)
@@ -310,6 +330,7 @@ struct store *store_new(const struct store_options *options)
     store->options = *options;
     store->folder = mem_dup(slice_of(options->folder));
     store->queue_tail = &store->queue;
+    list_init(&store->loads);
     store->is_settled = true;
     store->wake = (struct loop_wake){NULL, woken, store};
     (void)pthread_mutex_init(&store->lock, NULL);
@@ -388,25 +409,18 @@ void store_forget_wait(struct store *store, struct store_wait *wait)
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-void store_load(struct store *store,
-                void (*loaded)(void *arg, const struct store_image *image,
-                               const struct err *err),
-                void *arg)
+void store_load(struct store *store, struct store_load *load)
 {
+    list_append(&store->loads, &load->link);
     (void)pthread_mutex_lock(&store->lock);
-    store->loaded = loaded;
-    store->loaded_arg = arg;
     store->wants_load = true;
     rouse(store);
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-void store_forget_load(struct store *store)
+void store_forget_load(struct store_load *load)
 {
-    (void)pthread_mutex_lock(&store->lock);
-    store->wants_load = false;
-    store->loaded = NULL;
-    (void)pthread_mutex_unlock(&store->lock);
+    list_remove(&load->link);
 }
 
 void store_put_status(struct store *store, struct buf *out)

@@ -11,6 +11,39 @@
 /* One more than is kept, so that a cut is seen. */
 #define FORMAT_BYTES (FAILURE_TEXT_BYTES + 2)
 
+static const char *const class_names[FAILURE_CLASSES] = {
+    "caller", "broker",     "network",        "process", "protocol",
+    "server", "rate_limit", "authentication", "answer"};
+
+const char *failure_class_name(enum failure_class class)
+{
+    return class_names[class];
+}
+
+static enum failure_class class_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+    case ERR_OUTCOME_UNKNOWN:
+        return FAILURE_NETWORK;
+    case ERR_EXTERNAL_TOOL_EXECUTION_FAILED:
+        return FAILURE_PROTOCOL;
+    case ERR_RATE_LIMITED:
+        return FAILURE_RATE_LIMIT;
+    case ERR_AUTH_FAILED:
+        return FAILURE_AUTHENTICATION;
+    case ERR_OVERLOADED:
+    case ERR_SHUTTING_DOWN:
+    case ERR_INTERNAL:
+    case ERR_CIRCUIT_OPEN:
+    case ERR_QUARANTINED:
+        return FAILURE_OF_BROKER;
+    default:
+        return FAILURE_OF_CALLER;
+    }
+}
+
 /* Cuts at `max` bytes, but never inside a character. */
 static void set_text(struct buf *buf, const char *text, size_t len)
 {
@@ -30,6 +63,7 @@ static void start(struct failure *failure, enum err_code code)
     failure_clear(failure);
     failure->user_message.max = FAILURE_TEXT_BYTES + 1;
     failure->code = code;
+    failure->class = class_of(code);
     failure->is_retryable = err_is_retryable(code);
     const char *suggestion = err_suggestion(code);
     set_text(&failure->suggestion, suggestion, strlen(suggestion));
@@ -150,6 +184,8 @@ void failure_copy(struct failure *to, const struct failure *from)
 {
     failure_clear(to);
     to->code = from->code;
+    to->class = from->class;
+    to->is_nothing_done = from->is_nothing_done;
     to->is_retryable = from->is_retryable;
     to->retry_after_ms = from->retry_after_ms;
     copy_buf(&to->message, &from->message, FAILURE_TEXT_BYTES + 1);
@@ -162,6 +198,8 @@ void failure_copy(struct failure *to, const struct failure *from)
 void failure_clear(struct failure *failure)
 {
     failure->code = ERR_NONE;
+    failure->class = FAILURE_OF_CALLER;
+    failure->is_nothing_done = false;
     failure->is_retryable = false;
     failure->retry_after_ms = -1;
     buf_clear(&failure->message);

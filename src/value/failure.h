@@ -18,10 +18,27 @@
 #define FAILURE_TEXT_BYTES    2048u  /* message, suggestion, user_message: each is cut there */
 #define FAILURE_DETAILS_BYTES 65536u /* details are left out beyond it */
 
+/* Whose doing it is: what it says of a service, and how it is counted (design section 7). */
+enum failure_class {
+    FAILURE_OF_CALLER, /* arguments, names, permissions, its own cancel: no fault of the service */
+    FAILURE_OF_BROKER, /* a limit of ours, memory, the end of the daemon */
+    FAILURE_NETWORK,   /* no connection, or it was lost; no answer in time */
+    FAILURE_PROCESS,   /* a child that could not start, or ended */
+    FAILURE_PROTOCOL,  /* an answer that breaks HTTP, JSON-RPC or MCP */
+    FAILURE_SERVER,    /* 5xx */
+    FAILURE_RATE_LIMIT,
+    FAILURE_AUTHENTICATION, /* 401 */
+    FAILURE_ANSWER,         /* an error that the server gave in order: JSON-RPC, 4xx */
+    FAILURE_CLASSES
+};
+const char *failure_class_name(enum failure_class class); /* "caller", "network", ... */
+
 struct failure {
     enum err_code code;
-    bool is_retryable;      /* set from the code; a room that knows better changes it */
-    int64_t retry_after_ms; /* -1: not known */
+    enum failure_class class; /* set from the code; a room that knows better changes it */
+    bool is_nothing_done;     /* the answer itself says so: 401, 429, 503 with Retry-After */
+    bool is_retryable;        /* set from the code; a room that knows better changes it */
+    int64_t retry_after_ms;   /* -1: not known */
     struct buf message, suggestion, user_message;
     struct buf details; /* key/value pairs, MessagePack, without the map header */
     uint32_t details_count;

@@ -29,6 +29,7 @@ struct bench {
     char folder[64], path[128];
     struct loop *loop;
     struct store *store;
+    struct store_load load;
     unsigned loads, failures;
     char pins[4096], eras[512], failure[512];
 };
@@ -95,7 +96,8 @@ static void await_loads(struct bench *bench, unsigned count)
 static void load(struct bench *bench)
 {
     unsigned before = bench->loads;
-    store_load(bench->store, loaded, bench);
+    bench->load = (struct store_load){.loaded = loaded, .arg = bench};
+    store_load(bench->store, &bench->load);
     await_loads(bench, before + 1);
 }
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attempt.h - the one loop of a request to a service: enter the gate, send, look at what came, and
+ * perhaps once more.
+ *
+ *     attempt_start -> gate -> mcp_call -> judged -> done
+ *                       ^                    |
+ *                       +---- back-off <-----+  allowed, harmless, in time, within the budget
+ *
+ * Owns:    its ticket, its timer and the request upstream. What the options point to is the caller's
+ *          and stays until `done`, or until attempt_cancel.
+ * Life:    embedded in its owner; attempt_start .. done exactly once, never inside attempt_start; after
+ *          attempt_cancel `done` never runs.
+ * Thread:  the loop thread.
+ * Errors:  the last attempt's failure, made honest: OUTCOME_UNKNOWN where it may have been done and a
+ *          repeat could do it twice; details `attempts`, and `no_retry` (why it was not tried again)
+ *          where another attempt would have been of use.
+ */
+#ifndef CALL_ATTEMPT_H
+#define CALL_ATTEMPT_H
+
+#include "gate/gate.h"
+#include "mcp/service.h"
+
+struct attempt_room { /* what all attempts share; outlives them */
+    struct loop *loop;
+    struct gates *gates;
+    struct mcp_services *services;
+};
+
+struct attempt_end {
+    const struct mcp_outcome *outcome; /* of the last attempt; NULL: the gate let none in */
+    const struct failure *failure;     /* NULL: it succeeded */
+    bool may_be_done; /* it was sent, no answer came, and doing it twice would do harm */
+    bool was_sent;    /* any attempt may have reached the server */
+};
+
+struct attempt_events {
+    /* As in mcp_call_events; the request is over when `done` returns. */
+    void (*done)(void *arg, const struct attempt_end *end);
+    void (*progress)(void *arg, struct slice params);
+    void (*log)(void *arg, struct slice params);
+    void (*waits_for)(void *arg, const char *what); /* also "rate limit", "place", "retry" */
+    void (*asked)(void *arg, struct mcp_ask *ask, const char *method, struct slice params);
+    void (*ask_ended)(void *arg, struct mcp_ask *ask);
+    /* Just before the first attempt leaves, if it is not NULL: false holds it back until
+     * attempt_go_on (idempotency keys are claimed then). */
+    bool (*leaving)(void *arg);
+};
+
+struct attempt_options {
+    struct slice service; /* by name: it may be another one after a reload */
+    struct mcp_identity identity;
+    struct mcp_call_options call; /* `deadline` bounds all attempts; `may_repeat`: harmless */
+    uint64_t peer;
+};
+
+struct attempt {
+    struct gate_ticket ticket;
+    struct mcp_request *upstream;
+    struct loop_timer timer; /* back-off */
+    const struct attempt_room *room;
+    const struct attempt_options *options;
+    const struct attempt_events *events;
+    void *arg;
+    struct failure failure; /* of the last attempt */
+    unsigned count;         /* attempts made */
+    bool was_sent, has_left;
+};
+
+void attempt_init(struct attempt *attempt, const struct attempt_room *room);
+void attempt_done(struct attempt *attempt); /* not under way */
+void attempt_start(struct attempt *attempt, const struct attempt_options *options,
+                   const struct attempt_events *events, void *arg);
+void attempt_go_on(struct attempt *attempt);
+void attempt_cancel(struct attempt *attempt, const char *reason); /* not under way: nothing */
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * health.h - how the services are: from real calls first, else from cheap probes.
+ *
+ * A service whose last real answer is younger than its interval is not probed. One that nobody uses is
+ * not woken for it (critical ones are). After a failure, and while a breaker is open, probes come
+ * sooner: 1 s, 2 s, then every 5 s, so that a service that is back is used again within 10 s. Where
+ * credentials are the users' nobody can be probed for: then a call may try ahead of time.
+ *
+ * Owns:    a monitor for each service, its probe and its ring of what happened.
+ * Life:    health_apply after each load of services.
+ * Thread:  the loop thread.
+ */
+#ifndef HEALTH_HEALTH_H
+#define HEALTH_HEALTH_H
+
+#include "gate/gate.h"
+#include "mcp/service.h"
+
+struct health;
+
+enum health_status {
+    HEALTH_UNKNOWN, /* never used, never probed, or asleep */
+    HEALTH_UP,
+    HEALTH_DEGRADED,   /* answers, but calls fail: half-open, rate limited, users held */
+    HEALTH_DOWN,       /* breaker open, quarantined, could not be reached */
+    HEALTH_NOT_LINKED, /* nobody's account is linked: not down */
+    HEALTH_DISABLED
+};
+const char *health_status_name(enum health_status status); /* "unknown", "up", ... */
+
+struct health_options {
+    struct loop *loop;
+    struct gates *gates;
+    struct mcp_services *services;
+    struct store *store; /* NULL: history is in memory only */
+    void (*changed)(void *arg, struct slice service, enum health_status from,
+                    enum health_status to); /* may be NULL */
+    void *arg;
+};
+
+struct health *health_new(const struct health_options *options);
+void health_free(struct health *health); /* checks under way are dropped without a word */
+void health_apply(struct health *health, const struct service_set *set);
+void health_gate_changed(struct health *health, const struct gate_change *change);
+void health_state_changed(struct health *health, const struct mcp_service *service);
+
+/* Appends one map of health.get: {service, status, since, reason?, priority, breaker, last_success?,
+ * last_failure?, last_check? {at, ok, ms, error?}, next_check?}. False: no such service. */
+bool health_put(const struct health *health, struct slice service, struct buf *out);
+/* The whole: "up", "degraded" (an optional one is down), "down" (a critical one is). */
+const char *health_overall(const struct health *health);
+
+/* Really checks, now: a probe of `service` (its breaker and quarantine learn of it); `done` runs
+ * later, with the new state to be had from health_put. The check is the caller's until then. */
+struct health_check {
+    struct list_link link;
+    void (*done)(void *arg);
+    void *arg;
+};
+bool health_check(struct health *health, struct slice service, mono_us deadline,
+                  struct health_check *check); /* false: no such service */
+void health_check_forget(struct health_check *check);
+
+#endif
