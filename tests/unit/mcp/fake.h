@@ -548,6 +548,15 @@ static inline struct mcp_service *service_named(struct bench *bench, const char 
     return service;
 }
 
+/* The map of services.status, as this room writes it; owned by `out`. */
+static inline struct slice put_status(const struct mcp_service *service, struct buf *out)
+{
+    buf_init(out, 1 << 20);
+    size_t opened = pack_open(out);
+    pack_close_map(out, opened, mcp_service_put_status(service, NULL, out));
+    return buf_slice(out);
+}
+
 struct call_options {
     const char *service, *tool, *arguments, *meta, *user, *agent;
     mono_us timeout; /* 0: 30 s */

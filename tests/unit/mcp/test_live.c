@@ -145,9 +145,7 @@ static int64_t pid_of(struct live *live)
 {
     struct buf out;
     int64_t pid = 0;
-    buf_init(&out, 1 << 16);
-    mcp_service_put_status(service_named(&live->bench, "s"), &out);
-    (void)pack_get_int(buf_slice(&out), "pid", &pid);
+    (void)pack_get_int(put_status(service_named(&live->bench, "s"), &out), "pid", &pid);
     buf_done(&out);
     return pid;
 }

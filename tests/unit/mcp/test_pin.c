@@ -149,9 +149,7 @@ static void strict_pins_withhold_until_approval(void **state)
     assert_int_equal(fake_at(&bench, 0)->count, sent);
     told_done(&call);
     struct buf status;
-    buf_init(&status, 65536);
-    mcp_service_put_status(service_named(&bench, "s"), &status);
-    char *text = as_json(buf_slice(&status));
+    char *text = as_json(put_status(service_named(&bench, "s"), &status));
     assert_has(text, "\"tools_withheld\":[\"a\",\"c\"]");
     mem_free(text);
     buf_done(&status);
