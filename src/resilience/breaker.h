@@ -27,6 +27,11 @@ struct breaker_conf {
     uint32_t successes; /* in a row, that close it: 2 */
 };
 
+/* A probe that is never told counts as lost after open_ms, but not before this. */
+#define BREAKER_LOST_MS 10000u
+/* Half-open, with all places taken: one may be free at any time, so the wait told is this at most. */
+#define BREAKER_LOOK_AGAIN_US INT64_C(1000000)
+
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 enum breaker_force { BREAKER_BY_ITSELF, BREAKER_FORCED_OPEN, BREAKER_FORCED_CLOSED };
 enum breaker_outcome { BREAKER_SUCCESS, BREAKER_FAILURE, BREAKER_NEUTRAL };
@@ -38,7 +43,8 @@ struct breaker {
     uint32_t probing;             /* that passed while half-open, and are not told yet */
     uint32_t epoch;               /* counts changes of state */
     mono_us since;                /* of the state; 0: from the beginning */
-    mono_us until;                /* OPEN: when it half-opens by itself */
+    mono_us until; /* OPEN: when it half-opens by itself. HALF_OPEN: when probes that are not
+                      told count as lost, and their places are given anew */
 };
 
 /* Whether one may pass now; then *ret_epoch is to be given back. Else *ret_wait says for how long
@@ -54,7 +60,7 @@ bool breaker_tell(struct breaker *breaker, const struct breaker_conf *conf, uint
                   enum breaker_outcome outcome, mono_us now);
 /* OPEN and not forced: half-open from now on, ahead of time. True: it is another state. */
 bool breaker_try_early(struct breaker *breaker, mono_us now);
-/* Levers. Back to BY_ITSELF the breaker is closed, with nothing counted. */
+/* Levers. Back to BY_ITSELF the breaker is closed, with nothing counted; reset takes a force off, too. */
 void breaker_set_force(struct breaker *breaker, enum breaker_force force, mono_us now);
 void breaker_reset(struct breaker *breaker, mono_us now);
 /* What is in force, levers included. */

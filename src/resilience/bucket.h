@@ -21,6 +21,7 @@ struct rate_conf { /* count 0: no limit */
 
 struct bucket {
     mono_us full_at; /* when it is full again if nothing is taken */
+    uint32_t part;   /* and this many count-ths of a microsecond later */
 };
 
 /* Takes one; else *ret_wait says when one will be there. Nothing is taken then. */
@@ -29,8 +30,10 @@ bool bucket_take(struct bucket *bucket, const struct rate_conf *conf, mono_us no
 mono_us bucket_wait(const struct bucket *bucket, const struct rate_conf *conf, mono_us now);
 void bucket_give_back(struct bucket *bucket, const struct rate_conf *conf, mono_us now);
 
+#define RATE_MOST 1000000u
+
 /* "10/s", "100/min", "5000/h", "1000/day", with " burst N" behind it if wanted: what settings and
- * services say. False: it is none of these, or out of bounds. "0" is no limit. */
+ * services say. False: it is none of these, or a number is not in 1..RATE_MOST. "0" is no limit. */
 bool rate_parse(const char *text, struct rate_conf *ret);
 
 #endif
