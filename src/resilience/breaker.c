@@ -44,21 +44,29 @@ static mono_us lost_at(const struct breaker_conf *conf, mono_us now)
     return span_after(now, span_of_ms(ms));
 }
 
+/* How long none may pass. */
+static mono_us wait_of(const struct breaker *breaker, const struct breaker_conf *conf,
+                       mono_us now)
+{
+    if (breaker->forced == BREAKER_FORCED_OPEN) {
+        return MONO_NEVER;
+    }
+    if (breaker->forced == BREAKER_FORCED_CLOSED || conf->is_off ||
+        breaker->state == BREAKER_CLOSED) {
+        return 0;
+    }
+    if (breaker->state == BREAKER_HALF_OPEN && breaker->probing < at_least_one(conf->probes)) {
+        return 0;
+    }
+    mono_us wait = span_until(breaker->until, now);
+    bool is_short = breaker->state == BREAKER_OPEN || wait < BREAKER_LOOK_AGAIN_US;
+    return is_short ? wait : BREAKER_LOOK_AGAIN_US;
+}
+
 bool breaker_would_pass(const struct breaker *breaker, const struct breaker_conf *conf,
                         mono_us now, mono_us *ret_wait)
 {
-    mono_us wait = 0;
-    if (breaker->forced == BREAKER_FORCED_OPEN) {
-        wait = MONO_NEVER;
-    } else if (breaker->forced == BREAKER_FORCED_CLOSED || conf->is_off) {
-        wait = 0;
-    } else if (breaker->state == BREAKER_OPEN) {
-        wait = span_until(breaker->until, now);
-    } else if (breaker->state == BREAKER_HALF_OPEN &&
-               breaker->probing >= at_least_one(conf->probes)) {
-        wait = span_until(breaker->until, now);
-        wait = wait < BREAKER_LOOK_AGAIN_US ? wait : BREAKER_LOOK_AGAIN_US;
-    }
+    mono_us wait = wait_of(breaker, conf, now);
     if (wait && ret_wait) {
         *ret_wait = wait;
     }

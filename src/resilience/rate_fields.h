@@ -2,7 +2,8 @@
 /*
  * rate_fields.h - what header fields of an answer say about the limits of a server: Retry-After (RFC
  * 9110, seconds and date), X-RateLimit-* in the forms of the vendors, RateLimit-* of the IETF drafts
- * (the triple up to -07, `RateLimit` and `RateLimit-Policy` since). Retry-After goes before all others.
+ * (the triple up to -06, one dictionary in -07, lists in `RateLimit` and `RateLimit-Policy` since).
+ * Retry-After goes before all others; of several quotas the one with the least left counts.
  *
  * Owns:    nothing. Bounded: reads each value once, and believes no wait beyond RATE_WAIT_MAX_MS.
  * Errors:  what cannot be read counts as not said.
@@ -18,11 +19,21 @@
 
 #define RATE_WAIT_MAX_MS INT64_C(86400000)
 
+#define RATE_QUOTAS      8 /* of one answer; what it says of more is not read */
+
+struct rate_quota {
+    uint32_t id;
+    int64_t remaining, limit, reset_ms; /* -1: not said */
+};
+
 struct rate_fields {          /* rate_fields_init first */
     int64_t retry_after_ms;   /* -1: not said */
     int64_t remaining, limit; /* requests; -1: not said */
     int64_t reset_ms;         /* until `remaining` is full again; -1: not said */
     bool is_daily;            /* the quota of a day is used up */
+    /* What the three above are chosen from. */
+    struct rate_quota quotas[RATE_QUOTAS];
+    unsigned quota_count;
 };
 
 void rate_fields_init(struct rate_fields *fields);
@@ -33,7 +44,8 @@ void rate_fields_take(struct rate_fields *fields, struct slice name, struct slic
                       wall_ms now, int64_t (*date)(struct slice text));
 /* How long to send nothing after this answer, in ms: 0: go on; -1: limited, but nothing says how long.
  * `is_refused`: the answer was 429 (or 503 with Retry-After). Without that only a quota that is used up
- * (remaining 0) with a known reset holds. */
+ * (remaining 0) with a known reset holds. A refusal while the quota told has room, or is just
+ * full again, is for a reason that the fields do not tell: -1. */
 int64_t rate_fields_hold(const struct rate_fields *fields, bool is_refused);
 
 #endif
