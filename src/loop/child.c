@@ -218,7 +218,8 @@ static void start_failed(struct child *child, const struct spawn_report *report)
         (void)err_set(&err, code, "cannot limit `%.128s` as configured: %s", child->program,
                       words);
     } else if (report->stage == SPAWN_AT_TABLE && report->error == EAGAIN) {
-        (void)err_set(&err, code, "cannot start `%.128s`: there are %u child processes already",
+        (void)err_set(&err, ERR_OVERLOADED,
+                      "cannot start `%.128s`: there are %u child processes already",
                       child->program, SPAWN_CHILDREN);
     } else {
         (void)err_set(&err, code, "cannot start `%.128s`: %s", child->program, words);

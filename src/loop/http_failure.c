@@ -72,6 +72,7 @@ static const char *explain_proxy(struct failure *failure, const struct http_exch
     if (status == 407) {
         failure_suggest(failure, "Write the proxy's user and password into the proxy variable "
                                  "of the daemon's environment.");
+        failure->class = FAILURE_OF_BROKER;
         failure->is_retryable = false;
     } else {
         failure_suggest(failure, "Check what the proxy allows, and the proxy variables of the "
@@ -143,6 +144,7 @@ static const char *explain_tls(struct failure *failure, const struct http_exchan
                     target->ca_file);
         failure_suggest(failure, "The service's ca_file must hold certificates in PEM form, "
                                  "which begin with -----BEGIN CERTIFICATE-----.");
+        failure->class = FAILURE_OF_BROKER;
         failure->is_retryable = false;
         return "tls";
     }
@@ -170,6 +172,7 @@ static const char *explain_refusal(struct failure *failure,
                     "%s answered with more than the %zu bytes that are taken", name,
                     exchange->body_max);
         failure_suggest(failure, "Ask the tool for less at once.");
+        failure->class = FAILURE_OF_BROKER;
         return "too_large";
     case HTTP_NO_REPEAT:
         failure_set(
@@ -308,6 +311,7 @@ void http_explain_timeout(struct failure *failure, const struct http_exchange *e
             target->concurrency, target->name);
         failure_suggest(failure,
                         "Call again later, or raise limits.concurrency of the service.");
+        failure->class = target->is_held ? FAILURE_NETWORK : FAILURE_OF_BROKER;
         reason = "queue";
     } else if (exchange->tries) {
         failure_set(failure, ERR_TIMEOUT, "%s did not answer in time", target->name);

@@ -39,6 +39,16 @@ void request_break(struct mcp_request *request, const char *format, ...)
     failure_done(&failure);
 }
 
+void request_lack(struct mcp_request *request, const char *what)
+{
+    struct failure failure = {0};
+    /* Not OVERLOADED, which says that nothing was done. */
+    failure_set(&failure, ERR_UNAVAILABLE, "there is no memory for %s", what);
+    failure.class = FAILURE_OF_BROKER;
+    request_fail(request, &failure, true);
+    failure_done(&failure);
+}
+
 /* ---- results ----------------------------------------------------------------------------- */
 
 /* False: it does not fit, and the request has failed. */

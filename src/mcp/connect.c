@@ -30,6 +30,7 @@ static int expand(const struct mcp_session *session, const struct template *temp
         failure_set(failure, ERR_UNAVAILABLE, "the service cannot be started: %s", err.text);
         failure_suggest(failure, "Correct the service's configuration or the daemon's "
                                  "environment, then reload.");
+        failure->class = FAILURE_OF_BROKER;
         failure->is_retryable = false;
     }
     return r;
@@ -224,6 +225,7 @@ static struct mcp_transport *connect_http(const struct mcp_services_options *opt
                     conf->ca_file, conf->ca_fault);
         failure_suggest(failure, "Put the certificate of the server's authority there, in PEM "
                                  "form, then reload.");
+        failure->class = FAILURE_OF_BROKER;
         failure->is_retryable = false;
     } else if (expand(session, &conf->url, &url, failure) >= 0 &&
                make_fields(session, &fields, failure) >= 0) {

@@ -127,7 +127,7 @@ bool gather_page(struct mcp_request *request, struct slice result, struct slice 
         return true;
     }
     if (!request->is_kept) { /* the next page is asked for with what the caller gave */
-        request_break(request, "there is no memory for its pages");
+        request_lack(request, "its pages");
         return false;
     }
     if (!request->gathering) {

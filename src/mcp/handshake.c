@@ -248,6 +248,12 @@ void handshake_failed(struct mcp_session *session, struct failure *failure)
         buf_printf(&failure->message, " (before that, %.*s)", (int)attempts->len,
                    attempts->data);
     }
+    /* A call that is refused in order says that the server is well; a session that is refused does
+     * not. */
+    if (failure->class == FAILURE_ANSWER) {
+        failure->class =
+            failure->code == ERR_AUTH_FAILED ? FAILURE_AUTHENTICATION : FAILURE_SERVER;
+    }
     session->known->skips_discover =
         handshake->was_discover_silent && failure->code == ERR_UNAVAILABLE;
     /* What was of one era and now does not begin may be something else meanwhile. */

@@ -164,6 +164,7 @@ static void tell_opened(void *arg)
         struct failure failure = {0};
         failure_from_err(&failure, mcp->fault);
         failure_suggest(&failure, "Correct the service's url and headers.");
+        failure.class = FAILURE_OF_BROKER;
         mcp->is_closing = true;
         mcp->events->closed(mcp->arg, &failure);
         failure_done(&failure);

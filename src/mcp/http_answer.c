@@ -98,6 +98,7 @@ static void explain_redirect(const struct mcp_http_answer *answer, struct failur
                     "If you trust that address with this service's credentials, make it "
                     "the service's url.");
     failure_detail_text(failure, "location", buf_text(&where));
+    failure->class = FAILURE_ANSWER;
     buf_done(&where);
 }
 
@@ -108,18 +109,23 @@ static void explain_other(const struct mcp_http_answer *answer, struct failure *
     if (status == 404 && answer->had_session) {
         failure_set(failure, ERR_UNAVAILABLE, "%s answered 404: it has forgotten the session",
                     name);
+        failure->class = FAILURE_SERVER;
+        failure->is_nothing_done = true;
     } else if (status == 404 || status == 405) {
         failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                     "%s answered %d: there is no MCP endpoint for %s at this address", name,
                     status, answer->wire);
         failure_suggest(failure, "Check the path of the service's url, often %s.",
                         answer->usual_path);
+        failure->class = FAILURE_ANSWER;
     } else if (status >= 500) {
         failure_set(failure, ERR_UNAVAILABLE, "%s answered %d: the server failed", name,
                     status);
+        failure->class = FAILURE_SERVER;
     } else {
         failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                     "%s answered %d: it refused the request", name, status);
+        failure->class = FAILURE_ANSWER;
     }
 }
 
@@ -156,15 +162,18 @@ void mcp_http_explain_status(const struct mcp_http_answer *answer, struct slice 
     case 401:
         failure_set(failure, ERR_AUTH_FAILED,
                     "%s answered 401: it does not accept the credentials", name);
+        failure->is_nothing_done = true;
         break;
     case 403:
         failure_set(failure, ERR_AUTH_FAILED,
                     "%s answered 403: the credentials do not allow this", name);
         failure_suggest(failure,
                         "Check what the credentials configured for this service may do.");
+        failure->class = FAILURE_ANSWER;
         break;
     case 429:
         failure_set(failure, ERR_RATE_LIMITED, "%s answered 429: too many requests", name);
+        failure->is_nothing_done = true;
         break;
     default:
         if (answer->status >= 300 && answer->status < 400) {
@@ -176,6 +185,7 @@ void mcp_http_explain_status(const struct mcp_http_answer *answer, struct slice 
     int64_t retry_after = mcp_http_retry_after(answer);
     if (retry_after >= 0) {
         failure->retry_after_ms = retry_after;
+        failure->is_nothing_done |= answer->status == 503;
     }
     add_error(failure, error);
     put_details(failure, answer, "status");

@@ -106,7 +106,11 @@ static void fail_too_long(struct mcp_http_exchange *exchange)
     (void)snprintf(words, sizeof words,
                    "sent a message of more than the %zu bytes that are taken",
                    exchange->mcp->message_bytes);
-    fail(exchange, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "too_large", words);
+    struct mcp_http_answer answer = mcp_http_answer_of(exchange);
+    struct failure failure = {0};
+    mcp_http_explain(&answer, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "too_large", words, &failure);
+    failure.class = FAILURE_OF_BROKER;
+    mcp_http_finish(exchange, &failure, false);
 }
 
 /* ---- what is an answer ------------------------------------------------------------------ */

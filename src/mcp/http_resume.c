@@ -53,13 +53,31 @@ mono_us mcp_http_pace_next(struct mcp_http_pace *pace, const struct sse *sse, mo
 
 /* ---- failures --------------------------------------------------------------------------- */
 
+static void explain(const struct mcp_http_exchange *exchange, enum err_code code,
+                    const char *reason, const char *words, struct failure *failure)
+{
+    struct mcp_http_answer answer = mcp_http_answer_of(exchange);
+    answer.http = NULL; /* what is told of is the first answer, not the one to the GET */
+    mcp_http_explain(&answer, code, reason, words, failure);
+}
+
 static void fail(struct mcp_http_exchange *exchange, enum err_code code, const char *reason,
                  const char *words)
 {
-    struct mcp_http_answer answer = mcp_http_answer_of(exchange);
     struct failure failure = {0};
-    answer.http = NULL; /* what is told of is the first answer, not the one to the GET */
-    mcp_http_explain(&answer, code, reason, words, &failure);
+    explain(exchange, code, reason, words, &failure);
+    mcp_http_finish(exchange, &failure, false);
+}
+
+static void fail_broken(struct mcp_http_exchange *exchange, const struct failure *why)
+{
+    struct failure failure = {0};
+    char words[512];
+    (void)snprintf(words, sizeof words,
+                   "ended the stream before the answer, and it could not be resumed: %.*s",
+                   (int)(why->message.len < 400 ? why->message.len : 400), why->message.data);
+    explain(exchange, why->code, "not_resumed", words, &failure);
+    failure.class = why->class;
     mcp_http_finish(exchange, &failure, false);
 }
 
@@ -79,6 +97,7 @@ static void fail_unauthorized(struct mcp_http_exchange *exchange, int status)
     struct failure failure = {0};
     answer.status = status;
     mcp_http_explain_status(&answer, (struct slice){NULL, 0}, &failure);
+    failure.is_nothing_done = false; /* only the GET was refused */
     mcp_http_finish(exchange, &failure, false);
 }
 
@@ -142,12 +161,7 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
     } else if (failure && failure->code == ERR_TIMEOUT) {
         fail(exchange, ERR_TIMEOUT, "timeout", "did not answer in time");
     } else if (failure && !(failure->code == ERR_UNAVAILABLE && failure->is_retryable)) {
-        char words[512];
-        (void)snprintf(words, sizeof words,
-                       "ended the stream before the answer, and it could not be resumed: %.*s",
-                       (int)(failure->message.len < 400 ? failure->message.len : 400),
-                       failure->message.data);
-        fail(exchange, failure->code, "not_resumed", words);
+        fail_broken(exchange, failure);
     } else {
         wait_again(exchange, 0);
     }

@@ -282,6 +282,7 @@ static void open_now(void *arg)
         failure_from_err(&failure, &err);
         if (err.code == ERR_VALIDATION_ERROR) {
             failure_suggest(&failure, "Correct the service's url and headers.");
+            failure.class = FAILURE_OF_BROKER;
         }
         legacy_sse_lose(sse, &failure);
     }

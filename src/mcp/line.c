@@ -50,6 +50,7 @@ static void begin_anew(struct seat *seat)
         seat->session.state == SESSION_READY) {
         struct failure failure = {0};
         failure_set(&failure, ERR_UNAVAILABLE, "the session is begun anew");
+        failure.class = FAILURE_OF_BROKER;
         seat_stop(seat, "begun anew for a call that can be asked", &failure);
         failure_done(&failure);
     }

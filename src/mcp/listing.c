@@ -178,7 +178,11 @@ static void finish(struct listing *listing)
     }
     struct mcp_catalog *catalog = make_catalog(listing);
     if (!catalog) {
-        fail_with(listing, "there is no memory for them");
+        struct failure failure = {0};
+        failure_set(&failure, ERR_UNAVAILABLE, "there is no memory for the server's tools");
+        failure.class = FAILURE_OF_BROKER;
+        fail(listing, &failure);
+        failure_done(&failure);
         return;
     }
     mcp_catalog_unref(session->catalog);

@@ -247,6 +247,12 @@ static struct slice cut(struct slice text, size_t max)
     return text;
 }
 
+/* It was no JSON, no request, of no method, or with wrong parameters: it was not carried out. */
+static bool says_nothing_done(int64_t code)
+{
+    return code == -32700 || (code <= -32600 && code >= -32602);
+}
+
 void message_error_to_failure(struct slice error, struct failure *failure)
 {
     struct slice text;
@@ -264,6 +270,8 @@ void message_error_to_failure(struct slice error, struct failure *failure)
         failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                     "the server answered with an error without a code: %.*s", SLICE_ARG(text));
     }
+    failure->class = FAILURE_ANSWER;
+    failure->is_nothing_done = has_code && says_nothing_done(code);
     bool has_data = pack_get(error, "data", &data) && data.len <= ERROR_DATA_BYTES;
     struct buf map;
     buf_init(&map, FAILURE_DETAILS_BYTES);

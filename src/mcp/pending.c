@@ -260,6 +260,8 @@ static void renew(struct mcp_session *session, struct pending *pending)
         struct failure failure = {0};
         failure_set(&failure, ERR_UNAVAILABLE,
                     "the server forgot the session, and again the new one");
+        failure.class = FAILURE_SERVER;
+        failure.is_nothing_done = true;
         pending->ops->failed(pending, &failure, false);
         failure_done(&failure);
         return;
@@ -307,15 +309,11 @@ static void give_refusal(struct mcp_session *session, struct pending *pending)
     buf_done(&kept);
 }
 
-/* A wire that knows better says so in the details. A server that is unavailable and says when to
- * come back (503 with Retry-After) has done nothing. */
+/* A wire that knows better says so in the details. */
 static bool was_sent(const struct failure *failure)
 {
     struct slice value;
     struct pack_item item;
-    if (failure->code == ERR_UNAVAILABLE && failure->retry_after_ms >= 0) {
-        return false;
-    }
     if (!detail_find(failure, "request_sent", &value)) {
         return true;
     }

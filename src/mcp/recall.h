@@ -22,7 +22,7 @@ struct mcp_service;
 struct mcp_services;
 
 struct recall {
-    struct map eras;         /* struct recalled_era, by service */
+    struct map eras; /* struct recalled_era, by service */
     struct store_load load;
     bool is_wanted, is_over; /* is_over: it was read, or cannot be */
     bool is_late;            /* nobody starts any later for it */

@@ -124,6 +124,7 @@ void refuse_output(const struct mcp_request *request, const struct schema *schem
                 SLICE_ARG(request->name), first->field, first->expected, first->received);
     failure_suggest(failure, "The work is done: do not call again. The result is in "
                              "details.result unless it is too long; tell the server's author.");
+    failure->class = FAILURE_ANSWER;
     failure->is_retryable = false;
     add_faults(failure, &faults);
     if (result.len <= RESULT_SHOWN) {
@@ -159,6 +160,11 @@ void refuse_timeout(const struct mcp_request *request, struct failure *failure)
     failure_set(failure, ERR_TIMEOUT, "the service \"%.*s\" %s within %lld ms",
                 SLICE_ARG(request->seat->session.conf->name), missing[request->step],
                 (long long)(waited / 1000));
+    if (request->step == STEP_CLIENT) {
+        failure->class = FAILURE_OF_CALLER;
+    } else if (request->step == STEP_LINE || request->step == STEP_QUEUED) {
+        failure->class = FAILURE_OF_BROKER;
+    }
 }
 
 void refuse_back_off(const struct mcp_request *request, struct failure *failure)
@@ -172,6 +178,7 @@ void refuse_back_off(const struct mcp_request *request, struct failure *failure)
         "%.*s",
         SLICE_ARG(session->conf->name), session->failures, last ? (int)last->message.len : 0,
         last && last->message.data ? last->message.data : "");
+    failure->class = FAILURE_OF_BROKER; /* what happened was counted when it did */
     failure->retry_after_ms = wait / 1000 + 1;
     struct slice tail;
     if (last && detail_find(last, "stderr_tail", &tail)) {

@@ -153,16 +153,15 @@ void request_sit(struct mcp_request *request, struct seat *seat)
 
 /* ---- telling ----------------------------------------------------------------------------- */
 
-static bool is_fault_of_service(enum err_code code)
+static bool is_fault_of_service(enum failure_class class)
 {
-    return code != ERR_VALIDATION_ERROR && code != ERR_NOT_FOUND && code != ERR_OVERLOADED &&
-           code != ERR_DISABLED && code != ERR_SHUTTING_DOWN;
+    return class != FAILURE_OF_CALLER && class != FAILURE_OF_BROKER;
 }
 
 static void tell_failure(struct mcp_request *request, const struct failure *failure, bool sent)
 {
     request->seat->service->failures +=
-        is_fault_of_service(failure->code) && !request->is_aside;
+        is_fault_of_service(failure->class) && !request->is_aside;
     if (request->list_events) {
         request->list_events->done(request->arg, NULL, failure);
     } else if (!request->is_aside) {
@@ -214,6 +213,9 @@ void request_fail(struct mcp_request *request, const struct failure *failure, bo
     struct failure own = {0};
     failure_copy(&own, failure);
     blame(request, &own);
+    if (request->round || request->task) { /* an earlier step of it may have done something */
+        own.is_nothing_done = false;
+    }
     if (!request->is_beginning) {
         tell_failure(request, &own, sent || request->was_sent);
         failure_done(&own);

@@ -234,6 +234,8 @@ extern const struct pending_ops request_ops;
 void request_complete(struct mcp_request *request, struct slice result);
 void request_break(struct mcp_request *request, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* "the server broke the protocol: ..." */
+void request_lack(struct mcp_request *request,
+                  const char *what); /* "there is no memory for ..." */
 
 /* gather.c */
 /* One page more. True: `*ret` is the whole result. Else another page is asked for, or it failed. */

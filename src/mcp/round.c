@@ -328,6 +328,7 @@ static void fail_unanswered(struct round *round)
                 "the server cannot go on: it asked for `%s`, and the client did not give it",
                 ask_method(round->missing));
     failure_suggest(&failure, "Answer the server's questions, or use a tool that has none.");
+    failure.class = FAILURE_OF_CALLER;
     failure.is_retryable = false;
     request_fail(round->request, &failure, true);
     failure_done(&failure);
@@ -353,6 +354,7 @@ static void fail_urls(struct mcp_request *request)
     failure_set(&failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                 "the server wants pages to be opened first, and the user did not agree");
     failure_suggest(&failure, "Open the URLs in details.elicitations, then call again.");
+    failure.class = FAILURE_OF_CALLER;
     failure_detail_pack(&failure, "elicitations", list);
     request_fail(request, &failure, true);
     failure_done(&failure);
@@ -369,7 +371,7 @@ static void send_on(struct round *round)
             fail_urls(request);
         }
     } else if (!close_answers(round)) {
-        request_break(request, "there is no memory for the answers to what it asked");
+        request_lack(request, "the answers to what it asked");
     } else if (request->task) {
         task_send_input(request, buf_slice(&round->answers));
     } else {

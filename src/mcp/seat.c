@@ -26,6 +26,7 @@ static void stop_unused(struct seat *seat, const char *reason)
 {
     struct failure failure = {0};
     failure_set(&failure, ERR_UNAVAILABLE, "the connection was ended: %s", reason);
+    failure.class = FAILURE_OF_BROKER;
     seat_stop(seat, reason, &failure);
     failure_done(&failure);
 }

@@ -207,6 +207,7 @@ static void fail_all(struct mcp_session *session, const struct failure *failure)
     struct list lost;
     struct list unsent;
     struct list_link *link;
+    struct failure end = {0};
     list_init(&lost);
     list_init(&unsent);
     while ((link = list_first(&session->sent))) {
@@ -216,8 +217,11 @@ static void fail_all(struct mcp_session *session, const struct failure *failure)
     }
     move_all(&session->listers, &unsent);
     move_all(&session->waiting, &unsent);
-    tell_all(&lost, failure, true);
+    failure_copy(&end, failure);
+    end.is_nothing_done = false; /* which was said of another request, if of any */
+    tell_all(&lost, &end, true);
     tell_all(&unsent, failure, false);
+    failure_done(&end);
 }
 
 static void end(struct mcp_session *session, const struct failure *failure, bool is_fault)

@@ -428,6 +428,7 @@ static int enqueue(struct stdio *stdio, const struct mcp_outgoing *message,
     if (waiting && waiting + json.len >= stdio->queue_max) {
         failure_set(failure, ERR_OVERLOADED, "the server does not read: %zu bytes wait for it",
                     waiting);
+        failure->class = FAILURE_NETWORK;
         return -(int)ERR_OVERLOADED;
     }
     if (take_over(stdio, message)) {
@@ -457,6 +458,7 @@ static int stdio_send(struct mcp_transport *transport, const struct mcp_outgoing
     struct stdio *stdio = stdio_of(transport);
     if (stdio->state != STATE_STARTING && stdio->state != STATE_OPEN) {
         failure_set(failure, ERR_UNAVAILABLE, "the process of this server has ended");
+        failure->class = FAILURE_PROCESS;
         return -(int)ERR_UNAVAILABLE;
     }
     if (!message->own && memchr(message->json.ptr, '\n', message->json.len)) {

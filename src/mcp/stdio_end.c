@@ -17,6 +17,7 @@ static void describe_status(struct failure *failure, int status)
                     WEXITSTATUS(status));
         failure_detail_int(failure, "exit_status", WEXITSTATUS(status));
     }
+    failure->class = FAILURE_PROCESS;
 }
 
 static void describe_breach(const struct stdio_end *end, struct failure *failure)
@@ -26,19 +27,23 @@ static void describe_breach(const struct stdio_end *end, struct failure *failure
         failure_set(failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                     "the server wrote a line longer than %zu bytes, and was ended",
                     end->longest);
+        failure->class = FAILURE_PROTOCOL;
         break;
     case STDIO_NO_MEMORY:
         /* Not OVERLOADED, which says that nothing was done. */
         failure_set(failure, ERR_UNAVAILABLE,
                     "no memory for a message of the server, which was ended");
+        failure->class = FAILURE_OF_BROKER;
         break;
     case STDIO_STDIN_CLOSED:
         failure_set(failure, ERR_UNAVAILABLE,
                     "the process closed its standard input, but did not end");
+        failure->class = FAILURE_PROCESS;
         break;
     default:
         failure_set(failure, ERR_UNAVAILABLE,
                     "the process closed its standard output, but did not end");
+        failure->class = FAILURE_PROCESS;
         break;
     }
 }
@@ -49,6 +54,7 @@ void stdio_end_describe(const struct stdio_end *end, struct failure *failure)
     bool is_ours = end->breach == STDIO_LINE_TOO_LONG || end->breach == STDIO_NO_MEMORY;
     if (end->err) {
         failure_set(failure, ERR_UNAVAILABLE, "%s", end->err->text);
+        failure->class = end->err->code == ERR_OVERLOADED ? FAILURE_OF_BROKER : FAILURE_PROCESS;
         if (end->err->code != ERR_UNAVAILABLE && end->err->code != ERR_OVERLOADED) {
             failure->is_retryable = false;
             failure_suggest(failure, "Install the program, or correct `command`, `args`, `env` "

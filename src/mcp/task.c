@@ -235,6 +235,7 @@ static void fail_cancelled(struct task *task, struct slice fields)
     struct slice why = {"no reason given", 15};
     (void)pack_get_text(fields, "statusMessage", &why);
     failure_set(&failure, ERR_CANCELLED, "the server cancelled the task: %.*s", SLICE_ARG(why));
+    failure.class = FAILURE_ANSWER;
     task->is_over = true;
     request_fail(task->request, &failure, true);
     failure_done(&failure);
@@ -267,7 +268,7 @@ static void give_status(struct task *task, const char *key, struct slice value)
     pack_put_text(&whole, key);
     buf_put_slice(&whole, value);
     if (whole.overflow || task->status.overflow) {
-        request_break(request, "there is no memory for the task's result");
+        request_lack(request, "the task's result");
     } else {
         const struct mcp_outcome outcome = {
             .result = buf_slice(&whole), .sent = true, .declined = request->declined};
@@ -476,7 +477,7 @@ static void give_handle(struct mcp_request *request, struct slice fields, struct
         request->seat->busy_until = until;
     }
     if (out.overflow) {
-        request_break(request, "there is no memory for its task");
+        request_lack(request, "its task");
     } else {
         const struct mcp_outcome outcome = {.task = buf_slice(&out),
                                             .task_place = place_of(request),
@@ -496,7 +497,7 @@ void task_begin(struct mcp_request *request, struct slice fields)
         give_handle(request, fields, id);
     } else if (task_new(request, id)->id.overflow) {
         request->task->is_over = true;
-        request_break(request, "there is no memory for its task");
+        request_lack(request, "its task");
     } else {
         take_status(request->task, fields);
     }

@@ -66,8 +66,9 @@ struct bench {
 struct told {
     struct mcp_request *request;
     unsigned done;
-    bool sent, is_retryable;
+    bool sent, is_retryable, is_nothing_done;
     enum err_code code;
+    enum failure_class class;
     int64_t retry_after_ms;
     char *text;                    /* the result, or the message, or the names of the tools */
     char *details, *suggestion;    /* JSON */
@@ -463,6 +464,8 @@ static inline void told_failure(struct told *told, const struct failure *failure
 {
     struct buf map;
     told->code = failure->code;
+    told->class = failure->class;
+    told->is_nothing_done = failure->is_nothing_done;
     told->retry_after_ms = failure->retry_after_ms;
     told->is_retryable = failure->is_retryable;
     keep(&told->text, mem_dup(buf_slice(&failure->message)));
