@@ -5,9 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define WORDS_MAX (2u + OPERANDS_MAX)
@@ -188,30 +186,4 @@ void args_done(struct args *args)
 {
     mem_free(args->arguments);
     args->arguments = NULL;
-}
-
-bool duration_parse(const char *text, int *ret_ms)
-{
-    static const struct {
-        const char *unit;
-        double ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
-    char *end;
-    if (*text < '0' || *text > '9') {
-        return false;
-    }
-    errno = 0;
-    double number = strtod(text, &end);
-    if (errno) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(end, units[i].unit) == 0) {
-            double ms = number * units[i].ms;
-            bool is_good = ms >= 1 && ms <= 86400000.0;
-            *ret_ms = is_good ? (int)ms : 0;
-            return is_good;
-        }
-    }
-    return false;
 }

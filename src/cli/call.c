@@ -13,15 +13,15 @@
 int put_timeout(struct cli *cli, struct buf *out, uint32_t *count, int *ret_wait_ms)
 {
     const char *given = cli->args->values[OPTION_TIMEOUT];
-    int ms = PERSON_MS;
+    int64_t ms = PERSON_MS;
     *ret_wait_ms = TB_FOREVER;
-    if (given && !duration_parse(given, &ms)) {
+    if (given && !duration_parse(given, DURATION_DAY, &ms)) {
         return cli_complain(cli, EXIT_USAGE, "Write 500ms, 10s, 2m or 1h; at most a day.",
                             "--timeout %s is no time", given);
     }
     if (given || cli->asker) {
         pack_put_key_int(out, "timeout_ms", ms);
-        *ret_wait_ms = ms + GRACE_MS;
+        *ret_wait_ms = (int)ms + GRACE_MS;
         ++*count;
     }
     return EXIT_FINE;
@@ -42,6 +42,7 @@ static int put_params(struct cli *cli, struct buf *out, int *ret_timeout_ms)
     count += put_option_text(out, cli, OPTION_USER, "user");
     count += put_option_text(out, cli, OPTION_LOCALE, "locale");
     count += put_option_text(out, cli, OPTION_DEMO, "demo");
+    count += put_option_text(out, cli, OPTION_IDEMPOTENCY_KEY, "idempotency_key");
     int code = put_timeout(cli, out, &count, ret_timeout_ms);
     if (code != EXIT_FINE) {
         return code;

@@ -142,6 +142,11 @@ int cli_fail(struct cli *cli)
         put_note_line(&text, "user", error->user_message);
     }
     put_note_line(&text, "do", error->suggestion);
+    if (error->retryable && error->retry_after_ms >= 0) {
+        buf_put_text(&text, "  again: in ");
+        put_duration(&text, error->retry_after_ms);
+        buf_put_byte(&text, '\n');
+    }
     put_note_line(&text, "request_id", error->request_id);
     write_notes(&text);
     if (cli->is_json) {

@@ -84,8 +84,10 @@ bool command_takes(const struct command *command, enum option_id id);
 /* The command of that name, or NULL. `first` counts if there is no second word. */
 const struct command *command_find(const char *first, const char *second);
 
-/* "500ms", "10s", "2m", "1h", "10" to milliseconds; false if it is none, or over a day. */
-bool duration_parse(const char *text, int *ret_ms);
+/* "500ms", "90s", "1.5h", "1h30m", "2d", "10" (seconds) to milliseconds; false if it is none, less
+ * than one, or more than `max_ms`. */
+bool duration_parse(const char *text, int64_t max_ms, int64_t *ret_ms);
+#define DURATION_DAY INT64_C(86400000)
 
 void help_put(struct buf *out);
 void help_put_command(const struct command *command, struct buf *out);
@@ -97,6 +99,13 @@ bool help_put_group(const char *group, struct buf *out);
 bool completion_put(const char *shell, struct buf *out);
 
 int run_status(struct cli *cli);
+int run_test(struct cli *cli);
+int run_health(struct cli *cli);
+int run_breaker(struct cli *cli);
+int run_quarantine(struct cli *cli);
+int run_release(struct cli *cli);
+int run_history(struct cli *cli);
+int run_activity(struct cli *cli);
 int run_list(struct cli *cli);
 int run_tools(struct cli *cli);
 int run_call(struct cli *cli);

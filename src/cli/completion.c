@@ -63,6 +63,7 @@ static void put_bash(struct buf *out)
                  "    --agent) words=$(_toolbroker_names agents) ;;\n"
                  "    --service) words=$(_toolbroker_names list) ;;\n"
                  "    --demo) words='policy never only' ;;\n"
+                 "    --outcome) words='live demo cache fallback failed' ;;\n"
                  "    --socket)\n"
                  "        COMPREPLY=($(compgen -f -- \"$cur\"))\n"
                  "        return ;;\n"
@@ -85,7 +86,8 @@ static void put_bash(struct buf *out)
     buf_put_text(out, "'\n    elif ((COMP_CWORD == 2)); then\n        case $first in\n");
     put_bash_groups(out);
     buf_put_text(
-        out, "        status | resources | read | prompts) words=$(_toolbroker_names list) ;;\n"
+        out, "        status | test | health | breaker | quarantine | release | history | \\\n"
+             "            resources | read | prompts) words=$(_toolbroker_names list) ;;\n"
              "        approve) words=$(_toolbroker_names approve) ;;\n"
              "        events) words='service.state tools.changed prompts.changed "
              "resources.changed tool.changed' ;;\n"
@@ -95,10 +97,13 @@ static void put_bash(struct buf *out)
              "        help) words='");
     put_first_words(out);
     buf_put_text(
-        out, "' ;;\n        esac\n    elif [[ $first == policy && $second == check ]]; then\n"
-             "        COMPREPLY=($(compgen -d -- \"$cur\"))\n        return\n    fi\n"
-             "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-             "}\ncomplete -F _toolbroker toolbroker\n");
+        out,
+        "' ;;\n        esac\n    elif [[ $first == breaker ]] && ((COMP_CWORD == 3)); then\n"
+        "        words='open close reset auto'\n"
+        "    elif [[ $first == policy && $second == check ]]; then\n"
+        "        COMPREPLY=($(compgen -d -- \"$cur\"))\n        return\n    fi\n"
+        "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+        "}\ncomplete -F _toolbroker toolbroker\n");
 }
 
 /* zsh runs bash's function through its own bashcompinit. */

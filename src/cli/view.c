@@ -2,10 +2,13 @@
 /* view.c - reading answers, and writing values as people and as JSON readers want them. */
 #include "cli/view.h"
 
+#include "base/clock.h"
 #include "cli/terminal.h"
 #include "value/json.h"
 
 #include <inttypes.h>
+#include <string.h>
+#include <time.h>
 
 struct slice view_get(struct slice map, const char *key)
 {
@@ -29,6 +32,22 @@ bool view_is_true(struct slice map, const char *key)
 {
     bool value;
     return pack_get_bool(map, key, &value) && value;
+}
+
+int64_t view_age(struct slice map, const char *key)
+{
+    struct slice text = view_text(map, key);
+    int64_t since = view_int(map, key, -1);
+    char copy[CLOCK_TEXT];
+    struct tm parts = {0};
+    if (text.len && text.len < sizeof copy) {
+        memcpy(copy, text.ptr, text.len);
+        copy[text.len] = '\0';
+        since =
+            strptime(copy, "%Y-%m-%dT%H:%M:%S", &parts) ? (int64_t)timegm(&parts) * 1000 : -1;
+    }
+    int64_t age = clock_wall() - since;
+    return since < 0 ? -1 : age < 0 ? 0 : age;
 }
 
 struct view_list view_list(struct slice array)
@@ -74,20 +93,26 @@ void put_joined(struct buf *out, struct slice array)
 
 void put_duration(struct buf *out, int64_t ms)
 {
+    static const struct {
+        const char *name;
+        int64_t s;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
     int64_t s = ms / 1000;
+    unsigned unit = 0;
     if (ms < 0) {
         return;
     }
     if (ms < 1000) {
         buf_printf(out, "%" PRId64 " ms", ms);
-    } else if (s < 60) {
-        buf_printf(out, "%" PRId64 " s", s);
-    } else if (s < 3600) {
-        buf_printf(out, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
-    } else if (s < 86400) {
-        buf_printf(out, "%" PRId64 " h %" PRId64 " min", s / 3600, s % 3600 / 60);
-    } else {
-        buf_printf(out, "%" PRId64 " d %" PRId64 " h", s / 86400, s % 86400 / 3600);
+        return;
+    }
+    while (s < units[unit].s) {
+        unit++;
+    }
+    buf_printf(out, "%" PRId64 " %s", s / units[unit].s, units[unit].name);
+    int64_t rest = unit < 3 ? s % units[unit].s / units[unit + 1].s : 0;
+    if (rest) {
+        buf_printf(out, " %" PRId64 " %s", rest, units[unit + 1].name);
     }
 }
 
@@ -158,6 +183,34 @@ int put_json(struct buf *out, struct slice value, bool is_indented, struct err *
         failed = put_indented(out, &cursor, 0, reterr);
     }
     return failed;
+}
+
+void put_map_without(struct buf *out, struct slice map, const char *const *keys)
+{
+    struct pack cursor = pack_over(map);
+    struct pack_item item;
+    size_t opened = pack_open(out);
+    uint32_t count = 0;
+    if (!pack_next(&cursor, &item) || item.type != PACK_MAP) {
+        item.count = 0;
+    }
+    for (uint32_t left = item.count; left; left--) {
+        struct slice key;
+        struct slice value;
+        const char *const *out_of = keys;
+        if (!pack_next_text(&cursor, &key) || !pack_take(&cursor, &value)) {
+            break;
+        }
+        while (*out_of && !slice_is(key, *out_of)) {
+            out_of++;
+        }
+        if (!*out_of) {
+            pack_put_str(out, key);
+            buf_put_slice(out, value);
+            count++;
+        }
+    }
+    pack_close_map(out, opened, count);
 }
 
 /* ---- for people ------------------------------------------------------------------------- */

@@ -35,12 +35,13 @@ def service(name, state, seconds, **more):
             "failures": 0, "restarts": 0, **more}  # fmt: skip
 
 
-GOOD = service("everything", "running", 3700, tools=11)
+GOOD = service("everything", "running", 3700, tools=11, waiting=3)
 BROKEN = service(
     "salesforce", "error", 200, reason="start failed",
     last_error={"code": "UNAVAILABLE", "message": "connect: refused\x1b[2J", "suggestion": "Start it."},
 )  # fmt: skip
 OFF = service("twitter", "stopped", 90000, enabled=False)
+STARTING = service("mail", "starting", 1)
 QUARANTINED = service("zoho", "quarantined", 5, reason="5 crashes in a row")
 
 
@@ -111,7 +112,7 @@ def test_status_when_all_is_well(tool):
     done = tool.run("status")
     assert (done.returncode, done.stderr) == (0, "")
     assert "toolbrokerd 0.1.0, pid 4711, up 3 h 12 min, 3 clients, 1 call under way" in done.stdout
-    assert re.search(r"^everything +running +1 h 1 min +http +11 +0 +10 +0 +0 +Everything$",
+    assert re.search(r"^everything +running +1 h 1 min +http +11 +0 +3 +10 +0 +0 +Everything$",
                      done.stdout, re.M), done.stdout  # fmt: skip
     assert "\x1b" not in done.stdout and "✓" not in done.stdout
 
@@ -125,15 +126,21 @@ def test_status_says_what_is_wrong_since_when_and_what_to_do(tool):
     trouble = done.stdout.split("\n\n")
     assert re.fullmatch(
         r"salesforce: error for 3 min 2\d s, start failed \(UNAVAILABLE\)\n"
-        r"    why  connect: refused\?\[2J\n    do   Start it\.",
+        r"    why  connect: refused\?\[2J\n    do   Start it\.\n"
+        r"    do   toolbroker test salesforce  # what is wrong now",
         trouble[2],
     )
-    assert re.fullmatch(r"zoho: quarantined for \d+ s, 5 crashes in a row\n", trouble[3])
+    assert re.fullmatch(
+        r"zoho: quarantined for \d+ s: 5 crashes in a row\n"
+        r"    do   toolbroker test zoho  # what is wrong now\n"
+        r"    do   toolbroker release zoho  # uses it again at once\n",
+        trouble[3],
+    )
 
 
 def test_status_on_a_terminal(tool):
     tool.daemon(daemon_info=INFO,
-                services_status={"services": [GOOD, BROKEN, OFF, QUARANTINED]})  # fmt: skip
+                services_status={"services": [GOOD, BROKEN, OFF, QUARANTINED, STARTING]})  # fmt: skip
     shown, code = tool.on_terminal("status", columns=100)
     assert code == 1
     for mark in ("\x1b[32m✓", "\x1b[31m✗", "\x1b[33m⚠", "⏸"):
@@ -237,13 +244,13 @@ def test_call_sends_what_was_said(tool):
     tool.daemon(tools_call=answer())
     done = tool.run(
         "call", "everything/echo", "--agent", "coordinator", "--user", "ana", "--timeout", "1.5s",
-        "--demo", "never", "--locale", "es", "--arg", "message=hello there", "--arg", "n=3",
+        "--demo", "never", "--locale", "es", "--idempotency-key", "order-42", "--arg", "message=hello there", "--arg", "n=3",
         "--arg", "list=[1, 2]", "--arg", "text=\"7\"", "--arg", "empty=", "--arg", "a=b=c",
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello", "")
     assert last_params(tool, "tools.call") == {
         "tool": "everything/echo", "agent": "coordinator", "user": "ana", "locale": "es",
-        "demo": "never", "timeout_ms": 1500,
+        "demo": "never", "timeout_ms": 1500, "idempotency_key": "order-42",
         "arguments": {"message": "hello there", "n": 3, "list": [1, 2], "text": "7", "empty": "",
                       "a": "b=c"},
     }  # fmt: skip
@@ -359,6 +366,14 @@ def test_errors(tool, code, retryable, exit_code):
     )
     done = tool.run("call", "t", "--json")
     assert done.returncode == exit_code and json.loads(done.stdout) == {"error": error}
+
+
+def test_an_error_that_passes_says_when(tool):
+    error = {"code": "CIRCUIT_OPEN", "message": "crm is not tried for now", "suggestion": "Wait.",
+             "retryable": True, "retry_after_ms": 90000, "request_id": "7"}  # fmt: skip
+    tool.daemon(tools_call=error)
+    done = tool.run("call", "t")
+    assert done.returncode == 4 and "\n  do: Wait.\n  again: in 1 min 30 s\n" in done.stderr
 
 
 def test_an_interrupt_cancels_the_call(tool):
@@ -498,7 +513,7 @@ def test_daemon(tool):
 
 # ---- help ------------------------------------------------------------------------------------
 
-COMMANDS = ["status", "list", "tools", "call", "resources", "read", "prompts", "approve", "events", "agents", "calls", "policy check", "policy reload",
+COMMANDS = ["status", "test", "health", "breaker", "quarantine", "release", "history", "activity", "list", "tools", "call", "resources", "read", "prompts", "approve", "events", "agents", "calls", "policy check", "policy reload",
             "daemon info", "daemon ping", "daemon shutdown", "describe", "completion", "help"]  # fmt: skip
 
 
@@ -565,6 +580,9 @@ def test_bash_completion(tool, programs):
         tools_approvals={"tools": [{"service": "fs", "tool": "add", "state": "new"}]},
     )  # fmt: skip
     assert complete(tool, "toolbroker st", programs) == ["status"]
+    assert complete(tool, "toolbroker quarantine ''", programs) == ["fs"]
+    assert complete(tool, "toolbroker breaker fs ''", programs) == ["open", "close", "reset", "auto"]
+    assert complete(tool, "toolbroker activity --outcome f", programs) == ["fallback", "failed"]
     assert complete(tool, "toolbroker policy ''", programs) == ["check", "reload"]
     assert complete(tool, "toolbroker call t --ti", programs) == ["--timeout"]
     assert complete(tool, "toolbroker list --ti", programs) == []

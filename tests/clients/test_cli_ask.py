@@ -575,15 +575,15 @@ def test_status_says_what_is_withheld_and_how_it_is_really_spoken_to(tool):  # n
     tool.daemon(daemon_info=INFO, services_status={"services": [GOOD, held, odd]})
     done = tool.run("status")
     assert done.returncode == 1
-    assert re.search(r"^crm +running +1 min 0 s +auto: sse +3 ", done.stdout, re.M), done.stdout
+    assert re.search(r"^crm +running +1 min( \d+ s)? +auto: sse +3 ", done.stdout, re.M), done.stdout
     assert re.search(
-        r"\ncrm: running for 1 min \d s\n    withheld until approved: add, wipe\n"
+        r"\ncrm: running for 1 min( \d+ s)?\n    withheld until approved: add, wipe\n"
         r"    do   toolbroker approve crm\n",
         done.stdout,
     )
     assert "\nfs: 1 tool with warnings, 2 tools left out; `toolbroker status fs` says why\n" in done.stdout
     tool.peer.table["services.status"] = {"services": [held]}
     one = tool.run("status", "crm")
-    assert one.returncode == 1 and one.stdout.endswith("    do   toolbroker approve crm\n")
+    assert one.returncode == 1 and "\n    do   toolbroker approve crm\n" in one.stdout
     tool.peer.table["services.status"] = {"services": [GOOD, odd]}
     assert tool.run("status").returncode == 0

@@ -38,6 +38,12 @@ static void test_durations(void **state)
     expect_out("59 s");
     put_duration(&out, 200000);
     expect_out("3 min 20 s");
+    put_duration(&out, 600000);
+    expect_out("10 min");
+    put_duration(&out, 5400000);
+    expect_out("1 h 30 min");
+    put_duration(&out, 3600999);
+    expect_out("1 h");
     put_duration(&out, 86399999);
     expect_out("23 h 59 min");
     put_duration(&out, 3 * 86400000LL + 4 * 3600000LL);
@@ -68,20 +74,86 @@ static void test_duration_parse(void **state)
 {
     static const struct {
         const char *text;
-        int ms;
-    } good[] = {{"500ms", 500}, {"10s", 10000},  {"10", 10000},    {"1.5s", 1500},
-                {"2m", 120000}, {"1h", 3600000}, {"24h", 86400000}};
-    static const char *const bad[] = {"",     "s",   "-1",  "0",  "0.5ms", "25h", "1e99",
-                                      "10 s", "inf", "nan", "1d", "+1",    " 1"};
-    int ms;
+        int64_t ms;
+    } good[] = {{"500ms", 500},         {"10s", 10000},   {"10", 10000},
+                {"1.5s", 1500},         {"2m", 120000},   {"1h", 3600000},
+                {"24h", 86400000},      {"1d", 86400000}, {"90s", 90000},
+                {"1h30m", 5400000},     {"1m30s", 90000}, {"1.5h", 5400000},
+                {"2h0m1s5ms", 7201005}, {"1.001", 1001},  {"000000000000001s", 1000}};
+    static const char *const bad[] = {"",
+                                      "s",
+                                      "-1",
+                                      "0",
+                                      "0.5ms",
+                                      "25h",
+                                      "1e99",
+                                      "1e3",
+                                      "10 s",
+                                      "inf",
+                                      "nan",
+                                      "2d",
+                                      "+1",
+                                      " 1",
+                                      "1w",
+                                      "0x10",
+                                      "1h30",
+                                      "30m1h",
+                                      "1h1h",
+                                      "1.5h1m",
+                                      "1h1.5m",
+                                      "1.s",
+                                      ".5s",
+                                      "1.2345s",
+                                      "1H",
+                                      "1hm",
+                                      "1d1ms",
+                                      "1s1m",
+                                      "24h1ms",
+                                      "9999999999999999s",
+                                      "999999999999999d"};
+    int64_t ms;
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        assert_true(duration_parse(good[i].text, &ms));
+        assert_true(duration_parse(good[i].text, DURATION_DAY, &ms));
         assert_int_equal(ms, good[i].ms);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_false(duration_parse(bad[i], &ms));
+        assert_false(duration_parse(bad[i], DURATION_DAY, &ms));
     }
+    assert_true(duration_parse("30d", 30 * DURATION_DAY, &ms));
+    assert_int_equal(ms, 30 * DURATION_DAY);
+    assert_false(duration_parse("30d1ms", 30 * DURATION_DAY, &ms));
+}
+
+static void test_age(void **state)
+{
+    (void)state;
+    struct slice map = from_json("{\"a\":\"2001-09-09T01:46:40.000Z\",\"b\":1000000000000,"
+                                 "\"c\":\"soon\",\"d\":99999999999999,\"e\":null}");
+    int64_t age = view_age(map, "a");
+    assert_true(age > INT64_C(700000000000));
+    assert_in_range(view_age(map, "b") - age, 0, 60000);
+    assert_int_equal(view_age(map, "c"), -1);
+    assert_int_equal(view_age(map, "d"), 0); /* to come: a clock that was set back */
+    assert_int_equal(view_age(map, "e"), -1);
+    assert_int_equal(view_age(map, "f"), -1);
+}
+
+static void test_map_without(void **state)
+{
+    static const char *const keys[] = {"a", "c", NULL};
+    struct buf rest;
+    (void)state;
+    struct slice map = from_json("{\"a\":1,\"b\":{\"a\":2},\"c\":[3],\"d\":4}");
+    buf_init(&rest, 65536);
+    put_map_without(&rest, map, keys);
+    put_tree(&out, buf_slice(&rest), 0);
+    expect_out("b:\n  a: 2\nd: 4\n");
+    buf_clear(&rest);
+    put_map_without(&rest, SLICE("\x07"), keys);
+    put_tree(&out, buf_slice(&rest), 0);
+    expect_out("");
+    buf_done(&rest);
 }
 
 static void test_tree(void **state)
@@ -129,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_counts),    cmocka_unit_test(test_duration_parse),
+        cmocka_unit_test(test_age),       cmocka_unit_test(test_map_without),
         cmocka_unit_test(test_tree),      cmocka_unit_test(test_indented_json),
         cmocka_unit_test(test_lists)};
     buf_init(&packed, 65536);

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""The tool when something fails: status, test, health, levers, history and activity."""
+
+import json
+import re
+import time
+
+import pytest
+
+from test_cli import GOOD, INFO, last_params, service, since, tool  # noqa: F401
+
+# Ages are half a minute away from another number of minutes: slow machines give the same words.
+OPEN = service(
+    "crm", "stopped", 500, inflight=0, waiting=0, users_held=0,
+    breaker={"state": "open", "since": since(7830), "left_ms": 40000, "failures": 5,
+             "reason": "5 failures in a row"},
+    retries={"attempts": 12, "succeeded": 9, "failed": 3, "average_attempts": 1.25,
+             "last": since(5430), "refused_by_budget": 2},
+    failures_by_class={"network": 3, "server": 0, "rate_limit": 1},
+    last_error={"code": "UNAVAILABLE", "message": "refused\x1b[2J", "suggestion": "Start it."},
+)  # fmt: skip
+HELD = service("zoho", "quarantined", 5430, quarantine={
+    "since": since(5430), "left_ms": 25000, "by_hand": False, "level": 1, "reason": "5 crashes in a row"})  # fmt: skip
+LIMITED = service("mail", "running", 5, limited={"left_ms": 12000}, waiting=2)
+
+
+def test_status_at_three_in_the_morning(tool):
+    tool.daemon(daemon_info=INFO, services_status={"services": [GOOD, OPEN, HELD, LIMITED]})
+    done = tool.run("status")
+    assert done.returncode == 1
+    assert re.search(r"^crm +breaker open +2 h 10 min +http", done.stdout, re.M), done.stdout
+    assert re.search(r"^zoho +quarantined +1 h 30 min ", done.stdout, re.M)
+    assert re.search(r"^mail +rate limited ", done.stdout, re.M)
+    crm, zoho, mail, remarks = done.stdout.split("\n\n")[2:]
+    assert re.fullmatch(
+        r"crm: breaker open for 2 h 10 min, tried again in 40 s: 5 failures in a row \(UNAVAILABLE\)\n"
+        r"    why  refused\?\[2J\n    do   Start it\.\n"
+        r"    do   toolbroker test crm  # what is wrong now\n"
+        r"    do   toolbroker breaker crm reset  # uses it again at once", crm)  # fmt: skip
+    assert re.fullmatch(
+        r"zoho: quarantined for 1 h 30 min, 25 s left: 5 crashes in a row\n"
+        r"    do   toolbroker test zoho  # what is wrong now\n"
+        r"    do   toolbroker release zoho  # uses it again at once", zoho)  # fmt: skip
+    assert mail.startswith("mail: rate limited by the service, 12 s left, 2 calls wait\n    do   ")
+    assert remarks.startswith("crm: 2 retries left out")
+
+
+def test_marks_of_a_terminal(tool):
+    tool.daemon(daemon_info=INFO, services_status={"services": [GOOD, OPEN, HELD, LIMITED]})
+    shown, _ = tool.on_terminal("status", "--no-color", columns=160)
+    for mark, name in (("✓", "everything"), ("✗", "crm"), ("⏸", "zoho"), ("⚠", "mail")):
+        assert re.search(rf"^{mark} {name} ", shown, re.M), shown
+    assert "\x1b" not in shown
+
+
+def test_status_of_one_tells_its_numbers(tool):
+    tool.daemon(services_status={"services": [OPEN]})
+    done = tool.run("status", "crm")
+    assert done.returncode == 1
+    for line in (
+        r"breaker    open for 2 h 10 min, 5 failures in a row",
+        r"now        0 calls under way, 0 wait for a place or a limit",
+        r"retries    9 helped, 3 did not; 1\.25 attempts a call; the last 1 h 30 min ago; 2 left out \(budget\)",
+        r"failures   network 3, rate_limit 1",
+        r"state: stopped",
+    ):
+        assert re.search(rf"^{line}$", done.stdout, re.M), done.stdout
+    assert "failures_by_class" not in done.stdout
+    assert json.loads(tool.run("status", "crm", "--json").stdout) == {"services": [OPEN]}
+
+
+# ---- test and health -------------------------------------------------------------------------
+
+WORKS = {"service": "crm", "ok": True, "transport": "http", "protocol": "2025-11-25",
+         "server": {"name": "crm-mcp", "version": "1.2"}, "tools": 14,
+         "steps": [{"step": "connect", "ms": 12, "ok": True}, {"step": "tools", "ms": 1988, "ok": True}]}  # fmt: skip
+REFUSED = {"code": "UNAVAILABLE", "message": "connection refused", "suggestion": "Start it.",
+           "retryable": True}  # fmt: skip
+FAILS = {"service": "crm", "ok": False, "transport": "http", "error": REFUSED,
+         "steps": [{"step": "connect", "ms": 3, "ok": False, "error": REFUSED}]}  # fmt: skip
+
+
+def test_a_service_that_works(tool):
+    tool.daemon(services_test=WORKS)
+    done = tool.run("test", "crm", "--user", "ana", "--agent", "a", "--timeout", "5s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "STEP      TOOK  RESULT\nconnect  12 ms  ok\ntools      1 s  ok\n\n"
+        "crm works: http, MCP 2025-11-25, crm-mcp 1.2, 14 tools, in 2 s\n"
+    )
+    assert last_params(tool, "services.test") == {
+        "service": "crm", "user": "ana", "agent": "a", "timeout_ms": 5000
+    }  # fmt: skip
+    assert json.loads(tool.run("test", "crm", "--json").stdout) == WORKS
+    shown, _ = tool.on_terminal("test", "crm", "--no-color")
+    assert "✓ connect" in shown and "✓ crm works" in shown
+
+
+@pytest.mark.parametrize("retryable, code", [(True, 4), (False, 1)])
+def test_a_service_that_does_not(tool, retryable, code):
+    tool.daemon(services_test={**FAILS, "error": {**REFUSED, "retryable": retryable}})
+    done = tool.run("test", "crm")
+    assert done.returncode == code
+    assert done.stdout == (
+        "STEP     TOOK  RESULT\nconnect  3 ms  failed: UNAVAILABLE\n\n"
+        "crm does not work: http, after 3 ms (UNAVAILABLE)\n"
+        "    why  connection refused\n    do   Start it.\n"
+    )
+    assert tool.run("test", "crm", "--json").returncode == code
+
+
+UP = {"service": "fs", "status": "up", "since": since(7830), "priority": "optional",
+      "last_success": since(5430), "last_check": {"at": since(9030), "ok": True, "ms": 35}}  # fmt: skip
+DOWN = {"service": "crm", "status": "down", "since": since(7830), "priority": "critical",
+        "reason": "breaker open\x1b", "last_failure": since(7830),
+        "last_check": {"at": since(5430), "ok": False, "ms": 2, "error": REFUSED}}  # fmt: skip
+SILENT = {"service": "x", "status": "not_linked", "priority": "optional"}
+
+
+def test_health(tool):
+    tool.daemon(health_get={"status": "down", "services": [UP, DOWN, SILENT]},
+                health_check={"status": "up", "services": [UP]})  # fmt: skip
+    done = tool.run("health")
+    assert done.returncode == 1
+    assert re.search(r"^fs +up +2 h 10 min +optional +ok 2 h 30 min ago, 35 ms +1 h 30 min ago$", done.stdout, re.M), done.stdout  # fmt: skip
+    assert re.search(r"^crm +down +2 h 10 min +critical +failed 1 h 30 min ago, 2 ms +2 h 10 min ago +breaker open\?$", done.stdout, re.M), done.stdout  # fmt: skip
+    assert re.search(r"^x +not_linked +optional$", done.stdout, re.M)
+    assert "all in all: down; 1 not well" in done.stdout
+    done = tool.run("health", "fs", "--check", "--timeout", "2s")
+    assert done.returncode == 0 and done.stdout.endswith("\nall in all: up\n")
+    assert last_params(tool, "health.check") == {"service": "fs", "timeout_ms": 2000}
+    assert tool.run("health", "--timeout", "2s").returncode == 2
+
+
+# ---- levers ----------------------------------------------------------------------------------
+
+
+def test_breaker(tool):
+    tool.daemon(services_breaker={"service": "crm", "breaker": {"state": "open", "forced": "open"}})
+    done = tool.run("breaker", "crm", "open", "--reason", "maintenance")
+    assert done.returncode == 0
+    assert done.stdout == (
+        "crm: breaker held open, calls fail with CIRCUIT_OPEN\n"
+        "    do   toolbroker breaker crm auto  # ends that\n"
+    )
+    assert last_params(tool, "services.breaker") == {
+        "service": "crm", "action": "open", "reason": "maintenance"
+    }  # fmt: skip
+    for action in ("close", "reset", "auto"):
+        assert tool.run("breaker", "crm", action).returncode == 0
+        assert last_params(tool, "services.breaker") == {"service": "crm", "action": action}
+    assert json.loads(tool.run("breaker", "crm", "auto", "--json").stdout)["service"] == "crm"
+    wrong = tool.run("breaker", "crm", "shut")
+    assert wrong.returncode == 2 and "open, close, reset or auto" in wrong.stderr
+
+
+def test_quarantine_and_release(tool):
+    tool.daemon(services_quarantine={"service": "crm"}, services_release={"service": "crm"})
+    done = tool.run("quarantine", "crm", "--for", "1h30m", "--reason", "nonsense")
+    assert done.returncode == 0
+    assert done.stdout == (
+        "crm: out of use for 1 h 30 min\n    do   toolbroker release crm  # ends that\n"
+    )
+    assert last_params(tool, "services.quarantine") == {
+        "service": "crm", "for_ms": 5400000, "reason": "nonsense"
+    }  # fmt: skip
+    assert "until it is released" in tool.run("quarantine", "crm").stdout
+    assert last_params(tool, "services.quarantine") == {"service": "crm"}
+    for wrong in ("soon", "0", "31d", "30m1h", "1h 30m"):
+        assert tool.run("quarantine", "crm", "--for", wrong).returncode == 2
+    done = tool.run("release", "crm")
+    assert (done.returncode, done.stdout) == (0, "crm: in use again\n")
+    assert last_params(tool, "services.release") == {"service": "crm"}
+
+
+# ---- history and activity --------------------------------------------------------------------
+
+
+def call(number, **more):
+    return {"id": number, "time": f"2026-11-21T03:00:{number % 60:02}.000Z", "request_id": f"{number:x}",
+            "method": "tools.call", "agent": "a", "user": "ana", "service": "crm", "tool": "find",
+            "outcome": "live", "ms": 42, "attempts": 1, "uid": 0, "pid": 1, **more}  # fmt: skip
+
+
+def test_activity(tool):
+    rows = [call(3, outcome="UNAVAILABLE", attempts=3, ms=4100),
+            call(2, outcome="fallback", fallback_from="zoho"), call(1, tool="", service="", method="tools.list")]  # fmt: skip
+    tool.daemon(activity_query={"calls": rows})
+    done = tool.run("activity", "--since", "1h", "--agent", "a", "--user", "ana", "--service", "crm",
+                    "--tool", "find", "--outcome", "failed")  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"2026-11-21T03:00:01.000Z  tools.list +a +ana +live +42 ms +1  1", lines[1])
+    assert re.fullmatch(r"\S+  crm/find +a +ana +fallback for zoho +42 ms +1  2", lines[2])
+    assert re.fullmatch(r"\S+  crm/find +a +ana +UNAVAILABLE +4 s +3  3", lines[3])
+    params = last_params(tool, "activity.query")
+    asked = params.pop("since")
+    assert params == {"agent": "a", "user": "ana", "service": "crm", "tool": "find",
+                      "outcome": "failed", "limit": 50}  # fmt: skip
+    assert abs(time.time() - 3600 - asked / 1000) < 60
+    assert json.loads(tool.run("activity", "--json").stdout) == {"calls": rows}
+    shown, _ = tool.on_terminal("activity", "--no-color", columns=200)
+    assert "✗ 2026" in shown and "⚠ 2026" in shown and "✓ 2026" in shown
+
+
+def test_activity_in_pages(tool):
+    def page(peer, msgid, params):
+        first = params.get("before", 2501) - 1
+        if first == 1500:  # a page that had nothing that fits
+            return {"calls": [], "next": 1400}
+        rows = [call(number) for number in range(first, max(0, first - params["limit"]), -1)]
+        return {"calls": rows, **({"next": rows[-1]["id"]} if rows[-1]["id"] > 1 else {})}
+
+    tool.daemon(activity_query=page)
+    done = tool.run("activity", "--limit", "2400")
+    assert done.returncode == 0 and done.stderr == ""
+    numbers = [int(line.split()[-1], 16) for line in done.stdout.splitlines()[1:]]
+    assert numbers == [*range(1, 1400), *range(1501, 2501)]
+    assert [p["limit"] for name, p in tool.peer.requests if name == "activity.query"] == [1000, 1000, 1000, 400]  # fmt: skip
+    done = tool.run("activity", "--limit", "3")
+    assert "there are older ones" in done.stderr and len(done.stdout.splitlines()) == 4
+    answer = json.loads(tool.run("activity", "--limit", "3", "--json").stdout)
+    assert [row["id"] for row in answer["calls"]] == [2500, 2499, 2498] and answer["next"] == 2498
+
+
+def test_pages_that_never_end(tool):
+    tool.daemon(activity_query={"calls": [], "next": 7})
+    done = tool.run("activity")
+    assert done.returncode == 1 and "do not come to an end" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--limit", "0"], ["--limit", "x"], ["--limit", "-1"], ["--limit", "100001"], ["--limit", ""],
+     ["--since", "yesterday"], ["--since", "1h 3m"], ["word"]],
+)  # fmt: skip
+def test_activity_that_cannot_be_meant(tool, words):
+    done = tool.run("activity", *words)
+    assert done.returncode == 2 and not done.stdout
+
+
+def test_history(tool):
+    rows = [{"id": 2, "time": "t2", "service": "crm", "kind": "breaker", "state": "open",
+             "reason": "5 failures\n in a row"},
+            {"id": 1, "time": "t1", "service": "crm", "kind": "check", "state": "ok", "ms": 12}]  # fmt: skip
+    tool.daemon(services_events={"events": rows})
+    done = tool.run("history", "crm")
+    assert done.stdout == (
+        "TIME  SERVICE  KIND     STATE   TOOK  REASON\n"
+        "t1    crm      check    ok     12 ms\n"
+        "t2    crm      breaker  open          5 failures in a row\n"
+    )
+    assert last_params(tool, "services.events") == {"service": "crm", "limit": 50}
+    tool.run("history")
+    assert last_params(tool, "services.events") == {"limit": 50}
+    shown, _ = tool.on_terminal("history", "--no-color")
+    assert "✓ t1" in shown and "✗ t2" in shown
+
+
+def test_nothing_happened(tool):
+    tool.daemon(services_events={"events": []}, activity_query={"calls": []})
+    assert tool.run("history").stdout == "Nothing is recorded that fits.\n"
+    assert tool.run("activity").stdout == "No call is recorded that fits.\n"
