@@ -24,6 +24,14 @@ local function pipedream(app, title, description)
     auth = { type = "client_credentials", provider = "pipedream" },
     sharing = "per_user",
     tags = { "sales", "pipedream" },
+
+    -- What stands here are the defaults, but for tools and rate; toolbroker.conf(5) has the rest.
+    -- limits = { concurrency = 1024, rate = "100/min", queue = 1024 },
+    -- retry = { max_attempts = 3, tools = { ["*-list-*"] = { idempotent = true } } },
+    -- breaker = { failures = 5, open_ms = 60000 },
+    -- quarantine = { faults = 5, first_ms = 30000, max_ms = 1800000 },
+    -- health = { interval_s = 300 },
+    -- priority = "optional",
   }
 end
 

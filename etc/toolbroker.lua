@@ -19,5 +19,14 @@ return {
     -- inflight = 256,       -- calls at once on one connection
     -- calls = 16384,        -- calls at once in the daemon
     -- connections = 16384,
+    -- agent_calls = 0,      -- calls at once of one agent; 0: no limit of its own
+    -- peer_calls = 0,       -- calls at once of one client process
+    -- agent_rate = "0",     -- calls of one agent in a time: "600/min", "10/s burst 50"
+    -- peer_rate = "0",      -- calls of one client process in a time
+  },
+
+  store = {
+    -- activity_days = 30,   -- for how long records of calls are kept; 0: none are made
+    -- activity_rows = 1000000,
   },
 }

@@ -14,6 +14,7 @@
 #define EXPECT_BYTES  320
 #define RECEIVE_BYTES 128
 #define QUOTE_BYTES   60
+#define RATE_BYTES    64
 
 void check_init(struct check *check, const struct source *source, struct faults *faults)
 {
@@ -246,6 +247,26 @@ bool check_bool(const struct check *check, struct slice value, bool *ret)
         return true;
     }
     check_mismatch(check, "true or false", value, false);
+    return false;
+}
+
+bool check_rate(const struct check *check, struct slice value, struct rate_conf *ret)
+{
+    struct pack cursor = pack_over(value);
+    struct slice text;
+    char terminated[RATE_BYTES];
+    if (pack_next_text(&cursor, &text) && text.len > 0 && text.len < sizeof terminated &&
+        !memchr(text.ptr, '\0', text.len)) {
+        memcpy(terminated, text.ptr, text.len);
+        terminated[text.len] = '\0';
+        if (rate_parse(terminated, ret)) {
+            return true;
+        }
+    }
+    check_mismatch(check,
+                   "a rate such as \"10/s\", \"100/min\", \"5000/h\" or \"1000/day\", with "
+                   "\" burst N\" behind it if wanted",
+                   value, false);
     return false;
 }
 

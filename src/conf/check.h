@@ -9,6 +9,7 @@
 #define CONF_CHECK_H
 
 #include "base/slice.h"
+#include "resilience/bucket.h"
 #include "script/fault.h"
 #include "script/source.h"
 
@@ -58,6 +59,7 @@ bool check_choice(const struct check *check, struct slice value, const char *cho
 bool check_int(const struct check *check, struct slice value, int64_t min, int64_t max,
                int64_t *ret);
 bool check_bool(const struct check *check, struct slice value, bool *ret);
+bool check_rate(const struct check *check, struct slice value, struct rate_conf *ret);
 bool check_map(const struct check *check, struct slice value, const char *expected);
 
 /* Calls `each` inside each key of a table, or each element of a list (key empty). The value

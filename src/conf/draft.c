@@ -13,12 +13,6 @@
 #define TIMEOUT_MS         30000
 #define CONNECT_TIMEOUT_MS 10000
 #define IDLE_STOP_S        300
-#define CONCURRENCY        1024
-
-#define MEMORY_BYTES_MIN   (16 << 20)
-#define MEMORY_BYTES_MAX   ((int64_t)1 << 46)
-#define OPEN_FILES_MIN     16
-#define OPEN_FILES_MAX     (1 << 20)
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
@@ -153,48 +147,13 @@ static void read_idle_stop_s(struct draft *draft, struct slice value)
     read_number(draft, value, 0, 31536000, &draft->conf->idle_stop_s);
 }
 
-/* The limits of a process: none of ours where there is no child. */
-static bool has_child(const struct draft *draft)
+/* In this order: critical, optional. */
+static void read_priority(struct draft *draft, struct slice value)
 {
-    bool has = draft->conf->transport == SERVICE_STDIO;
-    if (!has) {
-        check_fault(draft->check, "%s does not go with transport %s", draft->check->path,
-                    service_transport_name(draft->conf->transport));
+    unsigned choice = 0;
+    if (check_choice(draft->check, value, "critical|optional", &choice)) {
+        draft->conf->is_critical = choice == 0;
     }
-    return has;
-}
-
-static void read_memory_bytes(struct draft *draft, struct slice value)
-{
-    int64_t number = 0;
-    if (has_child(draft) &&
-        check_int(draft->check, value, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, &number)) {
-        draft->conf->memory_bytes = (uint64_t)number;
-    }
-}
-
-static void read_limit(void *arg, struct check *check, struct slice key, struct slice value)
-{
-    struct draft *draft = arg;
-    if (slice_is(key, "concurrency")) {
-        read_number(draft, value, 1, 65536, &draft->conf->concurrency);
-    } else if (slice_is(key, "memory_bytes")) {
-        read_memory_bytes(draft, value);
-    } else if (slice_is(key, "open_files")) {
-        if (has_child(draft)) {
-            read_number(draft, value, OPEN_FILES_MIN, OPEN_FILES_MAX, &draft->conf->open_files);
-        }
-    } else if (slice_is(key, "rate")) {
-        check_fault(check, "`%s` is not supported by this version yet: take it out",
-                    check->path);
-    } else {
-        check_unknown(check, key, "concurrency|memory_bytes|open_files");
-    }
-}
-
-static void read_limits(struct draft *draft, struct slice value)
-{
-    (void)check_each_key(draft->check, value, read_limit, draft);
 }
 
 static void read_tag(void *arg, struct check *check, struct slice key, struct slice value)
@@ -226,14 +185,19 @@ static void read_enabled(struct draft *draft, struct slice value)
     (void)check_bool(draft->check, value, &draft->conf->enabled);
 }
 
-#define read_command draft_read_command
-#define read_args    draft_read_args
-#define read_env     draft_read_env
-#define read_cwd     draft_read_cwd
-#define read_url     draft_read_url
-#define read_ca_file draft_read_ca_file
-#define read_headers draft_read_headers
-#define read_auth    draft_read_auth
+#define read_command    draft_read_command
+#define read_args       draft_read_args
+#define read_env        draft_read_env
+#define read_cwd        draft_read_cwd
+#define read_url        draft_read_url
+#define read_ca_file    draft_read_ca_file
+#define read_headers    draft_read_headers
+#define read_auth       draft_read_auth
+#define read_limits     draft_read_limits
+#define read_retry      draft_read_retry
+#define read_breaker    draft_read_breaker
+#define read_quarantine draft_read_quarantine
+#define read_health     draft_read_health
 
 /* ---- the table --------------------------------------------------------------------------- */
 
@@ -418,8 +382,8 @@ struct service_conf *draft_service(struct check *check, struct slice name, struc
     conf->timeout_ms = TIMEOUT_MS;
     conf->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     conf->idle_stop_s = IDLE_STOP_S;
-    conf->concurrency = CONCURRENCY;
     struct draft draft = {.check = check, .conf = conf};
+    draft_set_defaults(&draft);
     (void)check_name(check, name);
     if (draft_keep(&draft, name, &conf->name)) {
         conf->title = conf->name;

@@ -48,6 +48,37 @@ void draft_read_ca_file(struct draft *draft, struct slice value);
 void draft_read_headers(struct draft *draft, struct slice value);
 void draft_read_auth(struct draft *draft, struct slice value);
 
+void draft_read_limits(struct draft *draft, struct slice value);
+void draft_read_retry(struct draft *draft, struct slice value);
+void draft_read_breaker(struct draft *draft, struct slice value);
+void draft_read_quarantine(struct draft *draft, struct slice value);
+void draft_read_health(struct draft *draft, struct slice value);
+
+/* The tables of service_part.def; `tool`: what an override has besides the keys of retry. */
+enum draft_group {
+#define GROUP(name) GROUP_##name,
+#define NUMBER(group, name, field, value, min, max, text)
+#define OTHER(group, name, form, value, text)
+#include "conf/service_part.def"
+#undef GROUP
+#undef NUMBER
+#undef OTHER
+};
+
+/* What holds where nothing is written. */
+void draft_set_defaults(struct draft *draft);
+/* Reads the key if it is a number of the group; else false. `retry`: where to, for numbers of that
+ * group which are those of some tools alone; NULL: the service. */
+bool draft_read_number(struct draft *draft, enum draft_group group, struct retry_conf *retry,
+                       struct slice key, struct slice value);
+/* The fault for a key that the group does not have. */
+void draft_refuse_part(const struct draft *draft, enum draft_group group, struct slice key);
+/* Whether `false` stands in the place of a table. */
+bool draft_is_off(struct slice value);
+/* A first time that is longer than the longest one: a fault if it is written, else it is cut. */
+void draft_order(struct draft *draft, const char *name, bool is_written, uint32_t *first,
+                 uint32_t most);
+
 /* Whether a name is an HTTP token. */
 bool draft_is_token(struct slice name);
 

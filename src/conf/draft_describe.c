@@ -139,33 +139,78 @@ static void put_url(struct draft *draft, struct slice value, struct buf *out)
     buf_done(&shown);
 }
 
-static void put_definition(struct draft *draft, bool with_secrets, struct buf *out)
+static void put_definition(struct draft *draft, struct buf *out)
 {
     uint32_t count = 0;
-    for (int i = 0; i < KEY_COUNT; i++) {
-        count += draft->raw[i].ptr != NULL;
-    }
-    pack_put_map(out, count);
+    size_t opened = pack_open(out);
     for (int i = 0; i < KEY_COUNT; i++) {
         if (!draft->raw[i].ptr) {
             continue;
         }
+        count++;
         pack_put_text(out, keys[i]);
-        if (!with_secrets && (i == KEY_env || i == KEY_headers || i == KEY_auth)) {
+        if (i == KEY_env || i == KEY_headers || i == KEY_auth) {
             put_pairs(draft, draft->raw[i], i == KEY_auth, out);
-        } else if (!with_secrets && i == KEY_url) {
+        } else if (i == KEY_url) {
             put_url(draft, draft->raw[i], out);
         } else {
             buf_put_slice(out, draft->raw[i]);
         }
     }
+    pack_close_map(out, opened, count);
 }
 
-static void keep(struct draft *draft, bool with_secrets, struct slice *ret)
+/* ---- what sessions are made of ----------------------------------------------------------- */
+
+static bool is_of_sessions(int key)
+{
+    return key != KEY_retry && key != KEY_breaker && key != KEY_quarantine &&
+           key != KEY_health && key != KEY_priority;
+}
+
+/* Those that a process or a wire is made with. */
+static void put_limits(struct slice map, struct buf *out)
+{
+    struct pack cursor = pack_over(map);
+    struct pack_item item;
+    struct slice key;
+    struct slice value;
+    uint32_t count = 0;
+    size_t opened = pack_open(out);
+    (void)pack_next(&cursor, &item);
+    while (pack_next_text(&cursor, &key) && pack_take(&cursor, &value)) {
+        if (!slice_is(key, "rate") && !slice_is(key, "queue")) {
+            pack_put_str(out, key);
+            buf_put_slice(out, value);
+            count++;
+        }
+    }
+    pack_close_map(out, opened, count);
+}
+
+/* Limits stand there even if none are written: their absence says the same as an empty table. */
+static void put_written(struct draft *draft, struct buf *out)
+{
+    uint32_t count = 1;
+    size_t opened = pack_open(out);
+    pack_put_text(out, keys[KEY_limits]);
+    put_limits(draft->raw[KEY_limits], out);
+    for (int i = 0; i < KEY_COUNT; i++) {
+        if (draft->raw[i].ptr && i != KEY_limits && is_of_sessions(i)) {
+            pack_put_text(out, keys[i]);
+            buf_put_slice(out, draft->raw[i]);
+            count++;
+        }
+    }
+    pack_close_map(out, opened, count);
+}
+
+static void keep(struct draft *draft, void (*put)(struct draft *draft, struct buf *out),
+                 struct slice *ret)
 {
     struct buf out;
     buf_init(&out, draft->conf->arena.ceiling);
-    put_definition(draft, with_secrets, &out);
+    put(draft, &out);
     if (out.overflow) {
         check_fault(draft->check, "%s: the service is too large", draft->check->path);
     } else {
@@ -179,6 +224,6 @@ static void keep(struct draft *draft, bool with_secrets, struct slice *ret)
 
 void draft_describe(struct draft *draft)
 {
-    keep(draft, true, &draft->conf->written);
-    keep(draft, false, &draft->conf->definition);
+    keep(draft, put_written, &draft->conf->written);
+    keep(draft, put_definition, &draft->conf->definition);
 }

@@ -3,6 +3,7 @@
 #include "conf/service_conf.h"
 
 #include "base/must.h"
+#include "base/text.h"
 #include "conf/template.h"
 
 struct service_conf *service_conf_ref(struct service_conf *conf)
@@ -47,6 +48,35 @@ bool service_conf_needs_agent(const struct service_conf *conf)
 {
     return conf->needs_agent;
 }
+
+/* ---- overrides for tools ----------------------------------------------------------------- */
+
+static const struct service_tool_retry *find_override(const struct service_conf *conf,
+                                                      struct slice tool)
+{
+    for (size_t i = 0; i < conf->tool_retry_count; i++) {
+        if (text_glob(conf->tool_retries[i].pattern, tool)) {
+            return &conf->tool_retries[i];
+        }
+    }
+    return NULL;
+}
+
+const struct retry_conf *service_conf_retry(const struct service_conf *conf, struct slice tool,
+                                            bool *ret_idempotent)
+{
+    const struct service_tool_retry *override = find_override(conf, tool);
+    *ret_idempotent = override && override->is_idempotent;
+    return override ? &override->retry : &conf->retry;
+}
+
+bool service_conf_is_harmful(const struct service_conf *conf, struct slice tool)
+{
+    const struct service_tool_retry *override = find_override(conf, tool);
+    return override && override->is_harmful;
+}
+
+/* ---- credentials ------------------------------------------------------------------------- */
 
 bool service_conf_has_credentials(const struct service_conf *conf, struct slice user)
 {

@@ -68,9 +68,10 @@ struct template_pair { /* header or environment variable */
 
 /* retry.tools: how calls of the tools whose names fit are repeated. */
 struct service_tool_retry {
-    struct slice pattern; /* `*` stands for any run of characters */
-    struct retry_conf retry;
-    bool is_idempotent; /* the operator says so: twice does no harm */
+    struct slice pattern;    /* `*` stands for any run of characters */
+    struct retry_conf retry; /* what the override leaves out is the service's */
+    bool is_idempotent;      /* the operator says so: twice does no harm */
+    bool is_harmful;         /* idempotent = false: it does, whatever the server says */
 };
 
 struct service_conf {
@@ -81,11 +82,12 @@ struct service_conf {
     int line;
     enum service_transport transport;
     enum service_sharing sharing;
-    bool sharing_is_given; /* somebody wrote it down; else it follows from the templates */
     enum service_era era;
     enum service_pin pin;   /* what a changed tool means */
+    bool sharing_is_given;  /* somebody wrote it down; else it follows from the templates */
     bool trust_annotations; /* what the server says of its own tools is believed */
     bool enabled;
+    bool is_critical; /* priority = "critical" */
     /* stdio */
     const char **argv; /* NULL-terminated, command first */
     struct template_pair *env;
@@ -106,22 +108,24 @@ struct service_conf {
     struct template auth_token; /* bearer, api_key: token; basic: "user:password" */
     /* times and limits */
     uint32_t timeout_ms, connect_timeout_ms, idle_stop_s;
-    uint32_t concurrency;  /* calls at once */
-    uint32_t queue;        /* calls that wait for a place or for a limit; one more is refused */
-    struct rate_conf rate; /* of ours, for all callers together */
+    uint32_t concurrency; /* calls at once */
+    uint32_t queue;       /* calls that wait for a place or a limit; one more is refused */
+    uint32_t health_interval_s; /* 0: never probed while all is well */
+    struct rate_conf rate;      /* of ours, for all callers together */
     struct retry_conf retry;
-    struct service_tool_retry *tool_retries; /* overrides, in the order written */
+    struct service_tool_retry *tool_retries; /* overrides, most special first */
     size_t tool_retry_count;
     struct breaker_conf breaker;
     struct quarantine_conf quarantine;
-    uint32_t health_interval_s; /* 0: never probed while all is well */
-    bool is_critical;           /* priority = "critical" */
     struct slice *tags;
     size_t tag_count;
     bool needs_user, needs_agent;
     struct slice definition; /* as MessagePack map, as written (templates unexpanded), literal
                                 secrets hidden: for services.get */
-    struct slice written;    /* the same with its secrets: only for service_conf_equal */
+    /* What sessions are made of: the same with its secrets, without what the gate and the monitor
+     * read (retry, breaker, quarantine, health, priority, limits.rate, limits.queue). Only for
+     * service_conf_equal. */
+    struct slice written;
 };
 
 struct service_conf *service_conf_ref(struct service_conf *conf);
@@ -130,7 +134,8 @@ struct service_conf *service_conf_unref(struct service_conf *conf); /* always NU
 /* "stdio", "http", "sse" or "auto". */
 const char *service_transport_name(enum service_transport transport);
 
-/* Whether both say the same: what a reload leaves running. */
+/* Whether sessions of the one can go on as those of the other: what a reload leaves running. The
+ * newer one is to be taken over all the same, for what is not of sessions may differ. */
 bool service_conf_equal(const struct service_conf *a, const struct service_conf *b);
 
 /* Whether a value depends on who calls: then sessions cannot be shared wider than that. */
@@ -141,6 +146,9 @@ bool service_conf_needs_agent(const struct service_conf *conf);
  * *ret_idempotent: the operator says that twice does no harm. */
 const struct retry_conf *service_conf_retry(const struct service_conf *conf, struct slice tool,
                                             bool *ret_idempotent);
+/* Whether the operator says that twice does harm (idempotent = false): then a trusted annotation
+ * says nothing. */
+bool service_conf_is_harmful(const struct service_conf *conf, struct slice tool);
 
 /* Whether the credential that the service asks for is there for `user`. OAuth types: not yet. */
 bool service_conf_has_credentials(const struct service_conf *conf, struct slice user);

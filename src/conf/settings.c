@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-enum setting_kind { SETTING_TEXT, SETTING_CHOICE, SETTING_INT };
+enum setting_kind { SETTING_TEXT, SETTING_CHOICE, SETTING_RATE, SETTING_INT };
 
 struct setting {
     const char *path;
@@ -36,6 +36,11 @@ static const struct setting table[] = {
      .choices = (names),                                     \
      .kind = SETTING_CHOICE,                                 \
      .is_reloadable = (reloadable)},
+#define RATE(field, name, reloadable, about)     \
+    {.path = (name),                             \
+     .offset = offsetof(struct settings, field), \
+     .kind = SETTING_RATE,                       \
+     .is_reloadable = (reloadable)},
 #define INT(field, name, value, least, most, reloadable, about) \
     {.path = (name),                                            \
      .offset = offsetof(struct settings, field),                \
@@ -47,13 +52,14 @@ static const struct setting table[] = {
 #include "conf/settings.def"
 #undef TEXT
 #undef CHOICE
+#undef RATE
 #undef INT
 };
 
 #define SETTINGS (sizeof table / sizeof table[0])
 
 /* Keys of the design whose part of the daemon is not there yet. */
-static const char *const later[] = {"http", "store", "keys", "alerts"};
+static const char *const later[] = {"http", "keys", "alerts"};
 
 static char **text_of(const struct settings *settings, const struct setting *setting)
 {
@@ -129,6 +135,7 @@ static void read_setting(struct settings *settings, const struct setting *settin
                          const struct check *check, struct slice value)
 {
     struct slice text;
+    struct rate_conf rate;
     unsigned choice = 0;
     switch (setting->kind) {
     case SETTING_INT:
@@ -137,6 +144,11 @@ static void read_setting(struct settings *settings, const struct setting *settin
     case SETTING_CHOICE:
         if (check_choice(check, value, setting->choices, &choice)) {
             set_text(settings, setting, nth_choice(setting->choices, choice));
+        }
+        break;
+    case SETTING_RATE:
+        if (check_rate(check, value, &rate) && check_text(check, value, false, &text)) {
+            set_text(settings, setting, text);
         }
         break;
     case SETTING_TEXT:

@@ -15,15 +15,17 @@
 #include <stdint.h>
 
 struct settings {
-    /* X(kind, field, "path", default, min, max, reloadable, "text"): TEXT fields are owned char *
-     * (NULL: not set), INT fields int64_t. */
+    /* INT fields are int64_t, all others owned char *, NULL: not set. What a RATE says,
+     * rate_parse (resilience/bucket.h) reads without fail. */
 #define TEXT(field, path, value, reloadable, text)            char *field;
 #define INT(field, path, value, min, max, reloadable, text)   int64_t field;
 #define CHOICE(field, path, value, choices, reloadable, text) char *field;
+#define RATE(field, path, reloadable, text)                   char *field;
 #include "conf/settings.def"
 #undef TEXT
 #undef INT
 #undef CHOICE
+#undef RATE
 };
 
 /* toolbroker.lua under `folder` (NULL or no such file: defaults). Reads a file: off the loop. */

@@ -42,6 +42,9 @@ rows("src/conf/settings.def", {
     CHOICE = function(_, path, default, choices, reloadable, about)
         setting(path, choices:gsub("|", ", "), default, reloadable, about)
     end,
+    RATE = function(_, path, reloadable, about)
+        setting(path, "a rate, see below", "none", reloadable, about)
+    end,
     INT = function(_, path, default, least, most, reloadable, about)
         setting(path, ("%d to %d"):format(least, most), ("%d"):format(default), reloadable, about)
     end,
@@ -61,6 +64,16 @@ rows("src/conf/service.def", {
 })
 table.insert(sections.services, (".PP\nNot supported by this version, and a fault: %s.\n"):format(
     table.concat(later, ", ")))
+
+rows("src/conf/service_part.def", {
+    GROUP = function(name) sections[name] = {} end,
+    NUMBER = function(group, name, _, default, least, most, about)
+        add(group, name, ("%d to %d; default %d"):format(least, most, default), about)
+    end,
+    OTHER = function(group, name, form, default, about)
+        add(group, name, form .. "; default " .. default, about)
+    end,
+})
 
 local before = read(PAGE)
 local after = before

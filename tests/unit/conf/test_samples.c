@@ -54,17 +54,15 @@ static void settings_say_the_defaults(void **state)
     settings_free(defaults);
 }
 
-/* Each line that is commented out is a setting too, with its default. */
-static void commented_settings_are_right(void **state)
+/* Takes the dashes before each key and value, and gives how many there were. */
+static unsigned take_out_dashes(const char *name)
 {
-    (void)state;
     static const char mark[] = "-- ";
-    struct faults faults;
-    struct settings *settings = NULL;
+    static char text[65536];
+    unsigned count = 0;
     char path[256];
-    char text[65536];
-    copy("toolbroker.lua", "toolbroker.lua");
-    folder_file("toolbroker.lua", path);
+    copy(name, name);
+    folder_file(name, path);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     size_t length = fread(text, 1, sizeof text - 1, file);
@@ -74,9 +72,20 @@ static void commented_settings_are_right(void **state)
         if (at > text && at[-1] == ' ' && strchr(at, '=') &&
             strcspn(at, "=") < strcspn(at, "\n")) {
             memcpy(at, "   ", 3);
+            count++;
         }
     }
-    folder_write("toolbroker.lua", text);
+    folder_write(name, text);
+    return count;
+}
+
+/* Each line that is commented out is a setting too, with its default. */
+static void commented_settings_are_right(void **state)
+{
+    (void)state;
+    struct faults faults;
+    struct settings *settings = NULL;
+    assert_true(take_out_dashes("toolbroker.lua") > 10);
     faults_init(&faults);
     (void)settings_load(folder_path(), &settings, &faults);
     assert_no_faults(&faults);
@@ -86,11 +95,47 @@ static void commented_settings_are_right(void **state)
     assert_int_equal(settings->inflight, defaults->inflight);
     assert_int_equal(settings->calls, defaults->calls);
     assert_int_equal(settings->connections, defaults->connections);
+    assert_int_equal(settings->agent_calls, defaults->agent_calls);
+    assert_int_equal(settings->peer_calls, defaults->peer_calls);
+    assert_string_equal(settings->agent_rate, "0"); /* which is no limit, as none is */
+    assert_string_equal(settings->peer_rate, "0");
+    assert_int_equal(settings->activity_days, defaults->activity_days);
+    assert_int_equal(settings->activity_rows, defaults->activity_rows);
     assert_int_equal(settings->drain_ms, defaults->drain_ms);
     assert_string_equal(settings->log_level, defaults->log_level);
     assert_string_equal(settings->locale, defaults->locale);
     settings_free(settings);
     settings_free(defaults);
+}
+
+/* Likewise, but for the overrides of tools and the rate, for which there are no defaults. */
+static void commented_keys_of_services_are_right(void **state)
+{
+    (void)state;
+    struct faults faults;
+    struct service_set builtin = {0};
+    struct service_set sample = {0};
+    faults_init(&faults);
+    (void)service_set_load(NULL, &builtin, &faults);
+    assert_int_equal(take_out_dashes("services.lua"), 6);
+    (void)service_set_load(folder_path(), &sample, &faults);
+    assert_no_faults(&faults);
+    for (size_t i = 0; i < sample.count; i++) {
+        struct service_conf *shown = sample.list[i];
+        struct service_conf *own = builtin.list[i];
+        assert_int_equal(shown->tool_retry_count, 1);
+        assert_true(shown->tool_retries[0].is_idempotent);
+        assert_int_equal(shown->rate.count, 100);
+        assert_int_equal(shown->concurrency, own->concurrency);
+        assert_int_equal(shown->queue, own->queue);
+        assert_int_equal(shown->health_interval_s, own->health_interval_s);
+        assert_int_equal(shown->is_critical, own->is_critical);
+        assert_memory_equal(&shown->retry, &own->retry, sizeof shown->retry);
+        assert_memory_equal(&shown->breaker, &own->breaker, sizeof shown->breaker);
+        assert_memory_equal(&shown->quarantine, &own->quarantine, sizeof shown->quarantine);
+    }
+    service_set_done(&builtin);
+    service_set_done(&sample);
 }
 
 static void services_are_the_built_in_ones(void **state)
@@ -132,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         folder_test(settings_say_the_defaults),
         folder_test(commented_settings_are_right),
+        folder_test(commented_keys_of_services_are_right),
         folder_test(services_are_the_built_in_ones),
         folder_test(the_mcp_json_works),
     };

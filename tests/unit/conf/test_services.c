@@ -2,51 +2,9 @@
 /* test_services.c - services from a folder: what they become, and every fault with its line. */
 #include "conf/service_conf.h"
 
-#include "base/err.h"
 #include "value/pack.h"
 
-#include "folder.h"
-
-static struct service_set load(void)
-{
-    struct faults faults;
-    struct service_set set = {0};
-    faults_init(&faults);
-    int result = service_set_load(folder_path(), &set, &faults);
-    if (result != 0) {
-        char printed[4096];
-        folder_print(&faults, printed, sizeof printed);
-        fail_msg("%s", printed);
-    }
-    assert_int_equal(faults.total, 0);
-    faults_done(&faults);
-    return set;
-}
-
-static struct service_set load_lua(const char *text)
-{
-    folder_write("services.lua", text);
-    return load();
-}
-
-static const char *fault_of_folder(void)
-{
-    static char printed[32768];
-    struct faults faults;
-    struct service_set set = {0};
-    faults_init(&faults);
-    assert_int_equal(service_set_load(folder_path(), &set, &faults), -ERR_VALIDATION_ERROR);
-    assert_null(set.list);
-    folder_print(&faults, printed, sizeof printed);
-    faults_done(&faults);
-    return printed;
-}
-
-static const char *fault_of(const char *text)
-{
-    folder_write("services.lua", text);
-    return fault_of_folder();
-}
+#include "services.h"
 
 static const char *fault_of_json(const char *text)
 {
@@ -346,7 +304,7 @@ static void faults_of_keys(void **state)
                  "  a = { transport = 'stdio',\n"
                  "    comand = 'x',\n"
                  "    command = 'x',\n"
-                 "    retry = {},\n"
+                 "    thresholds = {},\n"
                  "    timeout_ms = 0,\n"
                  "    idle_stop_s = '1',\n"
                  "    limits = { concurrency = 0,\n"
@@ -370,11 +328,12 @@ static void faults_of_keys(void **state)
                  "  c = 3,\n"
                  "}\n"),
         "3: unknown key `a.comand`, did you mean `command`?\n"
-        "5: `a.retry` is not supported by this version yet: take it out\n"
+        "5: `a.thresholds` is not supported by this version yet: take it out\n"
         "6: a.timeout_ms must be an integer from 1 to 86400000, not the number 0\n"
         "7: a.idle_stop_s must be an integer from 0 to 31536000, not the string \"1\"\n"
         "8: a.limits.concurrency must be an integer from 1 to 65536, not the number 0\n"
-        "9: `a.limits.rate` is not supported by this version yet: take it out\n"
+        "9: a.limits.rate must be a rate such as \"10/s\", \"100/min\", \"5000/h\" or "
+        "\"1000/day\", with \" burst N\" behind it if wanted, not the number 1\n"
         "10: unknown key `a.limits.x`\n"
         "12: a.tags[2] must be a text, not the number 3\n"
         "13: a.enabled must be true or false, not the string \"yes\"\n"
@@ -636,11 +595,11 @@ static void files_that_cannot_be_read(void **state)
 static void no_memory_is_a_fault(void **state)
 {
     (void)state;
-    folder_write(
-        "services.lua",
-        "return { a = { url = 'https://h/${user}', headers = { x = '${env:HOME}' },\n"
-        "    auth = { type = 'basic', user = 'u', password = 'p' }, tags = { 't' } },\n"
-        "  b = { command = 'x', args = { 'y' }, env = { A = 'b' } } }");
+    folder_write("services.lua",
+                 "return { a = { url = 'https://h/${user}', headers = { x = '${env:HOME}' },\n"
+                 "    auth = { type = 'basic', user = 'u', password = 'p' }, tags = { 't' },\n"
+                 "    retry = { tools = { t = { idempotent = true }, ['u*'] = false } } },\n"
+                 "  b = { command = 'x', args = { 'y' }, env = { A = 'b' } } }");
     folder_write("mcp.json", "{ \"mcpServers\": { \"c\": { \"command\": \"x\" } } }");
     unsigned failed = 0;
     for (unsigned long nth = 1; nth < 400; nth++) {

@@ -112,12 +112,69 @@ static void groups_must_be_tables(void **state)
 static void keys_of_later_versions_say_so(void **state)
 {
     (void)state;
-    assert_string_equal(fault_of("return {\n http = { listen = 'x' },\n store = 1,\n"
-                                 " alerts = {},\n keys = {} }"),
+    assert_string_equal(fault_of("return {\n http = { listen = 'x' },\n alerts = {},\n"
+                                 " keys = {} }"),
                         "2: `http` is not supported by this version yet: take it out\n"
-                        "3: `store` is not supported by this version yet: take it out\n"
-                        "4: `alerts` is not supported by this version yet: take it out\n"
-                        "5: `keys` is not supported by this version yet: take it out\n");
+                        "3: `alerts` is not supported by this version yet: take it out\n"
+                        "4: `keys` is not supported by this version yet: take it out\n");
+}
+
+static void limits_of_agents_and_peers(void **state)
+{
+    (void)state;
+    struct settings *settings = load(NULL);
+    assert_int_equal(settings->agent_calls, 0);
+    assert_int_equal(settings->peer_calls, 0);
+    assert_null(settings->agent_rate);
+    assert_null(settings->peer_rate);
+    settings_free(settings);
+    settings = load("return { limits = { agent_calls = 1000000, peer_calls = 3,\n"
+                    "  agent_rate = '600/min', peer_rate = '10/s burst 50' } }");
+    assert_int_equal(settings->agent_calls, 1000000);
+    assert_int_equal(settings->peer_calls, 3);
+    assert_string_equal(settings->agent_rate, "600/min");
+    assert_string_equal(settings->peer_rate, "10/s burst 50");
+    struct buf out;
+    struct slice text;
+    buf_init(&out, 65536);
+    settings_put(settings, &out);
+    assert_true(pack_get_text(buf_slice(&out), "limits.peer_rate", &text) &&
+                slice_is(text, "10/s burst 50"));
+    buf_done(&out);
+    settings_free(settings);
+    settings = load("return { limits = { agent_rate = '0' } }");
+    assert_string_equal(settings->agent_rate, "0");
+    settings_free(settings);
+    assert_string_equal(
+        fault_of("return { limits = {\n agent_calls = -1,\n peer_calls = 1000001,\n"
+                 " agent_rate = 600,\n peer_rate = 'fast' } }"),
+        "2: limits.agent_calls must be an integer from 0 to 1000000, not the number -1\n"
+        "3: limits.peer_calls must be an integer from 0 to 1000000, not the number 1000001\n"
+        "4: limits.agent_rate must be a rate such as \"10/s\", \"100/min\", \"5000/h\" or "
+        "\"1000/day\", with \" burst N\" behind it if wanted, not the number 600\n"
+        "5: limits.peer_rate must be a rate such as \"10/s\", \"100/min\", \"5000/h\" or "
+        "\"1000/day\", with \" burst N\" behind it if wanted, not the string \"fast\"\n");
+}
+
+static void records_of_calls_are_bounded(void **state)
+{
+    (void)state;
+    struct settings *settings = load(NULL);
+    assert_int_equal(settings->activity_days, 30);
+    assert_int_equal(settings->activity_rows, 1000000);
+    settings_free(settings);
+    settings = load("return { store = { activity_days = 0, activity_rows = 1 } }");
+    assert_int_equal(settings->activity_days, 0);
+    assert_int_equal(settings->activity_rows, 1);
+    settings_free(settings);
+    assert_string_equal(
+        fault_of("return { store = { activity_days = 3651,\n activity_rows = 0,\n"
+                 " activity_row = 1 } }"),
+        "1: store.activity_days must be an integer from 0 to 3650, not the number 3651\n"
+        "2: store.activity_rows must be an integer from 1 to 1000000000, not the number 0\n"
+        "3: unknown key `store.activity_row`, did you mean `activity_rows`?\n");
+    assert_string_equal(fault_of("return { store = 1 }"),
+                        "1: store must be a table of settings, not a number\n");
 }
 
 static void chunks_that_do_not_work(void **state)
@@ -186,7 +243,8 @@ static void only_what_needs_a_restart_is_named(void **state)
     (void)state;
     struct settings *now = load("return {}");
     struct settings *next =
-        load("return { socket = '/x', drain_ms = 1, limits = { message_bytes = 5000 } }");
+        load("return { socket = '/x', drain_ms = 1, store = { activity_days = 1 },\n"
+             "  limits = { message_bytes = 5000, agent_rate = '1/s', peer_calls = 2 } }");
     struct buf out;
     buf_init(&out, 4096);
     assert_int_equal(settings_put_restart_needed(now, next, &out), 2);
@@ -211,6 +269,8 @@ int main(void)
         folder_test(every_fault_is_listed_with_its_line),
         folder_test(groups_must_be_tables),
         folder_test(keys_of_later_versions_say_so),
+        folder_test(limits_of_agents_and_peers),
+        folder_test(records_of_calls_are_bounded),
         folder_test(chunks_that_do_not_work),
         folder_test(files_that_others_can_write_are_refused),
         folder_test(settings_are_shown_by_path),
