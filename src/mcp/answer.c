@@ -247,42 +247,10 @@ static void on_answered(struct pending *pending, const struct message *message)
     }
 }
 
-/* What a tool says of itself is believed only where the operator does. */
-static bool says_harmless(const struct mcp_request *request)
-{
-    struct slice annotations;
-    bool is_so = false;
-    if (!request->tool || !request->pending.session->conf->trust_annotations ||
-        !pack_get(request->tool->definition, "annotations", &annotations)) {
-        return false;
-    }
-    return (pack_get_bool(annotations, "readOnlyHint", &is_so) && is_so) ||
-           (pack_get_bool(annotations, "idempotentHint", &is_so) && is_so);
-}
-
-/* A modern server forgets a request with its stream: it is asked anew, where that does no harm. */
-static bool repeats(struct mcp_request *request, const struct failure *failure, bool sent)
-{
-    struct pending *pending = &request->pending;
-    if (!sent || failure->code != ERR_UNAVAILABLE || request->was_repeated ||
-        !request->is_kept || !request->method || !session_is_modern(pending->session)) {
-        return false;
-    }
-    if (!(request->method->traits & METHOD_READS) && !request->may_repeat &&
-        !says_harmless(request)) {
-        return false;
-    }
-    request->was_repeated = true;
-    request->was_sent = true;
-    pending->id = 0;
-    request_go(request);
-    return true;
-}
-
 static void on_failed(struct pending *pending, const struct failure *failure, bool sent)
 {
     struct mcp_request *request = request_of(pending);
-    if (request->task ? !task_failed(request, failure) : !repeats(request, failure, sent)) {
+    if (!request->task || !task_failed(request, failure)) {
         request_fail(request, failure, sent);
     }
 }

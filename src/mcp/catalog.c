@@ -154,6 +154,15 @@ static void place_warnings(struct whole *whole)
     }
 }
 
+static bool says_harmless(struct slice definition)
+{
+    struct slice annotations;
+    bool is_so = false;
+    return pack_get(definition, "annotations", &annotations) &&
+           ((pack_get_bool(annotations, "readOnlyHint", &is_so) && is_so) ||
+            (pack_get_bool(annotations, "idempotentHint", &is_so) && is_so));
+}
+
 static void add_tool(struct whole *whole, struct slice definition,
                      const struct catalog_rules *rules)
 {
@@ -171,6 +180,7 @@ static void add_tool(struct whole *whole, struct slice definition,
         return;
     }
     add_warnings(whole, &tool);
+    tool.says_harmless = says_harmless(definition);
     whole->catalog.tools[whole->catalog.count++] = tool;
     *slot = (uint32_t)whole->catalog.count;
 }

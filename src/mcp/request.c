@@ -76,7 +76,7 @@ static void reset(struct mcp_request *request)
     request->is_beginning = request->has_place = request->is_kept = false;
     request->is_page = request->wants_task = request->may_repeat = false;
     request->is_aside = request->was_sent = request->asks_task = false;
-    request->was_repeated = request->was_relisted = request->is_cached = false;
+    request->was_relisted = request->is_cached = false;
 }
 
 /* What it has beside its memory. */
@@ -153,6 +153,25 @@ void request_sit(struct mcp_request *request, struct seat *seat)
 
 /* ---- telling ----------------------------------------------------------------------------- */
 
+/* What a tool says of itself is believed only where the operator does. The tool is looked for by
+ * name where it was not yet: what is known of it now is good enough for one that was not sent. */
+static bool is_harmless(const struct mcp_request *request)
+{
+    const struct mcp_session *session = &request->seat->session;
+    const struct mcp_tool *tool = request->tool;
+    if (request->may_repeat || (request->method->traits & METHOD_READS)) {
+        return true;
+    }
+    if (!session->conf->trust_annotations) {
+        return false;
+    }
+    if (!tool && session->catalog && request->name.len &&
+        request->method->offer == OFFERS_TOOLS) {
+        tool = mcp_catalog_find(session->catalog, request->name);
+    }
+    return tool && tool->says_harmless;
+}
+
 static bool is_fault_of_service(enum failure_class class)
 {
     return class != FAILURE_OF_CALLER && class != FAILURE_OF_BROKER;
@@ -165,8 +184,10 @@ static void tell_failure(struct mcp_request *request, const struct failure *fail
     if (request->list_events) {
         request->list_events->done(request->arg, NULL, failure);
     } else if (!request->is_aside) {
-        const struct mcp_outcome outcome = {
-            .failure = failure, .sent = sent, .declined = request->declined};
+        const struct mcp_outcome outcome = {.failure = failure,
+                                            .sent = sent,
+                                            .declined = request->declined,
+                                            .is_harmless = is_harmless(request)};
         ask_end_all(request, true);
         request->call_events->done(request->arg, &outcome);
     }
@@ -230,10 +251,12 @@ void request_fail(struct mcp_request *request, const struct failure *failure, bo
 void request_succeed(struct mcp_request *request, const struct mcp_outcome *outcome)
 {
     if (!request->is_aside) {
+        struct mcp_outcome own = *outcome;
+        own.is_harmless = is_harmless(request);
         if (!list_is_empty(&request->asks)) {
             ask_end_all(request, true);
         }
-        request->call_events->done(request->arg, outcome);
+        request->call_events->done(request->arg, &own);
     }
     request_release(request);
 }

@@ -78,10 +78,10 @@ struct mcp_request {
     bool is_caller;      /* among seat->callers */
     uint64_t task_place; /* where the task that it asks for is; 0: not said */
     bool is_page, wants_task, may_repeat;
-    bool is_aside;  /* nobody waits for it: what the server is told in passing */
-    bool was_sent;  /* the server may have begun with it */
-    bool asks_task; /* a legacy server was asked to make a task of it */
-    bool was_repeated, was_relisted, is_cached; /* is_cached: some of its answer was */
+    bool is_aside;                /* nobody waits for it: what the server is told in passing */
+    bool was_sent;                /* the server may have begun with it */
+    bool asks_task;               /* a legacy server was asked to make a task of it */
+    bool was_relisted, is_cached; /* is_cached: some of its answer was */
 };
 
 struct seat {

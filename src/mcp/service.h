@@ -196,7 +196,8 @@ struct mcp_outcome {
         declined; /* questions that nobody could be asked, so that the default was answered */
     bool is_cached;
     bool
-        is_harmless; /* twice would do no harm: the method reads, or a trusted annotation says so */
+        is_harmless; /* twice would do no harm: the method reads, a trusted annotation says so, or
+                        may_repeat did. With every outcome */
 };
 
 struct mcp_call_events {

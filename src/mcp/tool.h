@@ -11,6 +11,7 @@
 #include "base/slice.h"
 #include "value/schema.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mcp_tool {
@@ -18,6 +19,7 @@ struct mcp_tool {
     struct slice definition; /* the server's own map, MessagePack, unchanged */
     struct slice warnings; /* MessagePack array of texts: what is odd about its names and texts;
                                 empty: nothing */
+    bool says_harmless;    /* its readOnlyHint or idempotentHint: twice does no harm, it says */
     /* Compiled by the first call; NULL before, and for one that cannot be compiled: said once in
      * the log, nothing is checked then. */
     struct schema *input, *output;

@@ -66,7 +66,7 @@ struct bench {
 struct told {
     struct mcp_request *request;
     unsigned done;
-    bool sent, is_retryable, is_nothing_done;
+    bool sent, is_retryable, is_nothing_done, is_harmless;
     enum err_code code;
     enum failure_class class;
     int64_t retry_after_ms;
@@ -482,6 +482,7 @@ static inline void call_done(void *arg, const struct mcp_outcome *outcome)
     struct told *told = arg;
     told->done++;
     told->sent = outcome->sent;
+    told->is_harmless = outcome->is_harmless;
     if (outcome->failure) {
         told_failure(told, outcome->failure);
     } else {

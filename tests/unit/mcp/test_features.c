@@ -441,7 +441,7 @@ static void arguments_go_into_headers(void **state)
     bench_done(&bench);
 }
 
-/* ---- repeats ----------------------------------------------------------------------------- */
+/* ---- harm -------------------------------------------------------------------------------- */
 
 static void break_stream(struct fake *fake)
 {
@@ -452,18 +452,21 @@ static void break_stream(struct fake *fake)
     turn(fake->bench);
 }
 
-static void what_does_no_harm_is_asked_again(void **state)
+static void what_does_no_harm_is_told(void **state)
 {
     static const char *const read_only =
         "{'name':'echo','annotations':{'readOnlyHint':true}},{'name':'add','annotations':{"
-        "'idempotentHint':false}}";
+        "'idempotentHint':false}},{'name':'put','annotations':{'readOnlyHint':false,"
+        "'idempotentHint':true}}";
     static const struct {
         enum mcp_method method;
         const char *name;
-        bool may_repeat, trusts, is_repeated;
+        bool may_repeat, trusts, is_harmless;
     } cases[] = {
         {MCP_TOOLS_CALL, "echo", false, false, false},
         {MCP_TOOLS_CALL, "echo", false, true, true},
+        {MCP_TOOLS_CALL, "put", false, true, true},
+        {MCP_TOOLS_CALL, "put", false, false, false},
         {MCP_TOOLS_CALL, "add", false, true, false},
         {MCP_TOOLS_CALL, "add", true, false, true},
         {MCP_RESOURCES_READ, "file:///x", false, false, true},
@@ -471,65 +474,56 @@ static void what_does_no_harm_is_asked_again(void **state)
         {MCP_TASKS_CANCEL, "t", false, false, false},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        size_t at = i / 2;
         struct bench bench;
         struct caller caller = {0};
         struct fake *fake = ready(&bench, true, true, MODERN_OFFERS, read_only);
         ((struct service_conf *)(uintptr_t)mcp_service_conf(service_named(&bench, "s")))
-            ->trust_annotations = cases[i].trusts;
-        wish(&bench, &caller, .method = cases[i].method, .name = cases[i].name,
-             .may_repeat = cases[i].may_repeat);
-        unsigned long long id = last_id(fake);
+            ->trust_annotations = cases[at].trusts;
+        wish(&bench, &caller, .method = cases[at].method, .name = cases[at].name,
+             .may_repeat = cases[at].may_repeat);
         size_t sent = fake->count;
-        break_stream(fake);
-        if (!cases[i].is_repeated) {
+        if (i % 2) {
+            break_stream(fake); /* whether it is asked again is not decided here */
             assert_told(caller.told, ERR_UNAVAILABLE, "the stream broke");
             assert_true(caller.told.sent);
-            assert_int_equal(fake->count, sent);
         } else {
-            assert_int_equal(fake->count, sent + 1);
-            assert_true(last_id(fake) > id); /* a request of its own */
-            break_stream(fake);              /* and only once */
-            assert_told(caller.told, ERR_UNAVAILABLE, "the stream broke");
-            assert_true(caller.told.sent);
+            answer_last(fake, "{'prompts':[]}");
+            assert_int_equal(caller.told.done, 1);
         }
+        assert_int_equal(fake->count, sent);
+        assert_int_equal(caller.told.is_harmless, cases[at].is_harmless);
         caller_free(&caller);
         bench_done(&bench);
     }
 }
 
-static void a_read_survives_the_death_of_its_server(void **state)
+/* Also when it never got as far as its tool. */
+static void harm_is_known_before_the_answer(void **state)
 {
     (void)state;
     struct bench bench;
-    struct caller caller = {0};
-    struct caller other = {0};
-    struct fake *fake = ready(&bench, false, true, MODERN_OFFERS, ECHO_TOOL);
-    wish(&bench, &caller, .method = MCP_RESOURCES_READ, .name = "file:///x");
-    wish(&bench, &other, .name = "echo");
-    fake_dies(fake, "killed");
-    assert_told(other.told, ERR_UNAVAILABLE, "killed");
-    assert_int_equal(caller.told.done, 0);
-    serve_modern(fake_at(&bench, 1), MODERN_OFFERS);
-    assert_has(last_sent(fake_at(&bench, 1)), "\"uri\":\"file:///x\"");
-    answer_last(fake_at(&bench, 1), "{'contents':[]}");
-    assert_string_equal(caller.told.text, "{\"contents\":[]}");
-    caller_free(&caller);
-    caller_free(&other);
-    bench_done(&bench);
-}
-
-static void a_legacy_request_is_not_asked_again(void **state)
-{
-    (void)state;
-    struct bench bench;
-    struct caller caller = {0};
-    struct fake *fake = ready(&bench, true, false, ALL_OFFERS, ECHO_TOOL);
-    wish(&bench, &caller, .method = MCP_RESOURCES_READ, .name = "file:///x",
-         .may_repeat = true);
-    break_stream(fake);
-    assert_told(caller.told, ERR_UNAVAILABLE, "the stream broke");
-    caller_free(&caller);
+    struct told told = {0};
+    bench_init(&bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->trust_annotations = true;
+    apply_one(&bench, conf);
+    call_with(&bench, &told, .arguments = "{}");
+    shake_hands(fake_at(&bench, 0), "2025-11-25");
+    answer_last(fake_at(&bench, 0),
+                "{'tools':[{'name':'echo','annotations':{'readOnlyHint':true"
+                "}}]}");
+    fake_dies(fake_at(&bench, 0), "killed");
+    assert_told(told, ERR_UNAVAILABLE, "killed");
+    assert_true(told.is_harmless);
+    told_done(&told);
+    call_with(&bench, &told, .arguments = "{}");
+    fake_dies(fake_at(&bench, 1), "killed again"); /* before it listed anything */
+    assert_told(told, ERR_UNAVAILABLE, "killed again");
+    assert_true(told.is_harmless);
+    assert_false(told.sent);
+    told_done(&told);
     bench_done(&bench);
 }
 
@@ -550,9 +544,8 @@ int main(void)
         cmocka_unit_test(older_servers_need_not_be_structured),
         cmocka_unit_test(a_long_result_is_not_shown),
         cmocka_unit_test(arguments_go_into_headers),
-        cmocka_unit_test(what_does_no_harm_is_asked_again),
-        cmocka_unit_test(a_read_survives_the_death_of_its_server),
-        cmocka_unit_test(a_legacy_request_is_not_asked_again),
+        cmocka_unit_test(what_does_no_harm_is_told),
+        cmocka_unit_test(harm_is_known_before_the_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
