@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* admit.c - the doors: a call gets a place, waits for one, or is refused at once. */
+/* admit.c - how calls and listings begin: they take a seat, and go or are refused at once. */
 #include "mcp/room.h"
 
 static bool is_held(const struct mcp_request *request, struct slice bytes)
@@ -78,64 +78,14 @@ static bool refuse_now(struct mcp_service *service, struct failure *failure)
     return failure->code != ERR_NONE;
 }
 
-void request_give_place(struct mcp_request *request)
+void request_begin(struct mcp_request *request)
 {
-    struct mcp_service *service = request->seat->service;
-    if (request->has_place) {
-        request->has_place = false;
-        service->inflight--;
-        if (service->queued) {
-            loop_later(service->services->core.loop, &service->pump);
-        }
-    }
-}
-
-static void take_place(struct mcp_request *request)
-{
-    request->seat->service->inflight++;
-    request->has_place = true;
-    request_go(request);
-}
-
-void service_pump(void *arg)
-{
-    struct mcp_service *service = arg;
-    struct list_link *link;
     struct failure failure = {0};
-    while (service->inflight < service->conf->concurrency &&
-           (link = list_first(&service->queue))) {
-        struct pending *pending = LIST_ITEM(link, struct pending, link);
-        struct mcp_request *request = LIST_ITEM(pending, struct mcp_request, pending);
-        list_remove(link);
-        service->queued--;
-        if (refuse_now(service, &failure)) {
-            request_fail(request, &failure, false);
-            failure_done(&failure);
-            continue;
-        }
-        take_place(request);
-    }
-}
-
-void request_admit(struct mcp_request *request)
-{
-    struct mcp_service *service = request->seat->service;
-    struct failure failure = {0};
-    if (!refuse_now(service, &failure) && !request->is_caller && /* that waited already */
-        service->queued + service->in_line >= QUEUE_MAX) {
-        failure_set(&failure, ERR_OVERLOADED,
-                    "%u calls to the service \"%.*s\" are waiting already",
-                    service->queued + service->in_line, SLICE_ARG(service->conf->name));
-    }
-    if (failure.code) {
+    if (refuse_now(request->seat->service, &failure)) {
         request_fail(request, &failure, false);
         failure_done(&failure);
-    } else if (service->queued || service->inflight >= service->conf->concurrency) {
-        request_step(request, STEP_QUEUED);
-        service->queued++;
-        list_append(&service->queue, &request->pending.link);
     } else {
-        take_place(request);
+        request_go(request);
     }
 }
 
@@ -170,7 +120,7 @@ struct mcp_request *mcp_call(struct mcp_service *service, const struct mcp_ident
     request->pending.is_call = true;
     request->pending.wants_progress = options->wants_progress;
     service->calls++;
-    request_admit(request);
+    request_begin(request);
     keep_if_needed(request);
     request->is_beginning = false;
     return request;
@@ -180,18 +130,12 @@ struct mcp_request *mcp_list_tools(struct mcp_service *service,
                                    const struct mcp_identity *identity, mono_us deadline,
                                    const struct mcp_list_events *events, void *arg)
 {
-    struct failure failure = {0};
     struct mcp_identity usable = *identity;
     usable.capabilities = usable_capabilities(identity, true);
     struct mcp_request *request = request_new(seat_find(service, &usable, true), deadline, arg);
     request->list_events = events;
     request->identity = usable;
-    if (refuse_now(service, &failure)) {
-        request_fail(request, &failure, false);
-        failure_done(&failure);
-    } else {
-        request_go(request);
-    }
+    request_begin(request);
     if (request->step < STEP_ANSWER) {
         keep_options(request);
     }

@@ -237,7 +237,7 @@ static struct mcp_transport *connect_http(const struct mcp_services_options *opt
             .headers = fields.list,
             .header_count = fields.count,
             .connect_timeout_ms = conf->connect_timeout_ms,
-            .concurrency = conf->concurrency + 1, /* a call more: a listing goes beside them */
+            .concurrency = conf->concurrency + 2, /* a listing and a probe go beside them */
             .message_bytes = options->message_bytes,
             .ca_pem = conf->ca_pem,
             .ca_file = conf->ca_file,

@@ -32,7 +32,7 @@ static void advance(void *arg)
         request->is_caller = true;
         seat->callers = 1;
         seat->session.holder = pending;
-        request_admit(request);
+        request_begin(request);
     }
 }
 
@@ -102,7 +102,15 @@ bool line_take(struct mcp_request *request)
         session->holder = NULL;
         return true;
     }
-    request_give_place(request);
+    if (seat->service->in_line >= LINE_MAX) {
+        struct failure failure = {0};
+        failure_set(&failure, ERR_OVERLOADED,
+                    "%u calls wait for their turn at sessions of the service \"%.*s\" already",
+                    LINE_MAX, SLICE_ARG(session->conf->name));
+        request_fail(request, &failure, false);
+        failure_done(&failure);
+        return false;
+    }
     request_step(request, STEP_LINE);
     seat->service->in_line++;
     list_append(&seat->line, &request->pending.link);

@@ -146,7 +146,6 @@ void refuse_method(const struct mcp_request *request, struct failure *failure)
 void refuse_timeout(const struct mcp_request *request, struct failure *failure)
 {
     static const char *const missing[] = {
-        [STEP_QUEUED] = "got no place: as many calls as its limit allows were under way",
         [STEP_START] = "was not ready",
         [STEP_LIST] = "had not listed its tools",
         [STEP_LINE] = "was busy with other calls of this client",
@@ -162,7 +161,7 @@ void refuse_timeout(const struct mcp_request *request, struct failure *failure)
                 (long long)(waited / 1000));
     if (request->step == STEP_CLIENT) {
         failure->class = FAILURE_OF_CALLER;
-    } else if (request->step == STEP_LINE || request->step == STEP_QUEUED) {
+    } else if (request->step == STEP_LINE) {
         failure->class = FAILURE_OF_BROKER;
     }
 }

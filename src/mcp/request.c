@@ -11,9 +11,8 @@
 #define KEEP_BYTES 4096u /* of a spare request's buffers */
 
 static const char *const step_names[] = {
-    [STEP_QUEUED] = "queue", [STEP_LINE] = "queue",    [STEP_START] = "start",
-    [STEP_LIST] = "list",    [STEP_ANSWER] = "answer", [STEP_CLIENT] = "client",
-    [STEP_TASK] = "task",
+    [STEP_LINE] = "queue",    [STEP_START] = "start",   [STEP_LIST] = "list",
+    [STEP_ANSWER] = "answer", [STEP_CLIENT] = "client", [STEP_TASK] = "task",
 };
 
 /* ---- beginning and end ------------------------------------------------------------------- */
@@ -72,8 +71,8 @@ static void reset(struct mcp_request *request)
     request->declined = 0;
     request->answered_id = 0;
     request->task_place = 0;
-    request->step = STEP_QUEUED;
-    request->is_beginning = request->has_place = request->is_kept = false;
+    request->step = STEP_START;
+    request->is_beginning = request->is_kept = false;
     request->is_page = request->wants_task = request->may_repeat = false;
     request->is_aside = request->was_sent = request->asks_task = false;
     request->was_relisted = request->is_cached = false;
@@ -128,7 +127,6 @@ void request_release(struct mcp_request *request)
         ask_end_all(request, false);
     }
     drop_parts(request, true);
-    request_give_place(request);
     line_leave(request);
     reset(request);
     list_remove(&request->owned);
@@ -288,10 +286,7 @@ void request_step(struct mcp_request *request, enum request_step step)
 
 void request_withdraw(struct mcp_request *request, const char *reason)
 {
-    if (request->step == STEP_QUEUED) {
-        request->seat->service->queued--;
-        list_remove(&request->pending.link);
-    } else if (request->step == STEP_LINE) {
+    if (request->step == STEP_LINE) {
         line_leave(request);
     } else if (request->task) {
         task_withdraw(request);

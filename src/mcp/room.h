@@ -3,7 +3,7 @@
  * room.h - the insides of services, seats and requests, for the files that share them.
  *
  * A seat is one identity's session at a service. A request is a call or a listing; it has a seat
- * from the beginning, waits for a place, for the session, for the catalogue, for the answer.
+ * from the beginning, waits for its turn there, for the session, for the catalogue, for the answer.
  *
  * Owns:    services own seats and requests, seats embed sessions. Seats and services that nobody
  *          uses any more are freed by `reap`, never inside a callback of theirs.
@@ -23,14 +23,13 @@
 #include "mcp/service.h"
 #include "mcp/session.h"
 
-/* Calls that wait for a place at one service. */
-#define QUEUE_MAX 1024u
+/* Calls that wait for their turn at seats of one service. */
+#define LINE_MAX 1024u
 /* Identities at one service at once. */
 #define SEATS_MAX 1024u
 
 enum request_step {
-    STEP_QUEUED, /* for a place */
-    STEP_LINE,   /* for a seat that serves one after the other */
+    STEP_LINE, /* for a seat that serves one after the other */
     STEP_START,
     STEP_LIST,
     STEP_ANSWER,
@@ -73,7 +72,6 @@ struct mcp_request {
     enum request_step step, step_before; /* before the client was asked something */
     uint64_t answered_id;                /* under which it was answered last */
     bool is_beginning;                   /* still inside mcp_call: nothing may be told */
-    bool has_place;
     bool is_kept;
     bool is_caller;      /* among seat->callers */
     uint64_t task_place; /* where the task that it asks for is; 0: not said */
@@ -118,10 +116,7 @@ struct mcp_service {
     struct map by_key;
     struct seat *shared; /* the only seat, where all share one */
     unsigned seat_count;
-    struct list queue;
-    unsigned queued, inflight;
-    unsigned in_line; /* at its seats */
-    struct loop_task pump;
+    unsigned in_line;                  /* at its seats */
     unsigned in_state[SESSION_STATES]; /* seats that are not retired */
     unsigned wires_leaving;
     enum mcp_state state;
@@ -192,7 +187,7 @@ void seat_free(struct seat *seat);
 
 /* line.c: one request at a time, where the wire does not say whom a question is for */
 void line_init(struct seat *seat);
-/* Whether the request may go on; else it waits in line, and goes on by itself. */
+/* Whether the request may go on; else it waits in line, and goes on by itself; or it has failed. */
 bool line_take(struct mcp_request *request);
 void line_leave(struct mcp_request *request); /* lets go of its seat's session */
 /* It was given up, and the server told so: the next one has to wait until the server knows. */
@@ -244,9 +239,6 @@ struct slice gather_cursor(const struct mcp_request *request);
 void gather_drop(struct mcp_request *request);
 
 /* admit.c */
-void service_pump(void *arg); /* of a struct mcp_service: starts what waits and has a place */
-/* A place, or the queue for one, or a refusal. */
-void request_admit(struct mcp_request *request);
-void request_give_place(struct mcp_request *request); /* back */
+void request_begin(struct mcp_request *request); /* or it is refused */
 
 #endif

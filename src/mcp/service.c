@@ -116,9 +116,7 @@ struct mcp_service *service_new(struct mcp_services *services, struct service_co
     service->services = services;
     list_init(&service->seats);
     list_init(&service->retired);
-    list_init(&service->queue);
     map_init(&service->by_key);
-    loop_task_init(&service->pump, service_pump, service);
     news_init(service);
     configure(service, conf);
     service->state = conf->enabled ? MCP_STOPPED : MCP_DISABLED;
@@ -137,7 +135,6 @@ static void free_seats(struct list *seats)
 
 void service_free(struct mcp_service *service)
 {
-    loop_task_cancel(&service->pump);
     free_seats(&service->seats);
     free_seats(&service->retired);
     news_done(service);
@@ -160,26 +157,14 @@ static void retire_all(struct mcp_service *service, const char *reason)
     }
 }
 
-/* What has not begun to use its seat takes one of the new configuration. */
-static void reseat_queue(struct mcp_service *service)
-{
-    list_each (link, &service->queue) {
-        struct pending *pending = LIST_ITEM(link, struct pending, link);
-        struct mcp_request *request = LIST_ITEM(pending, struct mcp_request, pending);
-        request_sit(request, seat_find(service, &request->identity, false));
-    }
-}
-
 void service_reconfigure(struct mcp_service *service, struct service_conf *conf)
 {
     retire_all(service, "configuration changed");
     service_conf_unref(service->conf);
     configure(service, conf);
     service->has_failed = false;
-    reseat_queue(service);
     watches_move(service);
     service_update_state(service, "configuration changed");
-    loop_later(service->services->core.loop, &service->pump);
 }
 
 void service_remove(struct mcp_service *service)

@@ -231,7 +231,6 @@ static void close_service(struct mcp_service *service, const struct failure *fai
 {
     stop_seats(&service->seats, failure);
     stop_seats(&service->retired, failure);
-    service_pump(service);
 }
 
 static struct mcp_request *first_open(const struct mcp_services *services)

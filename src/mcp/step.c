@@ -460,7 +460,7 @@ void request_go(struct mcp_request *request)
     if (request->list_events && !must_move(request) && can_give_catalog(session)) {
         request_give_catalog(request);
     } else if (!request->list_events && !line_take(request)) {
-        return; /* it waits in line */
+        return; /* it waits in line, or there is no room */
     } else if (session->state != SESSION_READY) {
         wait_for_start(request);
     } else {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_service.c - services: who shares a session, states, limits, restarts, reload and the end. */
+/* test_service.c - services: who shares a session, states, restarts, reload and the end. */
 #include "fake.h"
 
 static struct mcp_service *only(struct bench *bench)
@@ -257,80 +257,6 @@ static void what_cannot_connect_says_why(void **state)
     bench_done(&bench);
 }
 
-/* ---- limits ------------------------------------------------------------------------------ */
-
-static struct fake *with_concurrency(struct bench *bench, uint32_t concurrency)
-{
-    struct told told = {0};
-    bench_init(bench, false);
-    struct service_conf *conf = conf_new("s", "1");
-    conf->concurrency = concurrency;
-    apply_one(bench, conf);
-    list_tools(bench, &told, "s");
-    serve_echo(fake_at(bench, 0));
-    told_done(&told);
-    return fake_at(bench, 0);
-}
-
-static void calls_beyond_the_limit_wait_their_turn(void **state)
-{
-    (void)state;
-    struct bench bench;
-    struct told told[5] = {0};
-    struct fake *fake = with_concurrency(&bench, 2);
-    for (int i = 0; i < 5; i++) {
-        char arguments[32];
-        (void)snprintf(arguments, sizeof arguments, "{\"text\":\"no. %d\"}", i);
-        call_with(&bench, &told[i], .arguments = arguments,
-                  .timeout = (i == 4 ? 50 : 5000) * MS);
-    }
-    assert_string_equal(told[2].waits, "queue ");
-    assert_int_equal(count_sent(fake, "tools/call"), 2);
-    assert_int_equal(only(&bench)->inflight, 2);
-    loop_advance(bench.loop, 51 * MS);
-    assert_told(told[4], ERR_TIMEOUT, "got no place");
-    assert_false(told[4].sent);
-    mcp_cancel(told[3].request, "test"); /* while it waits: nothing is said to the server */
-    assert_int_equal(count_sent(fake, "cancelled"), 0);
-    answer_last(fake, "{}");
-    assert_int_equal(told[1].done, 1);
-    assert_int_equal(count_sent(fake, "no. 2"), 1);
-    answer_last(fake, "{'n':2}");
-    assert_string_equal(told[2].text, "{\"n\":2}");
-    assert_string_equal(told[2].waits, "queue answer ");
-    assert_int_equal(count_sent(fake, "tools/call"), 3);
-    mcp_cancel(told[0].request, "test");
-    assert_int_equal(only(&bench)->inflight, 0);
-    for (int i = 0; i < 5; i++) {
-        told_done(&told[i]);
-    }
-    bench_done(&bench);
-}
-
-static void the_queue_has_an_end(void **state)
-{
-    (void)state;
-    struct bench bench;
-    struct told *told = mem_new((QUEUE_MAX + 2) * sizeof *told);
-    struct fake *fake = with_concurrency(&bench, 1);
-    for (unsigned i = 0; i < QUEUE_MAX + 2; i++) {
-        call(&bench, &told[i]);
-    }
-    assert_int_equal(count_sent(fake, "tools/call"), 1);
-    assert_told(told[QUEUE_MAX + 1], ERR_OVERLOADED, "1024 calls to the service \"s\"");
-    assert_int_equal(told[QUEUE_MAX].done, 0);
-    for (unsigned i = 0; i < QUEUE_MAX + 1; i++) {
-        assert_int_equal(told[i].done, 0);
-        answer_last(fake, "{}");
-        assert_int_equal(told[i].done, 1);
-    }
-    for (unsigned i = 0; i < QUEUE_MAX + 2; i++) {
-        told_done(&told[i]);
-    }
-    mem_free(told);
-    bench_done(&bench);
-}
-
 /* ---- reload ------------------------------------------------------------------------------ */
 
 static void unchanged_services_go_on(void **state)
@@ -378,36 +304,6 @@ static void changed_services_start_anew_for_the_next_call(void **state)
     bench_done(&bench);
 }
 
-static void queued_calls_take_the_new_configuration(void **state)
-{
-    (void)state;
-    struct bench bench;
-    struct told first = {0};
-    struct told queued = {0};
-    bench_init(&bench, false);
-    struct service_conf *conf = conf_new("s", "1");
-    conf->concurrency = 1;
-    apply_one(&bench, conf);
-    call_with(&bench, &first, .user = "ana");
-    call_with(&bench, &queued, .user = "ana", .arguments = "{\"text\":\"queued\"}");
-    serve_echo(fake_at(&bench, 0));
-    conf = conf_new("s", "2");
-    conf->sharing = SERVICE_PER_USER;
-    conf->concurrency = 2;
-    apply_one(&bench, conf);
-    assert_int_equal(bench.fake_count, 2);
-    assert_string_equal(fake_at(&bench, 1)->user, "ana");
-    serve_echo(fake_at(&bench, 1));
-    assert_int_equal(count_sent(fake_at(&bench, 1), "queued"), 1);
-    answer_last(fake_at(&bench, 1), "{'n':2}");
-    assert_string_equal(queued.text, "{\"n\":2}");
-    answer_last(fake_at(&bench, 0), "{'n':1}");
-    assert_string_equal(first.text, "{\"n\":1}");
-    told_done(&first);
-    told_done(&queued);
-    bench_done(&bench);
-}
-
 static void removed_services_end_after_their_calls(void **state)
 {
     (void)state;
@@ -430,32 +326,6 @@ static void removed_services_end_after_their_calls(void **state)
     fake_closed(fake);
     mcp_cancel(waiting.request, "test");
     told_done(&under_way);
-    bench_done(&bench);
-}
-
-static void switching_off_refuses_what_is_queued(void **state)
-{
-    (void)state;
-    struct bench bench;
-    struct told first = {0};
-    struct told queued = {0};
-    bench_init(&bench, false);
-    struct service_conf *conf = conf_new("s", "1");
-    conf->concurrency = 1;
-    apply_one(&bench, conf);
-    call(&bench, &first);
-    call(&bench, &queued);
-    serve_echo(fake_at(&bench, 0));
-    conf = conf_new("s", "2");
-    conf->enabled = false;
-    apply_one(&bench, conf);
-    answer_last(fake_at(&bench, 0), "{}");
-    assert_int_equal(first.code, ERR_NONE);
-    assert_int_equal(first.done, 1);
-    assert_told(queued, ERR_DISABLED, "switched off");
-    assert_string_equal(state_of(&bench), "disabled");
-    told_done(&first);
-    told_done(&queued);
     bench_done(&bench);
 }
 
@@ -582,9 +452,7 @@ static void free_in_the_middle_leaves_nothing(void **state)
     struct bench bench;
     struct told told[4] = {0};
     bench_init(&bench, false);
-    struct service_conf *conf = conf_new("s", "1");
-    conf->concurrency = 2;
-    apply_one(&bench, conf);
+    apply_one(&bench, conf_new("s", "1"));
     for (int i = 0; i < 4; i++) {
         call(&bench, &told[i]);
         if (i == 0) {
@@ -616,13 +484,9 @@ int main(void)
         cmocka_unit_test(disabled_services_refuse),
         cmocka_unit_test(idle_sessions_stop),
         cmocka_unit_test(what_cannot_connect_says_why),
-        cmocka_unit_test(calls_beyond_the_limit_wait_their_turn),
-        cmocka_unit_test(the_queue_has_an_end),
         cmocka_unit_test(unchanged_services_go_on),
         cmocka_unit_test(changed_services_start_anew_for_the_next_call),
-        cmocka_unit_test(queued_calls_take_the_new_configuration),
         cmocka_unit_test(removed_services_end_after_their_calls),
-        cmocka_unit_test(switching_off_refuses_what_is_queued),
         cmocka_unit_test(names_are_sorted_and_near_ones_found),
         cmocka_unit_test(close_tells_all_and_waits),
         cmocka_unit_test(close_has_a_deadline),

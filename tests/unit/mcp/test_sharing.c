@@ -190,8 +190,6 @@ static void calls_of_one_client_wait_in_line(void **state)
     struct caller callers[4] = {{.declined = 0}};
     struct caller other = {0};
     service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
-    ((struct service_conf *)(uintptr_t)mcp_service_conf(service_named(&bench, "s")))
-        ->concurrency = 1;
     for (int i = 0; i < 4; i++) {
         char arguments[32];
         (void)snprintf(arguments, sizeof arguments, "{\"text\":\"%d\"}", i);
@@ -230,14 +228,13 @@ static void calls_of_one_client_wait_in_line(void **state)
     fake_dies(fake, "killed");
     assert_told(callers[3].told, ERR_UNAVAILABLE, "killed");
     wish(&bench, &other, .client = 2, .capabilities = MCP_CAN_ELICIT);
-    assert_int_equal(bench.fake_count, 2); /* places are free again */
+    assert_int_equal(bench.fake_count, 2);
     mcp_cancel(other.told.request, "test");
     for (int i = 0; i < 4; i++) {
         caller_free(&callers[i]);
     }
     caller_free(&other);
     assert_int_equal(service_named(&bench, "s")->in_line, 0);
-    assert_int_equal(service_named(&bench, "s")->inflight, 0);
     bench_done(&bench);
 }
 
@@ -264,16 +261,13 @@ static void a_server_that_answers_no_ping_is_not_waited_for(void **state)
     bench_done(&bench);
 }
 
-/* Who waits in line takes no place from others. */
-static void a_line_takes_no_places(void **state)
+static void a_line_stops_nobody_else(void **state)
 {
     (void)state;
     struct bench bench;
     struct caller mine[3] = {{.declined = 0}};
     struct caller other = {0};
     service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
-    ((struct service_conf *)(uintptr_t)mcp_service_conf(service_named(&bench, "s")))
-        ->concurrency = 2;
     for (int i = 0; i < 3; i++) {
         wish(&bench, &mine[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
     }
@@ -285,12 +279,65 @@ static void a_line_takes_no_places(void **state)
     serve(fake_at(&bench, 0), false);
     loop_advance(bench.loop, 21000 * MS);
     assert_told(mine[1].told, ERR_TIMEOUT, "busy with other calls of this client");
+    assert_int_equal(mine[1].told.class, FAILURE_OF_BROKER);
     assert_false(mine[1].told.sent);
+    assert_told(mine[0].told, ERR_TIMEOUT, "did not answer");
+    assert_int_equal(mine[0].told.class, FAILURE_NETWORK);
     for (int i = 0; i < 3; i++) {
         caller_free(&mine[i]);
     }
     caller_free(&other);
-    assert_int_equal(service_named(&bench, "s")->inflight, 0);
+    bench_done(&bench);
+}
+
+static void a_line_has_an_end(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller *callers = mem_new((LINE_MAX + 2) * sizeof *callers);
+    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    for (unsigned i = 0; i < LINE_MAX + 2; i++) {
+        wish(&bench, &callers[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
+    }
+    assert_int_equal(service_named(&bench, "s")->in_line, LINE_MAX);
+    assert_told(callers[LINE_MAX + 1].told, ERR_OVERLOADED, "1024 calls wait for their turn");
+    assert_int_equal(callers[LINE_MAX + 1].told.class, FAILURE_OF_BROKER);
+    struct fake *fake = fake_at(&bench, 0);
+    serve(fake, false);
+    for (unsigned i = 0; i < LINE_MAX + 1; i++) {
+        assert_int_equal(callers[i].told.done, 0);
+        answer_last(fake, "{}");
+        assert_int_equal(callers[i].told.done, 1);
+        turn(&bench);
+    }
+    for (unsigned i = 0; i < LINE_MAX + 2; i++) {
+        caller_free(&callers[i]);
+    }
+    mem_free(callers);
+    bench_done(&bench);
+}
+
+/* Who waits in line is refused when its turn comes. */
+static void switching_off_ends_a_line(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct caller first = {0};
+    struct caller next = {0};
+    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    wish(&bench, &first, .client = 1, .capabilities = MCP_CAN_ELICIT);
+    wish(&bench, &next, .client = 1, .capabilities = MCP_CAN_ELICIT);
+    serve(fake_at(&bench, 0), false);
+    struct service_conf *conf = conf_new("s", "2");
+    conf->enabled = false;
+    apply_one(&bench, conf);
+    answer_last(fake_at(&bench, 0), "{}");
+    turn(&bench);
+    assert_int_equal(first.told.code, ERR_NONE);
+    assert_int_equal(first.told.done, 1);
+    assert_told(next.told, ERR_DISABLED, "switched off");
+    caller_free(&first);
+    caller_free(&next);
     bench_done(&bench);
 }
 
@@ -568,7 +615,9 @@ int main(void)
         cmocka_unit_test(what_a_client_lists_is_what_it_calls),
         cmocka_unit_test(calls_of_one_client_wait_in_line),
         cmocka_unit_test(a_server_that_answers_no_ping_is_not_waited_for),
-        cmocka_unit_test(a_line_takes_no_places),
+        cmocka_unit_test(a_line_stops_nobody_else),
+        cmocka_unit_test(a_line_has_an_end),
+        cmocka_unit_test(switching_off_ends_a_line),
         cmocka_unit_test(lines_end_with_the_daemon),
         cmocka_unit_test(one_session_a_call),
         cmocka_unit_test(users_and_agents_are_kept_apart_whoever_asks),

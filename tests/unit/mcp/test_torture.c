@@ -98,7 +98,6 @@ static unsigned run_with(unsigned long nth, bool is_http, enum servers server)
     bench_init(&bench, is_http);
     struct service_conf *conf = conf_new("s", "1");
     conf->sharing = SERVICE_PER_USER;
-    conf->concurrency = 2;
     conf->era = server == LEGACY_BY_CONF ? SERVICE_ERA_LEGACY : SERVICE_ERA_AUTO;
     conf->transport = is_http ? SERVICE_HTTP : SERVICE_STDIO;
     apply_one(&bench, conf);
