@@ -7,12 +7,8 @@
 
 #include <string.h>
 
-#define ARENA_BYTES        (1u << 20) /* all of one service */
-#define TAGS_MAX           64u
-
-#define TIMEOUT_MS         30000
-#define CONNECT_TIMEOUT_MS 10000
-#define IDLE_STOP_S        300
+#define ARENA_BYTES (1u << 20) /* all of one service */
+#define TAGS_MAX    64u
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
@@ -378,12 +374,8 @@ struct service_conf *draft_service(struct check *check, struct slice name, struc
     struct service_conf *conf = mem_new(sizeof *conf);
     conf->references = 1;
     arena_init(&conf->arena, ARENA_BYTES);
-    conf->enabled = true;
-    conf->timeout_ms = TIMEOUT_MS;
-    conf->connect_timeout_ms = CONNECT_TIMEOUT_MS;
-    conf->idle_stop_s = IDLE_STOP_S;
+    service_conf_set_defaults(conf);
     struct draft draft = {.check = check, .conf = conf};
-    draft_set_defaults(&draft);
     (void)check_name(check, name);
     if (draft_keep(&draft, name, &conf->name)) {
         conf->title = conf->name;

@@ -65,8 +65,6 @@ enum draft_group {
 #undef OTHER
 };
 
-/* What holds where nothing is written. */
-void draft_set_defaults(struct draft *draft);
 /* Reads the key if it is a number of the group; else false. `retry`: where to, for numbers of that
  * group which are those of some tools alone; NULL: the service. */
 bool draft_read_number(struct draft *draft, enum draft_group group, struct retry_conf *retry,

@@ -16,11 +16,11 @@ static const struct number {
     const char *name;
     size_t offset; /* of its field in struct service_conf */
     enum draft_group group;
-    uint32_t value, min, max;
+    uint32_t min, max;
 } numbers[] = {
 #define GROUP(name)
 #define NUMBER(group, name, field, value, min, max, text) \
-    {#name, offsetof(struct service_conf, field), GROUP_##group, value, min, max},
+    {#name, offsetof(struct service_conf, field), GROUP_##group, min, max},
 #define OTHER(group, name, form, value, text)
 #include "conf/service_part.def"
 #undef GROUP
@@ -47,14 +47,6 @@ static const struct part {
 static uint32_t *field_of(void *owner, size_t offset)
 {
     return (uint32_t *)(void *)((char *)owner + offset);
-}
-
-void draft_set_defaults(struct draft *draft)
-{
-    for (size_t i = 0; i < NUMBERS; i++) {
-        *field_of(draft->conf, numbers[i].offset) = numbers[i].value;
-    }
-    draft->conf->retry.strategy = RETRY_EXPONENTIAL_JITTER;
 }
 
 static const struct number *find_number(enum draft_group group, struct slice key)

@@ -6,6 +6,10 @@
 #include "base/text.h"
 #include "conf/template.h"
 
+#define TIMEOUT_MS         30000
+#define CONNECT_TIMEOUT_MS 10000
+#define IDLE_STOP_S        300
+
 struct service_conf *service_conf_ref(struct service_conf *conf)
 {
     must(conf->references > 0);
@@ -23,6 +27,22 @@ struct service_conf *service_conf_unref(struct service_conf *conf)
         }
     }
     return NULL;
+}
+
+void service_conf_set_defaults(struct service_conf *conf)
+{
+    conf->enabled = true;
+    conf->timeout_ms = TIMEOUT_MS;
+    conf->connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    conf->idle_stop_s = IDLE_STOP_S;
+    conf->retry.strategy = RETRY_EXPONENTIAL_JITTER;
+#define GROUP(name)
+#define NUMBER(group, name, field, value, min, max, text) conf->field = (value);
+#define OTHER(group, name, form, value, text)
+#include "conf/service_part.def"
+#undef GROUP
+#undef NUMBER
+#undef OTHER
 }
 
 const char *service_transport_name(enum service_transport transport)

@@ -131,6 +131,9 @@ struct service_conf {
 struct service_conf *service_conf_ref(struct service_conf *conf);
 struct service_conf *service_conf_unref(struct service_conf *conf); /* always NULL */
 
+/* What holds where nothing is written: times, limits, retry, breaker, quarantine, health. */
+void service_conf_set_defaults(struct service_conf *conf);
+
 /* "stdio", "http", "sse" or "auto". */
 const char *service_transport_name(enum service_transport transport);
 

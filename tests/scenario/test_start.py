@@ -207,6 +207,34 @@ def test_reload_takes_over_services_and_policy_without_losing_a_call(daemon, jou
     assert client.wait(slow)["result"]["content"][0]["text"] == "slow"
 
 
+def test_reload_of_retries_and_limits_ends_no_session(daemon):
+    daemon.services({"echo": echo_stdio(limits={"concurrency": 4})})
+    daemon.start()
+    client = daemon.client()
+
+    def running():
+        assert client.text("echo/echo", {"message": "x"}) == "x"
+        return client.call("services.status", service="echo")["services"][0]["pid"]
+
+    first = running()
+    changed = {
+        "retry": {"max_attempts": 2, "tools": {"ech*": {"idempotent": True}}},
+        "breaker": {"failures": 3},
+        "quarantine": False,
+        "health": {"interval_s": 60},
+        "priority": "critical",
+        "limits": {"concurrency": 4, "rate": "100000/s", "queue": 7},
+    }
+    daemon.services({"echo": echo_stdio(**changed)})
+    assert client.call("policy.reload")["ok"] is True
+    assert running() == first
+    shown = client.call("services.get", service="echo")["definition"]
+    assert {key: shown[key] for key in changed} == changed
+    daemon.services({"echo": echo_stdio(**{**changed, "limits": {"concurrency": 5}})})
+    assert client.call("policy.reload")["ok"] is True
+    assert running() != first
+
+
 def test_hup_reloads(daemon):
     daemon.services({"echo": echo_stdio()})
     daemon.start()
