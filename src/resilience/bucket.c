@@ -81,13 +81,10 @@ static void set_missing(struct bucket *bucket, mono_us now, struct exact left)
     bucket->part = left.part;
 }
 
-mono_us bucket_wait(const struct bucket *bucket, const struct rate_conf *conf, mono_us now)
+/* Until one is there, if `left` is missing. */
+static mono_us wait_of(const struct rate_conf *conf, struct exact left)
 {
-    if (is_unlimited(conf)) {
-        return 0;
-    }
-    struct exact all = all_tokens(conf);
-    struct exact then = plus(missing(bucket, conf, now), one_token(conf), conf->count);
+    struct exact all = all_tokens(conf), then = plus(left, one_token(conf), conf->count);
     if (!is_more(then, all)) {
         return 0;
     }
@@ -95,20 +92,27 @@ mono_us bucket_wait(const struct bucket *bucket, const struct rate_conf *conf, m
     return wait.us + (wait.part > 0);
 }
 
+mono_us bucket_wait(const struct bucket *bucket, const struct rate_conf *conf, mono_us now)
+{
+    return is_unlimited(conf) ? 0 : wait_of(conf, missing(bucket, conf, now));
+}
+
 bool bucket_take(struct bucket *bucket, const struct rate_conf *conf, mono_us now,
                  mono_us *ret_wait)
 {
-    mono_us wait = bucket_wait(bucket, conf, now);
+    if (is_unlimited(conf)) {
+        return true;
+    }
+    struct exact left = missing(bucket, conf, now);
+    mono_us wait = wait_of(conf, left);
     if (wait) {
+        set_missing(bucket, now, left); /* or one of a slower rate would seem empty for ever */
         if (ret_wait) {
             *ret_wait = wait;
         }
         return false;
     }
-    if (!is_unlimited(conf)) {
-        set_missing(bucket, now,
-                    plus(missing(bucket, conf, now), one_token(conf), conf->count));
-    }
+    set_missing(bucket, now, plus(left, one_token(conf), conf->count));
     return true;
 }
 

@@ -40,6 +40,11 @@ static bool is_in_bytes(char c)
     return is_alpha(c) || is_digit(c) || c == '+' || c == '/' || c == '=';
 }
 
+static bool is_escaped(char c)
+{
+    return c == '"' || c == '\\';
+}
+
 /* The run of bytes at the start that `is_in` says yes to; may be empty. */
 static struct slice take_run(struct slice *text, bool (*is_in)(char c))
 {
@@ -78,8 +83,7 @@ static bool take_string(struct slice *text, struct slice *ret)
         }
         if (c == '\\') {
             string.len++;
-            char next = string.len < text->len ? text->ptr[string.len] : '\0';
-            if (next != '"' && next != '\\') {
+            if (string.len == text->len || !is_escaped(text->ptr[string.len])) {
                 return false;
             }
         }
@@ -90,8 +94,11 @@ static bool take_string(struct slice *text, struct slice *ret)
 static bool take_value(struct slice *text, struct value *ret)
 {
     struct slice ignored;
-    char first = text->len ? *text->ptr : '\0';
     ret->kind = VALUE_OTHER;
+    if (!text->len) {
+        return false;
+    }
+    char first = *text->ptr;
     if (is_digit(first)) {
         ret->kind = VALUE_NUMBER;
         return rate_take_number(text, &ret->whole, &ret->thousandths);
@@ -100,9 +107,6 @@ static bool take_value(struct slice *text, struct value *ret)
         ret->kind = VALUE_NAME;
         ret->text = take_run(text, is_in_token);
         return true;
-    }
-    if (!first) {
-        return false;
     }
     text->ptr++;
     text->len--;
