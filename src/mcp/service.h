@@ -204,7 +204,8 @@ struct mcp_call_events {
     void (*done)(void *arg, const struct mcp_outcome *outcome);
     void (*progress)(void *arg, struct slice params); /* MessagePack, without the token */
     void (*log)(void *arg, struct slice params);
-    /* Static text: "queue" (for a session that serves one after the other), "start", "list", "answer", "client", "task". */
+    /* Static text: "queue" (for its turn at a session that serves one at a time), "start", "list",
+     * "answer", "client", "task". */
     void (*waits_for)(void *arg, const char *what);
     /* The server asks: `method` is "elicitation/create", "sampling/createMessage" or "roots/list",
      * `params` MessagePack, valid during the call. To be answered with mcp_answer, now or

@@ -15,9 +15,10 @@
 #define WIRE_SPEAKS_FIRST (SECOND / 10)
 /* A session that stood this long did not fail to start. */
 #define STOOD_LONG (60 * SECOND)
-/* The first restart comes at once, the next ones after 250 ms, 500 ms ... 30 s. */
+/* The first restart comes at once, the next ones after 250 ms, 500 ms, 1 s, 2 s. No later: how long
+ * a service that fails is left alone is decided elsewhere, and one that is back is used again soon. */
 #define BACK_OFF_FIRST (SECOND / 4)
-#define BACK_OFF_MAX   (30 * SECOND)
+#define BACK_OFF_MAX   (2 * SECOND)
 
 static void start_timed_out(void *arg)
 {

@@ -89,11 +89,16 @@ static void a_user_who_waits_does_not_shorten_the_back_off(void **state)
             loop_advance(bench.loop, i < 1 ? MS : ((mono_us)250 << (i - 1)) * MS);
         }
     }
-    loop_advance(bench.loop, 3000 * MS);
+    loop_advance(bench.loop, 1500 * MS);
     call_with(&bench, &told, .user = "ana");
     assert_told(told, ERR_UNAVAILABLE, "failed 6 times in a row");
-    assert_in_range(told.retry_after_ms, 900, 1001);
+    assert_in_range(told.retry_after_ms, 400, 501); /* 2 s, and never more */
+    assert_int_equal(told.class, FAILURE_OF_BROKER);
     told_done(&told);
+    loop_advance(bench.loop, 501 * MS);
+    call_with(&bench, &told, .user = "ana");
+    assert_int_equal(bench.fake_count, 7);
+    mcp_cancel(told.request, "test");
     bench_done(&bench);
 }
 
