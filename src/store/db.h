@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * db.h - the SQLite file: opened with care, brought up to date, written in batches.
+ * db.h - the seam to the database: what is written and read, and nothing of how.
  *
- * Owns:    the connection and its statements.
- * Thread:  the store's, all of it. Blocks.
- * Errors:  -code with words for the operator; the connection stays usable where SQLite's does.
+ * sqlite*.c stand behind it. What is written comes as jobs, in batches; each file of store/ that
+ * makes jobs says what they mean.
+ *
+ * Owns:    struct db its connection. Jobs belong to whoever made them (db_job_free).
+ * Thread:  the store's, all of it but the making of jobs. Blocks.
+ * Errors:  -code with words for the operator: what failed, why, what to do. After one of db_write,
+ *          db_look and db_tidy it is to be closed, and opened anew to be tried again.
  */
 #ifndef STORE_DB_H
 #define STORE_DB_H
@@ -12,13 +16,33 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "store/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct db;
-struct sqlite3;
+struct image;
 
+/* ---- jobs -------------------------------------------------------------------------------- */
+
+enum db_job_kind { DB_ROW, DB_CLAIM, DB_RECORDS };
+
+/* Who may fill the queue how far. */
+enum db_rank { DB_ORDINARY, DB_OUTCOMES, DB_MINOR, DB_RANKS };
+
+/* One thing to be carried out, and the next one of its batch: the head of one of those below, with
+ * its bytes behind it. */
+struct db_job {
+    struct db_job *next;
+    enum db_job_kind kind;
+    enum db_rank rank;
+    bool is_durable; /* its batch must outlive a power cut too */
+    bool is_lost;    /* the answer: it can never be carried out */
+    size_t size;
+};
+
+/* Rows that are put and dropped: statement.def. */
 enum db_statement {
 #define STATEMENT(id, sql) DB_##id,
 #include "store/statement.def"
@@ -34,28 +58,56 @@ struct db_value {
     struct slice bytes;
 };
 
-#define DB_VALUES_MAX 9u
+#define DB_VALUES_MAX 11u
 
-/* One statement to be carried out, and the next one of its batch. */
-struct db_job {
-    struct db_job *next;
+struct db_row {
+    struct db_job job;
     enum db_statement statement;
+    bool must_hit; /* lost, where it changes nothing */
     unsigned count;
-    struct db_value values[DB_VALUES_MAX];
-    size_t size; /* with its bytes, which stand behind it */
+    struct db_value values[];
 };
 
+#define DB_OWNER_BYTES 16u
+
+struct db_claim {
+    struct db_job job;
+    uint8_t id[SHA256_BYTES], fingerprint[SHA256_BYTES];
+    uint8_t owner[DB_OWNER_BYTES]; /* this life of the daemon */
+    wall_ms now;
+    bool may_take_over;
+    /* the answer, which holds once the batch is written */
+    enum store_claim_state state;
+    wall_ms begun_at;
+    char *outcome; /* of its own memory */
+    size_t outcome_len;
+    struct err error;
+};
+
+/* Records of activity as activity.h has them: kept in one piece. */
+struct db_records {
+    struct db_job job;
+    uint32_t count;
+    wall_ms since, until; /* the earliest and the latest */
+    struct slice bytes;
+};
+
+void db_job_free(struct db_job *job); /* and all that follow */
+
+/* ---- the database ------------------------------------------------------------------------ */
+
 /* Makes the file where there is none. Our own folder is closed to others (0700); a file that others
- * could get at is refused, and so is one of a newer version or another program. */
+ * could get at is refused, and so is one of a newer version, of another program, or of a daemon
+ * that runs. */
 int db_open(const char *folder, struct db **ret, struct err *reterr);
 void db_close(struct db *db);
+int64_t db_bytes(const struct db *db); /* of its file, when it was last written */
 
-/* All of them in one transaction, or none. A job that can never be carried out is left out, and
- * logged. */
-int db_write(struct db *db, const struct db_job *jobs, struct err *reterr);
+/* All of them in one transaction, or none; of no job, whether it can be written. A job that can never be carried out is left out, and
+ * logged. Of outcomes that claims ask for, at most `room` bytes are read; the other claims fail. */
+int db_write(struct db *db, struct db_job *jobs, size_t room, struct err *reterr);
 
-struct sqlite3 *db_handle(struct db *db);
-/* What went wrong in it, in words. Whether only closing and opening it anew can help: *ret_is_broken. */
-int db_fault(struct db *db, const char *what, struct err *reterr, bool *ret_is_broken);
+/* All rows at once; NULL with *reterr. */
+struct image *db_read_image(struct db *db, struct err *reterr);
 
 #endif

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * image.h - all that was kept, read into memory at once.
+ * image.h - all rows that were kept, read into memory at once.
  *
- * Owns:    everything it points to, in one arena and one buffer.
+ * Owns:    everything it points to, in one arena.
  * Thread:  read by the store's, then handed to the loop.
  */
 #ifndef STORE_IMAGE_H
 #define STORE_IMAGE_H
 
 #include "base/mem.h"
-#include "store/db.h"
 #include "store/store.h"
 
 struct image {
@@ -17,8 +16,6 @@ struct image {
     struct arena arena;
 };
 
-/* NULL with *reterr. */
-struct image *image_read(struct db *db, struct err *reterr);
 void image_free(struct image *image);
 
 #endif

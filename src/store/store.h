@@ -46,7 +46,9 @@ void store_free(struct store *store);  /* NULL is fine */
 void store_flush(struct store *store); /* waits until what is queued is written, or cannot be */
 
 /* For what is to be acknowledged: `done` runs on the loop, later, when all that was put so far is
- * written (it outlives a kill then), or cannot be for now. Embedded in its owner. */
+ * written (it outlives a kill then), or cannot be for now. Asked for in the same callback as the put,
+ * it also tells of a record that was lost (no room, no memory, nothing that it belongs to).
+ * Embedded in its owner. */
 struct store_wait {
     struct store_wait *next;
     uint64_t upto;
@@ -135,7 +137,8 @@ enum store_claim_state {
 };
 
 /* Claims `id` on disk, durably (synchronised, a power cut included), or says what is known of it. The
- * loop goes on meanwhile; many claims share one transaction. Embedded in its owner. */
+ * loop goes on meanwhile; many claims share one transaction. Who claims an id that he has claimed
+ * and not ended is told IS_OPEN. Embedded in its owner. */
 struct store_claim {
     struct store_claim *next;
     uint8_t id[SHA256_BYTES], fingerprint[SHA256_BYTES];
@@ -149,13 +152,14 @@ struct store_claim {
     struct err error;
 };
 void store_claim(struct store *store, struct store_claim *claim);
+/* `done` is not called any more. What was claimed and not told is free again: nothing was done. */
 void store_forget_claim(struct store *store, struct store_claim *claim);
 
 /* What came of a claim of this life; written behind, durably: store_await says when. An outcome
  * that is longer than STORE_OUTCOME_MAX is the caller's to shorten. */
 void store_put_outcome(struct store *store, const uint8_t id[SHA256_BYTES],
                        struct slice outcome);
-/* Nothing was done: the id is free again. */
+/* Nothing was done: the id is free again, unless it has ended. */
 void store_drop_claim(struct store *store, const uint8_t id[SHA256_BYTES]);
 
 /* ---- activity ---------------------------------------------------------------------------- */

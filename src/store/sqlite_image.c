@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* image.c - reads the tables. A row that makes no sense is left out: nobody else writes here. */
+/* sqlite_image.c - reads the tables. A row that makes no sense is left out: nobody else writes here. */
 #include "store/image.h"
 
-#include "base/log.h"
+#include "base/mem.h"
+#include "store/sqlite.h"
 #include "value/json.h"
 
-#include <sqlite3.h>
 #include <string.h>
 
 #define IMAGE_BYTES_MAX ((size_t)256 * 1024 * 1024)
@@ -83,6 +83,24 @@ static void take_era(struct reader *reader, void *to)
     };
 }
 
+static void take_gate(struct reader *reader, void *to)
+{
+    sqlite3_stmt *row = reader->row;
+    *(struct store_gate *)to = (struct store_gate){
+        .service = take_text(reader, 0),
+        .breaker = (unsigned)sqlite3_column_int(row, 1),
+        .forced = (unsigned)sqlite3_column_int(row, 2),
+        .breaker_since = sqlite3_column_int64(row, 3),
+        .breaker_until = sqlite3_column_int64(row, 4),
+        .breaker_reason = take_text(reader, 5),
+        .quarantine_level = (unsigned)sqlite3_column_int(row, 6),
+        .quarantine_since = sqlite3_column_int64(row, 7),
+        .quarantine_until = sqlite3_column_int64(row, 8),
+        .is_quarantined_by_hand = sqlite3_column_int(row, 9) != 0,
+        .quarantine_reason = take_text(reader, 10),
+    };
+}
+
 static const struct table {
     const char *count, *rows;
     size_t size;
@@ -93,19 +111,23 @@ static const struct table {
           sizeof(struct store_pin), take_pin},
   eras = {"SELECT count(*) FROM eras",
           "SELECT service, configuration, is_modern, is_sse FROM eras ORDER BY service",
-          sizeof(struct store_era), take_era};
+          sizeof(struct store_era), take_era},
+  gates = {"SELECT count(*) FROM gates",
+           "SELECT service, breaker, forced, breaker_since, breaker_until, breaker_reason, "
+           "quarantine_level, quarantine_since, quarantine_until, is_quarantined_by_hand, "
+           "quarantine_reason FROM gates ORDER BY service",
+           sizeof(struct store_gate), take_gate};
 
 static int fault(struct reader *reader, struct err *reterr)
 {
-    bool is_broken;
-    return db_fault(reader->db, "read", reterr, &is_broken);
+    return sqlite_fault(reader->db, "read", reterr);
 }
 
 static int count_rows(struct reader *reader, const char *sql, size_t *ret, struct err *reterr)
 {
     sqlite3_stmt *statement = NULL;
     int r = 0;
-    if (sqlite3_prepare_v2(db_handle(reader->db), sql, -1, &statement, NULL) != SQLITE_OK ||
+    if (sqlite3_prepare_v2(reader->db->handle, sql, -1, &statement, NULL) != SQLITE_OK ||
         sqlite3_step(statement) != SQLITE_ROW) {
         r = fault(reader, reterr);
     } else {
@@ -125,8 +147,8 @@ static int read_table(struct reader *reader, const struct table *table, void **r
         return r;
     }
     char *rows = arena_take(&reader->image->arena, (room + 1) * table->size);
-    if (!rows || sqlite3_prepare_v2(db_handle(reader->db), table->rows, -1, &reader->row,
-                                    NULL) != SQLITE_OK) {
+    if (!rows || sqlite3_prepare_v2(reader->db->handle, table->rows, -1, &reader->row, NULL) !=
+                     SQLITE_OK) {
         return rows ? fault(reader, reterr)
                     : err_set(reterr, ERR_UNAVAILABLE, "there is no memory to read it");
     }
@@ -148,7 +170,7 @@ static int read_table(struct reader *reader, const struct table *table, void **r
     return r;
 }
 
-struct image *image_read(struct db *db, struct err *reterr)
+struct image *db_read_image(struct db *db, struct err *reterr)
 {
     struct reader reader = {.db = db, .image = mem_new(sizeof *reader.image)};
     struct store_image *rows = &reader.image->rows;
@@ -160,6 +182,10 @@ struct image *image_read(struct db *db, struct err *reterr)
     if (r == 0) {
         r = read_table(&reader, &eras, &list, &rows->era_count, reterr);
         rows->eras = list;
+    }
+    if (r == 0) {
+        r = read_table(&reader, &gates, &list, &rows->gate_count, reterr);
+        rows->gates = list;
     }
     buf_done(&reader.pack);
     if (r < 0) {

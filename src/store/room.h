@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * room.h - inside store/: what its files share. The loop puts, the thread writes, the lock is between.
+ *
+ * Owns:    everything in struct store. A job in the queue, or on its way back, is the store's; the
+ *          claims and queries of its callers are only pointed at, by the loop alone.
+ */
+#ifndef STORE_ROOM_H
+#define STORE_ROOM_H
+
+#include "base/list.h"
+#include "loop/loop.h"
+#include "store/db.h"
+#include "store/image.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+/* What the queue holds at most; of it, ordinary rows; minor records are not taken when it holds more
+ * than half. The rest is for outcomes, and for claims that are free again. */
+#define QUEUE_BYTES_MAX    ((size_t)64 * 1024 * 1024)
+#define QUEUE_ORDINARY_MAX ((size_t)16 * 1024 * 1024)
+#define QUEUE_MINOR_MAX    (QUEUE_BYTES_MAX / 2)
+/* Outcomes that were read, on their way back to the loop, all together. */
+#define OUTCOMES_MAX ((size_t)64 * 1024 * 1024)
+
+#define STORE_NEVER  UINT64_MAX /* `upto` of a wait for what is lost */
+
+struct queue {
+    struct db_job *first, **tail;
+    size_t count; /* of records: claims do not count */
+    size_t bytes[DB_RANKS];
+};
+
+struct store {
+    struct store_options options;
+    char *folder;
+    uint8_t owner[DB_OWNER_BYTES]; /* this life of the daemon */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* for the thread */
+    pthread_cond_t idle; /* for whoever flushes */
+
+    /* under the lock */
+    bool has_thread, is_closing, wants_load, is_open, is_waking;
+    bool is_settled; /* the queue is empty, or could not be written just now */
+    struct queue queue;
+    struct queue held;     /* what the thread writes just now: its figures */
+    uint64_t put, written; /* records, since the start */
+    uint64_t lost;
+    uint64_t lost_upto; /* what was put before the last of them */
+    bool is_lossy;      /* one was lost, and whoever put it may be about to wait for it */
+    struct store_wait *waits, *settled; /* the latter are told next */
+    struct db_job *answered;            /* claims, to be told */
+    struct db_job **answered_tail;
+    size_t outcome_bytes;    /* of these */
+    struct image *image;     /* read, and not yet handed on */
+    struct err failure;      /* code 0: none */
+    struct err load_failure; /* to be handed on */
+    mono_us try_at;          /* not before: what failed is tried again */
+    int64_t bytes;           /* of the file */
+
+    /* the loop's */
+    struct loop_wake wake;
+    struct list loads;  /* struct store_load: to be told */
+    struct list claims; /* struct asked_claim: not told yet */
+    mono_us claim_at;   /* while it fails: not before, one claim is let through to see */
+
+    /* the thread's */
+    struct db *db;
+};
+
+/* ---- store.c: under the lock -------------------------------------------------------------- */
+
+void store_rouse(struct store *store); /* starts the thread, or wakes it */
+void store_wake_loop(struct store *store);
+
+/* ---- queue.c ------------------------------------------------------------------------------ */
+
+void queue_init(struct queue *queue);
+void queue_append(struct queue *queue, struct db_job *job);
+void queue_prepend(struct queue *queue, const struct queue *first);       /* takes it over */
+bool queue_has_room(const struct store *store, const struct db_job *job); /* under the lock */
+/* Puts a job behind the others; it is freed and counted as lost where there is no room (or it is NULL:
+ * there was no memory for it). */
+void store_put(struct store *store, struct db_job *job);
+
+/* ---- thread.c ----------------------------------------------------------------------------- */
+
+void *store_work(void *store);
+/* Under the lock: those that wait for what is written are told, with `all` also the others. */
+void store_settle_waits(struct store *store, bool all);
+void store_note_failure(struct store *store, const struct err *err);
+
+/* ---- claim.c ------------------------------------------------------------------------------ */
+
+/* Under the lock: hands the claims of the queue back to the loop; the others stay. With `err`, nothing
+ * was claimed. */
+void claims_answer(struct store *store, struct queue *queue, const struct err *err);
+void claims_tell(struct store *store); /* on the loop */
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* thread.c - the one thread that touches the file: opens it, reads it, writes what is queued. */
+#include "store/room.h"
+
+#include "base/log.h"
+
+#include <signal.h>
+#include <time.h>
+
+#define RETRY_MS 30000u
+
+/* ---- what came of it --------------------------------------------------------------------- */
+
+/* Said once for as long as it lasts. */
+void store_note_failure(struct store *store, const struct err *err)
+{
+    uint32_t retry = store->options.retry_ms ? store->options.retry_ms : RETRY_MS;
+    if (!store->failure.code) {
+        log_at(LOG_ERROR, "store", "nothing is kept for now; serving goes on",
+               LOG_TEXT("why", err->text));
+    }
+    store->failure = *err;
+    store->try_at = clock_mono() + (mono_us)retry * 1000;
+}
+
+static void note_success(struct store *store)
+{
+    if (store->failure.code) {
+        log_at(LOG_INFO, "store", "the database can be used again", LOG_NOTHING);
+    }
+    store->failure.code = ERR_NONE;
+    store->try_at = 0;
+}
+
+static bool may_try(const struct store *store)
+{
+    return !store->try_at || clock_mono() >= store->try_at;
+}
+
+void store_settle_waits(struct store *store, bool all)
+{
+    struct store_wait **place = &store->waits;
+    while (*place) {
+        struct store_wait *wait = *place;
+        wait->is_kept = wait->upto <= store->written;
+        if (!all && !wait->is_kept && wait->upto != STORE_NEVER) {
+            place = &wait->next;
+            continue;
+        }
+        *place = wait->next;
+        wait->next = store->settled;
+        store->settled = wait;
+        store_wake_loop(store);
+    }
+}
+
+/* Nothing is left to be written but what waits for another try. */
+static void settle(struct store *store)
+{
+    store_settle_waits(store, true);
+    if (store->failure.code) {
+        claims_answer(store, &store->queue, &store->failure);
+    }
+    if (store->is_lossy) {
+        store_wake_loop(store);
+    }
+    store->is_settled = true;
+    (void)pthread_cond_broadcast(&store->idle);
+}
+
+/* ---- the file ---------------------------------------------------------------------------- */
+
+/* Under the lock, which is given up meanwhile. */
+static bool open_file(struct store *store)
+{
+    struct err err = {0};
+    if (store->db) {
+        return true;
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    int r = db_open(store->folder, &store->db, &err);
+    (void)pthread_mutex_lock(&store->lock);
+    store->is_open = r == 0;
+    if (r < 0) {
+        store_note_failure(store, &err);
+    }
+    return r == 0;
+}
+
+/* A file that went wrong is looked at anew, from its modes on. */
+static void close_file(struct store *store)
+{
+    struct db *db = store->db;
+    store->db = NULL;
+    store->is_open = false;
+    (void)pthread_mutex_unlock(&store->lock);
+    db_close(db);
+    (void)pthread_mutex_lock(&store->lock);
+}
+
+static void load(struct store *store)
+{
+    struct err err = {0};
+    struct image *image = NULL;
+    if (open_file(store)) {
+        (void)pthread_mutex_unlock(&store->lock);
+        image = db_read_image(store->db, &err);
+        (void)pthread_mutex_lock(&store->lock);
+        if (!image) {
+            store_note_failure(store, &err);
+            close_file(store);
+        }
+    }
+    if (image) {
+        note_success(store);
+        store->wants_load = false;
+        image_free(store->image);
+        store->image = image;
+    } else {
+        store->load_failure = store->failure; /* and wanted still */
+    }
+    store_wake_loop(store);
+}
+
+/* Whoever waits for one of those that could not be kept, is told so. */
+static void note_lost(struct store *store, const struct queue *batch)
+{
+    uint64_t at = store->written;
+    for (const struct db_job *job = batch->first; job; job = job->next) {
+        at++;
+        if (!job->is_lost) {
+            continue;
+        }
+        store->lost++;
+        store->lost_upto = at;
+        store->is_lossy = true;
+        for (struct store_wait *wait = store->waits; wait; wait = wait->next) {
+            wait->upto = wait->upto >= at ? STORE_NEVER : wait->upto;
+        }
+    }
+}
+
+static void note_written(struct store *store, struct queue *batch)
+{
+    store->bytes = db_bytes(store->db);
+    claims_answer(store, batch, NULL);
+    note_lost(store, batch);
+    store->written += batch->count;
+    store_settle_waits(store, false);
+    note_success(store);
+    (void)pthread_mutex_unlock(&store->lock);
+    db_job_free(batch->first);
+    (void)pthread_mutex_lock(&store->lock);
+}
+
+/* With an empty queue: to see whether the file can be written again. */
+static void write_queue(struct store *store)
+{
+    struct err err = {0};
+    if (!open_file(store)) {
+        return;
+    }
+    struct queue batch = store->queue;
+    size_t room = OUTCOMES_MAX - store->outcome_bytes;
+    queue_init(&store->queue);
+    store->held = batch;
+    (void)pthread_mutex_unlock(&store->lock);
+    int r = db_write(store->db, batch.first, room, &err);
+    (void)pthread_mutex_lock(&store->lock);
+    queue_init(&store->held);
+    if (r == 0) {
+        note_written(store, &batch);
+        return;
+    }
+    claims_answer(store, &batch, &err);
+    queue_prepend(&store->queue, &batch);
+    store_note_failure(store, &err);
+    close_file(store);
+}
+
+/* ---- work -------------------------------------------------------------------------------- */
+
+/* Until it is roused, or until it is time for another try. */
+static void await_work(struct store *store)
+{
+    if (!store->try_at) {
+        (void)pthread_cond_wait(&store->work, &store->lock);
+        return;
+    }
+    struct timespec until = {store->try_at / 1000000, store->try_at % 1000000 * 1000};
+    (void)pthread_cond_timedwait(&store->work, &store->lock, &until);
+}
+
+static bool has_writing(const struct store *store)
+{
+    return may_try(store) && (store->queue.first || store->failure.code);
+}
+
+void *store_work(void *arg)
+{
+    struct store *store = arg;
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
+    (void)pthread_mutex_lock(&store->lock);
+    while (!store->is_closing || (store->queue.first && may_try(store))) {
+        bool is_idle = true;
+        if (store->wants_load && !store->is_closing && may_try(store)) {
+            load(store);
+            is_idle = false;
+        }
+        if (has_writing(store)) {
+            write_queue(store);
+            is_idle = false;
+        }
+        if (is_idle) {
+            settle(store);
+            await_work(store);
+        }
+    }
+    settle(store);
+    (void)pthread_mutex_unlock(&store->lock);
+    db_close(store->db);
+    return NULL;
+}
