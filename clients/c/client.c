@@ -361,6 +361,15 @@ static enum tb_status call(struct tb_client *client, const char *method, struct 
     }
 }
 
+/* The answer to a sent request was lost or came too late, but the daemon does it once. */
+static bool is_repeatable(const struct tb_client *client, enum tb_status status,
+                          const char *method, struct slice params)
+{
+    struct slice key;
+    return (status == TB_LOST || status == TB_TIMEOUT) && !client->error.retryable &&
+           strcmp(method, "tools.call") == 0 && pack_get_text(params, "idempotency_key", &key);
+}
+
 enum tb_status tb_call(struct tb_client *client, const char *method, struct tb_bytes params,
                        int timeout_ms, struct tb_bytes *ret)
 {
@@ -372,6 +381,9 @@ enum tb_status tb_call(struct tb_client *client, const char *method, struct tb_b
     enum tb_status status = check_params(client, bytes);
     if (status == TB_OK) {
         status = call(client, method, bytes, deadline_in(timeout_ms), ret);
+    }
+    if (is_repeatable(client, status, method, bytes)) {
+        status = fail_repeatable(client, status);
     }
     client->is_busy = false;
     return status;

@@ -63,6 +63,9 @@ enum tb_status fail_local(struct tb_client *client, enum tb_status status, enum 
                           const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* No answer in time: the call may still have been carried out, so a repeat could do it twice. */
 enum tb_status fail_unanswered(struct tb_client *client);
+/* The last failure, of a call with an idempotency_key whose answer was lost or late: a repeat with
+ * that key does it once. */
+enum tb_status fail_repeatable(struct tb_client *client, enum tb_status status);
 enum tb_status fail_unreachable(struct tb_client *client, const struct err *err);
 
 #endif

@@ -94,6 +94,17 @@ enum tb_status fail_unanswered(struct tb_client *client)
     return set_failure(client, TB_TIMEOUT, &failure);
 }
 
+enum tb_status fail_repeatable(struct tb_client *client, enum tb_status status)
+{
+    struct failure failure = {0};
+    failure_set(&failure, status == TB_LOST ? ERR_OUTCOME_UNKNOWN : ERR_TIMEOUT, "%s",
+                client->error.message);
+    failure_suggest(&failure, "Call again with the same idempotency_key: it is done once, and "
+                              "its first outcome is the answer.");
+    failure.is_retryable = true;
+    return set_failure(client, status, &failure);
+}
+
 enum tb_status fail_unreachable(struct tb_client *client, const struct err *err)
 {
     struct failure failure = {0};

@@ -69,7 +69,8 @@ struct tb_error {
     const char *user_message; /* for a person, from the daemon's policy */
     const char *suggestion;   /* what to do about it */
     const char *request_id;   /* as in the daemon's log; "" if the daemon never answered */
-    bool retryable;           /* whether the same call may succeed later */
+    bool retryable;           /* whether the same call may succeed later; never set where a
+                                 repeat could do it twice */
     int64_t retry_after_ms;   /* -1: not known */
     struct tb_bytes details;  /* a MessagePack map; empty if there are none */
     struct tb_bytes map;      /* all of the above as the MessagePack map of the wire */

@@ -125,7 +125,8 @@ static int exit_code_of(const struct tb_error *error)
     }
     /* A deadline that passed after the tool was asked is not retryable. */
     bool is_late = strcmp(error->code, "TIMEOUT") == 0 && !error->retryable;
-    if (error->status == TB_LOST || is_late || strcmp(error->code, "OUTCOME_UNKNOWN") == 0) {
+    bool is_unknown = error->status == TB_LOST || strcmp(error->code, "OUTCOME_UNKNOWN") == 0;
+    if (is_late || (is_unknown && !error->retryable)) {
         return EXIT_UNKNOWN;
     }
     return error->retryable ? EXIT_AGAIN : EXIT_FAILED;

@@ -117,8 +117,11 @@ const struct command commands[] = {
          "A tool that reports a failure of its own ends with exit code 1. On a terminal the\n"
          "service may ask you something; a call then has 10 minutes, unless --timeout says\n"
          "otherwise. Nothing is sent or agreed to that you do not confirm.\n"
-         "Exit code 5 says that nobody knows whether it was done. With --idempotency-key the\n"
-         "same call with the same key can be repeated then: it is done once.",
+         "Exit code 5 says that nobody knows whether it was done. With --idempotency-key it "
+         "is\n"
+         "done once in 24 hours however often it is called: a lost answer is exit code 4 "
+         "then,\n"
+         "and the same call with the same key is safe.",
      .may_ask = true,
      .examples =
          {"toolbroker call everything/echo --agent coordinator --arg message=hello",
@@ -179,12 +182,13 @@ const struct command commands[] = {
      .run = run_approve},
     {.name = "events",
      .operands = "[KIND...]",
-     .operands_max = 5,
+     .operands_max = 9,
      .options = OPTION_BIT(AGENT),
      .summary = "follow what happens to services, until interrupted",
-     .text = "Kinds: service.state, tools.changed, prompts.changed, resources.changed,\n"
+     .text = "Kinds: service.state, service.breaker, service.quarantine, service.health,\n"
+             "service.rate_limited, tools.changed, prompts.changed, resources.changed,\n"
              "tool.changed; all of them if none is named. With --json one object a line.",
-     .examples = {"toolbroker events", "toolbroker events service.state tool.changed",
+     .examples = {"toolbroker events", "toolbroker events service.breaker service.quarantine",
                   "toolbroker events --json | jq -c 'select(.service == \"salesforce\")'"},
      .run = run_events},
     {.name = "agents",

@@ -23,7 +23,7 @@ enum option_id {
 
 #define OPTION_GLOBALS   5u
 #define OPTION_BIT(id)   (1u << (OPTION_##id))
-#define OPERANDS_MAX     8u
+#define OPERANDS_MAX     9u
 #define COMMAND_EXAMPLES 5u
 
 struct option {

@@ -65,8 +65,10 @@ static void show(struct cli *cli, struct slice event)
 
 int run_events(struct cli *cli)
 {
-    static const char *const all[] = {"service.state", "tools.changed", "prompts.changed",
-                                      "resources.changed", "tool.changed"};
+    static const char *const all[] = {
+        "service.state",   "service.breaker",      "service.quarantine",
+        "service.health",  "service.rate_limited", "tools.changed",
+        "prompts.changed", "resources.changed",    "tool.changed"};
     const struct args *args = cli->args;
     const char *const *kinds = args->operand_count ? args->operands : all;
     uint32_t count = args->operand_count ? args->operand_count : sizeof all / sizeof *all;

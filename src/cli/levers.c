@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* levers.c - `breaker`, `quarantine` and `release`: what an operator does about one service. */
 #include "cli/cli.h"
+#include "cli/condition.h"
 #include "cli/table.h"
 #include "cli/view.h"
 
@@ -24,6 +25,27 @@ static int pull(struct cli *cli, const char *method, struct buf *pairs, uint32_t
     buf_done(&params);
     buf_done(pairs);
     return code == EXIT_FINE && cli->is_json ? cli_put_json(cli, *ret) : code;
+}
+
+/* `status`, the daemon's answer, is how the service is now. */
+static void warn_unless_kept(struct cli *cli, struct slice status)
+{
+    bool is_kept = true;
+    (void)pack_get_bool(status, "kept", &is_kept);
+    if (!is_kept) {
+        buf_put_text(&cli->out,
+                     "    but  it could not be written down: a restart of the daemon "
+                     "forgets it\n");
+    }
+}
+
+/* What is still wrong, now that it is let in again. */
+static void put_what_is_left(struct cli *cli, struct slice status)
+{
+    if (condition_of(status).needs_attention) {
+        buf_put_byte(&cli->out, '\n');
+        condition_put(cli, status);
+    }
 }
 
 /* "NAME WORDS", the name as it was given. */
@@ -72,6 +94,10 @@ int run_breaker(struct cli *cli)
         if (actions[at].is_held) {
             say_command(cli, "breaker", " auto", "ends that");
         }
+        warn_unless_kept(cli, answer);
+        if (strcmp(action, "open") != 0) {
+            put_what_is_left(cli, answer);
+        }
     }
     return code;
 }
@@ -99,6 +125,7 @@ int run_quarantine(struct cli *cli)
         put_duration(&cli->out, ms);
         buf_put_byte(&cli->out, '\n');
         say_command(cli, "release", "", "ends that");
+        warn_unless_kept(cli, answer);
     }
     return code;
 }
@@ -107,12 +134,12 @@ int run_release(struct cli *cli)
 {
     struct slice answer;
     struct buf none;
-    bool was_held = true;
     buf_init(&none, 1);
     int code = pull(cli, "services.release", &none, 0, &answer);
     if (code == EXIT_FINE && !cli->is_json) {
-        (void)pack_get_bool(answer, "released", &was_held);
-        say(cli, was_held ? ": in use again\n" : ": in use, it was not quarantined\n");
+        say(cli, ": no longer quarantined\n");
+        warn_unless_kept(cli, answer);
+        put_what_is_left(cli, answer);
     }
     return code;
 }

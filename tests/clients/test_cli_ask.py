@@ -547,7 +547,7 @@ def test_events_of_a_daemon_that_ends(tool):  # noqa: F811
     )
     while "events.subscribe" not in [request[0] for request in tool.peer.requests]:
         time.sleep(0.01)
-    assert len(last_params(tool, "events.subscribe")["kinds"]) == 5
+    assert len(last_params(tool, "events.subscribe")["kinds"]) == 9
     time.sleep(0.2)
     tool.peer.connection.shutdown(2)
     _, err = process.communicate(timeout=20)

@@ -135,8 +135,14 @@ def test_health(tool):
 # ---- levers ----------------------------------------------------------------------------------
 
 
+def status(**more):
+    base = {**service("crm", "stopped", 90030), "since": since(90030)}
+    return {**base, "breaker": {"state": "closed", "failures": 0}, "kept": True, **more}
+
+
 def test_breaker(tool):
-    tool.daemon(services_breaker={"service": "crm", "breaker": {"state": "open", "forced": "open"}})
+    held = {"state": "open", "forced": "open", "since": since(5430), "failures": 0}
+    tool.daemon(services_breaker=status(breaker=held))
     done = tool.run("breaker", "crm", "open", "--reason", "maintenance")
     assert done.returncode == 0
     assert done.stdout == (
@@ -146,16 +152,32 @@ def test_breaker(tool):
     assert last_params(tool, "services.breaker") == {
         "service": "crm", "action": "open", "reason": "maintenance"
     }  # fmt: skip
+    tool.peer.table["services.breaker"] = status()
     for action in ("close", "reset", "auto"):
-        assert tool.run("breaker", "crm", action).returncode == 0
+        done = tool.run("breaker", "crm", action)
+        assert done.returncode == 0 and done.stdout.startswith("crm: breaker ")
         assert last_params(tool, "services.breaker") == {"service": "crm", "action": action}
-    assert json.loads(tool.run("breaker", "crm", "auto", "--json").stdout)["service"] == "crm"
+    assert json.loads(tool.run("breaker", "crm", "auto", "--json").stdout)["kept"] is True
     wrong = tool.run("breaker", "crm", "shut")
     assert wrong.returncode == 2 and "open, close, reset or auto" in wrong.stderr
 
 
+def test_a_lever_that_does_not_cure_and_is_not_kept(tool):
+    tool.daemon(services_breaker=status(kept=False, state="quarantined", quarantine={"level": 1, "left_ms": 9000}))
+    done = tool.run("breaker", "crm", "reset")
+    assert done.returncode == 0
+    assert done.stdout == (
+        "crm: breaker closed, with nothing counted\n"
+        "    but  it could not be written down: a restart of the daemon forgets it\n\n"
+        "crm: quarantined for 1 d 1 h, 9 s left\n"
+        "    do   toolbroker test crm  # what is wrong now\n"
+        "    do   toolbroker release crm  # uses it again at once\n"
+    )
+
+
 def test_quarantine_and_release(tool):
-    tool.daemon(services_quarantine={"service": "crm"}, services_release={"service": "crm"})
+    tool.daemon(services_quarantine=status(state="quarantined", quarantine={"level": 1, "by_hand": True}),
+                services_release=status())  # fmt: skip
     done = tool.run("quarantine", "crm", "--for", "1h30m", "--reason", "nonsense")
     assert done.returncode == 0
     assert done.stdout == (
@@ -169,7 +191,7 @@ def test_quarantine_and_release(tool):
     for wrong in ("soon", "0", "31d", "30m1h", "1h 30m"):
         assert tool.run("quarantine", "crm", "--for", wrong).returncode == 2
     done = tool.run("release", "crm")
-    assert (done.returncode, done.stdout) == (0, "crm: in use again\n")
+    assert (done.returncode, done.stdout) == (0, "crm: no longer quarantined\n")
     assert last_params(tool, "services.release") == {"service": "crm"}
 
 

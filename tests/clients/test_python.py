@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime, timezone
 from decimal import Decimal
 
 import msgpack
@@ -387,6 +388,83 @@ def test_what_cannot_be_sent(table, socket_path):
             assert raised.value.code == "INVALID_REQUEST"
         client.ping()
     assert [request[0] for request in peer.requests] == ["hello", "ping"]
+
+
+def test_a_call_with_a_key(table, socket_path):
+    """Lost once, then answered: what a caller who retries sees, and what the daemon does."""
+    answers = []
+
+    def lost_once(peer, msgid, params):
+        answers.append(params["idempotency_key"])
+        if len(answers) % 2:
+            peer.connection.shutdown(2)
+        return RESULT
+
+    table(tools_call=lost_once)
+    with Client(socket_path) as client:
+        with pytest.raises(ToolbrokerError) as failure:
+            client.call_tool("t", {"n": 1}, idempotency_key="order-42")
+        assert failure.value.code == "OUTCOME_UNKNOWN" and failure.value.retryable
+        assert "same idempotency_key" in failure.value.suggestion
+        assert client.call_tool("t", {"n": 1}, idempotency_key="order-42").text == "a\nb"
+
+    async def run():
+        async with AsyncClient(socket_path) as client:
+            with pytest.raises(ToolbrokerError) as failure:
+                await client.call_tool("t", idempotency_key="order-43")
+            assert failure.value.code == "OUTCOME_UNKNOWN" and failure.value.retryable
+            assert (await client.call_tool("t", idempotency_key="order-43")).text == "a\nb"
+
+    asyncio.run(run())
+    assert answers == ["order-42"] * 2 + ["order-43"] * 2
+
+
+def test_a_key_makes_nothing_else_retryable(table, socket_path):
+    table(tools_call={"code": "OUTCOME_UNKNOWN", "message": "m", "retryable": False, "request_id": "7"})
+    with Client(socket_path) as client:
+        with pytest.raises(ToolbrokerError) as failure:
+            client.call_tool("t", idempotency_key="k")
+    assert not failure.value.retryable and failure.value.retry_after is None
+
+
+def test_retry_after_is_in_seconds():
+    error = ToolbrokerError("RATE_LIMITED", "m", retryable=True, retry_after_ms=1500)
+    assert error.retry_after == 1.5
+    assert pickle.loads(pickle.dumps(error)).retry_after == 1.5
+    assert ToolbrokerError("RATE_LIMITED", "m", retry_after_ms=0).retry_after == 0.0
+
+
+def test_how_services_are(table, socket_path):
+    tested = {"service": "crm", "ok": False, "steps": []}
+    well = {"status": "up", "services": []}
+    since = datetime(2026, 11, 21, 3, 0, tzinfo=timezone.utc)
+    results = {"services_test": tested, "health_get": well, "health_check": {**well, "now": 1},
+               "activity_query": {"calls": [{"id": 1}], "next": 1}}  # fmt: skip
+    asked = [
+        ("services.test", {"service": "crm", "user": "ana", "timeout_ms": 2000}),
+        ("health.get", {}),
+        ("health.check", {"service": "crm", "timeout_ms": 1000}),
+        ("activity.query", {"service": "crm", "outcome": "failed", "since": 1795230000000, "limit": 100}),
+    ]  # fmt: skip
+    peer = table(**results)
+    with Client(socket_path) as client:
+        assert client.test_service("crm", user="ana", timeout=2) == tested
+        assert client.health() == well
+        assert client.health("crm", check=True, timeout=1) == {**well, "now": 1}
+        assert client.activity(service="crm", outcome="failed", since=since) == [{"id": 1}]
+        with pytest.raises(ToolbrokerError):
+            client.health(timeout=1)
+    assert peer.requests[-4:] == asked
+
+    async def run():
+        async with AsyncClient(socket_path) as client:
+            assert await client.test_service("crm", user="ana", timeout=2) == tested
+            assert await client.health() == well
+            assert await client.health("crm", check=True, timeout=1) == {**well, "now": 1}
+            assert await client.activity(service="crm", outcome="failed", since=since) == [{"id": 1}]
+
+    asyncio.run(run())
+    assert peer.requests[-4:] == asked
 
 
 def test_errors_print_and_pickle():

@@ -141,6 +141,9 @@ class AsyncClient(AsyncFeatures):
                 return await link.request(method, body, deadline, on_notification)
             except NotSent:
                 continue  # the next round connects anew, or says why it cannot
+            except ToolbrokerError as error:
+                errors.with_key(error, method, body)
+                raise
 
     async def notify(self, method: str, params: Optional[Mapping[str, Any]] = None) -> None:
         """Sends a notification, which has no answer."""
@@ -162,6 +165,7 @@ class AsyncClient(AsyncFeatures):
         user: Optional[str] = None,
         locale: Optional[str] = None,
         timeout: Optional[float] = None,
+        idempotency_key: Optional[str] = None,
         demo: Optional[str] = None,
         meta: Optional[Mapping[str, Any]] = None,
         log_level: Optional[str] = None,
@@ -173,6 +177,8 @@ class AsyncClient(AsyncFeatures):
         result (`is_error`); everything else that fails raises ToolbrokerError.
 
         timeout          seconds; default: the service's own
+        idempotency_key  a name of your own for this call: it is done once in 24 hours, and a
+                         repeat with the same key gets the first outcome
         demo             "policy" (default), "never" or "only"
         log_level        least severe log messages of the server that are wanted: "info" ...
         task             take a task's handle, where the server makes one, instead of its result
@@ -187,6 +193,7 @@ class AsyncClient(AsyncFeatures):
             user=user,
             locale=locale,
             timeout=timeout,
+            idempotency_key=idempotency_key,
             demo=demo,
             meta=meta,
             log_level=log_level,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, TypeVar
 
 from . import features
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 class AsyncFeatures:
-    """Resources, prompts, completion, tasks and events. All take `agent` and `user` like
+    """Resources, prompts, completion, tasks, events and the state of services. Most take `agent` and `user` like
     `call_tool`, and `timeout` in seconds; without one the service's own holds."""
 
     _subscriptions: Subscriptions
@@ -148,6 +149,41 @@ class AsyncFeatures:
         """Asks the server to end a task."""
         asker = who(None, agent, user, timeout)
         return await self._ask(features.task(asker, id, "tasks.cancel"), timeout)
+
+    # ---- how services are -------------------------------------------------------------------
+
+    async def test_service(
+        self,
+        service: str,
+        *,
+        agent: Optional[str] = None,
+        user: Optional[str] = None,
+        timeout: Optional[float] = None,
+    ) -> Dict[str, Any]:
+        """Connects to the service and lists its tools now: `ok`, `steps` with times, `error`."""
+        return await self._ask(features.test(who(service, agent, user, timeout)), timeout)
+
+    async def health(
+        self, service: Optional[str] = None, *, check: bool = False, timeout: Optional[float] = None
+    ) -> Dict[str, Any]:
+        """`status` of all in all, and `services` one by one, as it is known; `check` asks now."""
+        return await self._ask(features.health(service, check, timeout), timeout)
+
+    async def activity(
+        self,
+        *,
+        agent: Optional[str] = None,
+        user: Optional[str] = None,
+        service: Optional[str] = None,
+        tool: Optional[str] = None,
+        outcome: Optional[str] = None,
+        since: Optional[datetime] = None,
+        until: Optional[datetime] = None,
+        limit: int = 100,
+    ) -> List[Dict[str, Any]]:
+        """The calls that have ended, newest first. `outcome`: "live", "failed", "TIMEOUT" ..."""
+        filters = dict(agent=agent, user=user, service=service, tool=tool, outcome=outcome)
+        return await self._ask(features.activity(since, until, limit, **filters), 30.0)
 
     # ---- events -----------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 
 class ToolbrokerError(Exception):
@@ -13,14 +13,16 @@ class ToolbrokerError(Exception):
     message         for a developer or a log, in English
     user_message    for a person, in the call's locale
     suggestion      what to do about it
-    retryable       whether the same call may succeed later without anything being changed
-    retry_after_ms  when, if that is known
+    retryable       whether the same call may succeed later without anything being changed; never
+                    true where a repeat could do it twice
+    retry_after_ms  when, if that is known; `retry_after` is the same in seconds
     details         facts by code: field, service, auth_url ...
     request_id      as in the daemon's log; "" if the daemon never answered
 
     Failures of the connection have the same form. UNAVAILABLE: the request was not carried out.
     OUTCOME_UNKNOWN: it was sent and its answer was lost. TIMEOUT: the deadline passed, and the
-    daemon was told to cancel; retryable only if the request was not sent.
+    daemon was told to cancel. Both are retryable only if the request was not sent, or if the call
+    had an `idempotency_key`.
     """
 
     def __init__(
@@ -44,6 +46,11 @@ class ToolbrokerError(Exception):
         self.retry_after_ms = retry_after_ms
         self.details: Dict[str, Any] = details if details is not None else {}
         self.request_id = request_id
+
+    @property
+    def retry_after(self) -> Optional[float]:
+        """Seconds until another try makes sense; None: not known."""
+        return None if self.retry_after_ms is None else self.retry_after_ms / 1000
 
     def __str__(self) -> str:
         text = f"{self.code}: {self.message}"
@@ -148,3 +155,15 @@ def unanswered() -> ToolbrokerError:
         suggestion="It was told to cancel, but may have done it: check before calling again, or "
         "give more time.",
     )
+
+
+def with_key(error: ToolbrokerError, method: str, params: Optional[Mapping[str, Any]]) -> None:
+    """An answer that was lost or late is no riddle where the call has an idempotency_key."""
+    is_ours = not error.request_id and error.code in ("OUTCOME_UNKNOWN", "TIMEOUT")
+    has_key = method == "tools.call" and params is not None and "idempotency_key" in params
+    if is_ours and has_key and not error.retryable:
+        error.retryable = True
+        error.suggestion = (
+            "Call again with the same idempotency_key: it is done once, and its first outcome is "
+            "the answer."
+        )

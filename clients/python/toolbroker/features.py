@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, TypeVar
 
 from .errors import invalid
@@ -200,6 +201,27 @@ def complete(
 
 def task(who: Dict[str, Any], id: str, method: str = "tasks.get") -> Ask[Task]:
     return Ask(method, {**who, "task": id}, lambda a: Task.from_wire({"task": {"id": id}, **a}))
+
+
+def test(who: Dict[str, Any]) -> Ask[Dict[str, Any]]:
+    return Ask("services.test", who, dict)
+
+
+def health(service: Optional[str], check: bool, timeout: Optional[float]) -> Ask[Dict[str, Any]]:
+    if not check and timeout is not None:
+        raise invalid("a timeout is for health(check=True)")
+    return Ask("health.check" if check else "health.get", who(service, None, None, timeout), dict)
+
+
+def activity(
+    since: Optional[datetime], until: Optional[datetime], limit: int, **filters: Optional[str]
+) -> Ask[List[Dict[str, Any]]]:
+    params = given(since=_ms(since), until=_ms(until), limit=limit, **filters)
+    return Ask("activity.query", params, lambda a: list(a["calls"]))
+
+
+def _ms(time: Optional[datetime]) -> Optional[int]:
+    return None if time is None else round(time.timestamp() * 1000)
 
 
 def who(
