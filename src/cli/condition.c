@@ -196,7 +196,7 @@ static void put_fact(struct buf *out, struct slice service, enum fact fact)
     case FACT_USERS:
         buf_put_text(out, "held back for ");
         put_count(out, view_int(service, "users_held", 0), "user");
-        buf_put_text(out, ", whose own calls failed");
+        buf_put_text(out, ", for whom the breaker is open or the limit is reached");
         break;
     case FACT_ERROR:
     case FACTS:

@@ -61,8 +61,10 @@ static void put_retries(struct buf *out, struct slice service)
         return;
     }
     begin(out, "retries");
-    buf_printf(out, "%" PRId64 " helped, %" PRId64 " did not",
-               view_int(retries, "succeeded", 0), view_int(retries, "failed", 0));
+    int64_t saved = view_int(retries, "succeeded", 0);
+    buf_printf(out, "%" PRId64 " made; %" PRId64 " %s saved by them, %" PRId64 " not",
+               view_int(retries, "attempts", 0), saved, saved == 1 ? "call" : "calls",
+               view_int(retries, "failed", 0));
     if (pack_next(&cursor, &item) && item.type == PACK_FLOAT) {
         buf_printf(out, "; %.2f attempts a call", item.f);
     } else if (view_int(retries, "average_attempts", -1) >= 0) {

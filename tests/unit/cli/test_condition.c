@@ -131,7 +131,7 @@ static void test_limits(void **state)
         "{\"name\":\"crm\",\"state\":\"running\",\"limited\":{\"left_ms\":12000},"
         "\"waiting\":7,\"users_held\":1}",
         "crm: rate limited by the service, 12 s left, 7 calls wait\n"
-        "    and  held back for 1 user, whose own calls failed\n"
+        "    and  held back for 1 user, for whom the breaker is open or the limit is reached\n"
         "    do   nothing: calls wait for it as long as their deadlines allow\n"
         "    do   toolbroker activity --outcome failed --service crm  # whose calls, and "
         "why\n");
@@ -163,7 +163,8 @@ static void test_numbers(void **state)
         "\"failures_by_class\":{\"network\":3,\"protocol\":0,\"server\":2}}",
         "breaker    closed, 1 failure in a row\n"
         "now        4 calls under way, 1 waits for a place or a limit\n"
-        "retries    9 helped, 3 did not; 1.03 attempts a call; 2 left out (budget)\n"
+        "retries    12 made; 9 calls saved by them, 3 not; 1.03 attempts a call; 2 left out "
+        "(budget)\n"
         "failures   network 3, server 2\n");
 }
 
