@@ -18,6 +18,11 @@
  * restarted. A request is repeated on a new connection only if no byte of it was sent; a request
  * that was sent and whose answer was lost is TB_LOST, and never repeated.
  *
+ * Repeating: give a tools.call that must not be done twice an `idempotency_key`, a name of the
+ * caller's own for this one effect. It is done once in 24 hours, restarts of the daemon included, and
+ * a repeat with the same key and arguments gets the first outcome: after TB_LOST and TB_TIMEOUT its
+ * error says `retryable`, and the same call may be made again. Without a key it does not.
+ *
  *     struct tb_options options = {0};
  *     options.agent = "coordinator";
  *     struct tb_client *client = tb_client_new(&options);
