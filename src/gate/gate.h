@@ -79,7 +79,9 @@ struct gate_ticket { /* embedded in its owner; zeroed before the first use */
     struct loop_task task;
     mono_us since, deadline;
     uint32_t epoch, user_epoch;
-    bool is_inside, is_probe;
+    bool is_inside, is_probe, is_retry;
+    bool is_first[2]; /* behind the end of a limit: of the service, of the user */
+    unsigned refusal; /* why it will not get in, until it is told */
     /* While it waits: it is inside now (NULL), or will not get in. */
     void (*turn)(void *arg, const struct failure *failure);
     void *arg;
@@ -104,8 +106,8 @@ bool gates_may_retry(struct gates *gates, struct slice service);
 /* A call is over: for the statistics. */
 void gates_count_call(struct gates *gates, struct slice service, unsigned attempts,
                       bool has_succeeded);
-/* What the server says of its limits, with any answer. `user`: whose credential it was; empty: all
- * share one. */
+/* What the server says of its limits, with any answer, before the attempt leaves. `user`: whose
+ * credential it was; empty: all share one. */
 void gates_hint(struct gates *gates, struct slice service, struct slice user,
                 const struct rate_fields *fields, bool is_refused);
 
@@ -126,6 +128,7 @@ struct gate_view {
     mono_us last_success, last_failure; /* of real attempts; 0: none yet */
     uint32_t failures_in_row;
     unsigned inside, waiting;
+    unsigned users_held; /* users whose own breaker is not closed */
 };
 bool gates_view(const struct gates *gates, struct slice service, struct gate_view *ret);
 
