@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* admit.c - how calls and listings begin: they take a seat, and go or are refused at once. */
-#include "mcp/room.h"
+#include "mcp/probe_internal.h"
 
 static bool is_held(const struct mcp_request *request, struct slice bytes)
 {
@@ -84,6 +84,8 @@ void request_begin(struct mcp_request *request)
     if (refuse_now(request->seat->service, &failure)) {
         request_fail(request, &failure, false);
         failure_done(&failure);
+    } else if (request->probe) {
+        probe_go(request);
     } else {
         request_go(request);
     }

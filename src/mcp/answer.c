@@ -3,6 +3,7 @@
 #include "mcp/ask.h"
 #include "mcp/catalog.h"
 #include "mcp/message.h"
+#include "mcp/probe_internal.h"
 #include "mcp/refusal.h"
 #include "mcp/task.h"
 #include "value/pack.h"
@@ -215,6 +216,10 @@ static void on_step(struct pending *pending)
         request_release(request);
         return;
     }
+    if (request->probe) {
+        probe_go(request);
+        return;
+    }
     ask_end_lost(request);
     if (request->task) {
         task_resume(request);
@@ -236,7 +241,9 @@ static void on_answered(struct pending *pending, const struct message *message)
     pending->id = 0;
     pending->was_resent = false;
     request->was_sent = true;
-    if (request->task) {
+    if (request->probe) {
+        probe_answered(request, message);
+    } else if (request->task) {
         task_answered(request, message);
     } else if (message->kind == MESSAGE_ERROR) {
         take_error(request, message->error);

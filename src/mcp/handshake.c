@@ -112,6 +112,7 @@ static bool begins_with_discover(const struct mcp_session *session)
 void handshake_wire_stands(struct mcp_session *session)
 {
     session->epoch++;
+    session->opened_at = loop_now(session->core->loop);
     session->place = ++session->core->last_place;
     session->given_up_count = 0;
     session->was_asked = false;

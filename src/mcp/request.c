@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "mcp/ask.h"
 #include "mcp/encode.h"
+#include "mcp/probe_internal.h"
 #include "mcp/refusal.h"
 #include "mcp/task.h"
 
@@ -85,6 +86,9 @@ static void drop_parts(struct mcp_request *request, bool tells)
         encode_drop(request);
         request->block = block_unref(request->block);
     }
+    if (request->probe) {
+        probe_drop(request);
+    }
     if (request->round || request->task || request->gathering) {
         round_drop(request);
         task_drop(request, tells);
@@ -121,6 +125,7 @@ void request_release(struct mcp_request *request)
 {
     struct seat *seat = request->seat;
     struct mcp_services *services = seat->service->services;
+    bool is_probe = request->probe != NULL;
     loop_timer_cancel(services->core.loop, &request->deadline);
     loop_task_cancel(&request->tell);
     if (!list_is_empty(&request->asks)) {
@@ -136,7 +141,11 @@ void request_release(struct mcp_request *request)
     } else {
         request_free(request);
     }
-    seat_leave(seat);
+    if (is_probe) {
+        seat_leave_probe(seat);
+    } else {
+        seat_leave(seat);
+    }
 }
 
 void request_sit(struct mcp_request *request, struct seat *seat)
@@ -178,8 +187,10 @@ static bool is_fault_of_service(enum failure_class class)
 static void tell_failure(struct mcp_request *request, const struct failure *failure, bool sent)
 {
     request->seat->service->failures +=
-        is_fault_of_service(failure->class) && !request->is_aside;
-    if (request->list_events) {
+        is_fault_of_service(failure->class) && !request->is_aside && !request->probe;
+    if (request->probe) {
+        probe_tell(request, failure);
+    } else if (request->list_events) {
         request->list_events->done(request->arg, NULL, failure);
     } else if (!request->is_aside) {
         const struct mcp_outcome outcome = {.failure = failure,

@@ -42,13 +42,15 @@ struct message_request;
 struct gathering; /* gather.c: the pages of a list */
 struct round;     /* round.c: input that a server asked for */
 struct task;      /* task.c: a call that the server carries out as a task */
+struct probe;     /* probe.c: whether the server answers */
 
 struct mcp_request {
     struct pending pending;
     struct list_link owned; /* in services->requests, or on the free list */
     struct seat *seat;
-    const struct mcp_call_events *call_events; /* one of the two */
+    const struct mcp_call_events *call_events; /* one of the three */
     const struct mcp_list_events *list_events;
+    struct probe *probe;
     void *arg;
     const struct method *method; /* of a call */
     /* The caller's; once they are needed later, in `kept`. */
@@ -91,6 +93,7 @@ struct seat {
     size_t key_len;
     uint64_t client;  /* whose it is; 0: nobody's alone */
     unsigned users;   /* requests */
+    unsigned probes;  /* of them */
     struct list line; /* requests that wait until there is no caller */
     unsigned callers; /* of a seat whose session can be asked: requests that use it now */
     struct loop_task advance;
@@ -173,10 +176,14 @@ struct seat *seat_find(struct mcp_service *service, const struct mcp_identity *i
                        bool is_listing);
 /* The one of the identity's own at a legacy server. */
 struct seat *seat_find_own(struct mcp_service *service, const struct mcp_identity *identity);
+/* A new one, that nobody else finds. */
+struct seat *seat_for_one_call(struct mcp_service *service,
+                               const struct mcp_identity *identity);
 /* Whether this identity has one of its own where the server is a legacy one. */
 bool seat_is_wanted(const struct mcp_service *service, const struct mcp_identity *identity);
 void seat_use(struct seat *seat);
 void seat_leave(struct seat *seat);
+void seat_leave_probe(struct seat *seat); /* which was no use of it: its idle time goes on */
 void seat_retire(struct seat *seat);
 void seat_stop(struct seat *seat, const char *reason, const struct failure *failure);
 /* It was started only to learn what the server is. */

@@ -64,7 +64,7 @@ static void go_away(struct seat *seat, const char *reason)
     }
 }
 
-static void arm(struct seat *seat)
+static void arm(struct seat *seat, mono_us since)
 {
     const struct service_conf *conf = seat->session.conf;
     if (loop_timer_is_set(&seat->idle_timer)) {
@@ -73,7 +73,7 @@ static void arm(struct seat *seat)
     bool is_stopped = seat->session.state == SESSION_STOPPED;
     mono_us wait = conf->idle_stop_s ? conf->idle_stop_s * SECOND : SEAT_KEPT;
     if (is_stopped ? seat->key != NULL : conf->idle_stop_s > 0) {
-        loop_timer_set(loop_of(seat), &seat->idle_timer, loop_now(loop_of(seat)) + wait);
+        loop_timer_set(loop_of(seat), &seat->idle_timer, since + wait);
     }
 }
 
@@ -146,7 +146,7 @@ static void changed(void *arg, struct mcp_session *session, enum session_state f
         service_update_state(service, "wanted by a call");
     }
     if (session->state == SESSION_STOPPED && !seat->users) {
-        arm(seat);
+        arm(seat, loop_now(loop_of(seat)));
     }
 }
 
@@ -297,8 +297,7 @@ struct seat *seat_find_own(struct mcp_service *service, const struct mcp_identit
 }
 
 /* Found by nobody else, and gone with its call. */
-static struct seat *seat_for_one_call(struct mcp_service *service,
-                                      const struct mcp_identity *identity)
+struct seat *seat_for_one_call(struct mcp_service *service, const struct mcp_identity *identity)
 {
     make_room(service);
     struct seat *seat = seat_new(service, identity);
@@ -333,21 +332,36 @@ void seat_use(struct seat *seat)
     seat->users++;
 }
 
-void seat_leave(struct seat *seat)
+static void look_after(struct seat *seat)
 {
-    must(seat->users > 0);
-    if (--seat->users) {
+    if (seat->users) {
         return;
     }
-    seat->idle_since = loop_now(loop_of(seat));
     if (seat->is_retired) {
         go_away(seat, seat->service->stop_reason);
     } else if (seat->is_for_one_call) {
         forget_key(seat);
         go_away(seat, "its call is over");
     } else {
-        arm(seat);
+        arm(seat, seat->idle_since);
     }
+}
+
+void seat_leave(struct seat *seat)
+{
+    must(seat->users > seat->probes);
+    if (--seat->users == seat->probes) {
+        seat->idle_since = loop_now(loop_of(seat));
+    }
+    look_after(seat);
+}
+
+void seat_leave_probe(struct seat *seat)
+{
+    must(seat->probes > 0);
+    seat->users--;
+    seat->probes--;
+    look_after(seat);
 }
 
 void seat_stop_probe(struct seat *seat)

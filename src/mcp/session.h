@@ -113,6 +113,7 @@ struct mcp_session {
     struct handshake handshake;
     struct loop_timer start_timer;
     mono_us start_deadline;
+    mono_us opened_at; /* its wire stood */
     mono_us ready_at;
 
     struct mcp_catalog *catalog; /* NULL: never listed */

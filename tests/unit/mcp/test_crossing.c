@@ -5,6 +5,8 @@
  *
  *   test_mcp_crossing [SEED]    that one alone
  */
+#include "mcp/probe.h"
+
 #include "caller.h"
 
 #define CALLERS 12
@@ -29,7 +31,8 @@ struct crowd {
     size_t seen[FAKES]; /* messages that the server has looked at */
     struct open_request open[256];
     size_t open_count;
-    unsigned written, questions, answers, results;
+    unsigned written, questions, answers, results, probed;
+    struct mcp_request *probe; /* NULL: none under way */
 };
 
 static struct crowd crowd;
@@ -125,6 +128,33 @@ static void give_up(unsigned mark)
         mcp_cancel(caller->told.request, "the seed said so");
         turn(&crowd.bench);
     }
+}
+
+static void crowd_probed(void *arg, const struct mcp_probe_report *report)
+{
+    assert_ptr_equal(arg, &crowd);
+    assert_non_null(crowd.probe);
+    crowd.probe = NULL;
+    crowd.probed += report->failure == NULL;
+}
+
+/* Begins one, or gives one up. */
+static void probe(void)
+{
+    struct bench *bench = &crowd.bench;
+    const struct mcp_identity identity = {.agent = SLICE("a"), .user = SLICE("u")};
+    const struct mcp_probe_options options = {.is_apart =
+                                                  bench->fake_count + 8 < FAKES && roll(3) == 0,
+                                              .lists = roll(2),
+                                              .deadline = loop_now(bench->loop) + 8000 * MS};
+    if (!crowd.probe) {
+        crowd.probe =
+            mcp_probe(service_named(bench, "s"), &identity, &options, crowd_probed, &crowd);
+    } else if (roll(4) == 0) {
+        mcp_cancel(crowd.probe, "the seed said so");
+        crowd.probe = NULL;
+    }
+    turn(bench);
 }
 
 /* ---- the server -------------------------------------------------------------------------- */
@@ -339,10 +369,12 @@ static void open_wires(void)
 static void play(uint64_t seed)
 {
     unsigned questions = crowd.questions, answers = crowd.answers, results = crowd.results;
+    unsigned probed = crowd.probed;
     crowd = (struct crowd){.seed = seed * 2654435761u + 1,
                            .questions = questions,
                            .answers = answers,
-                           .results = results};
+                           .results = results,
+                           .probed = probed};
     crowd.is_http = roll(2);
     crowd.is_modern = roll(2);
     bench_init(&crowd.bench, crowd.is_http);
@@ -362,6 +394,7 @@ static void play(uint64_t seed)
         } else if (what == 10) {
             loop_advance(crowd.bench.loop, roll(400) * MS);
             turn(&crowd.bench);
+            probe();
         } else if (roll(3)) {
             break_something();
         } else {
@@ -379,6 +412,10 @@ static void play(uint64_t seed)
         caller_free(&crowd.callers[mark]);
     }
     assert_int_equal(service->in_line, 0);
+    assert_null(crowd.probe);
+    list_each (link, &service->seats) {
+        assert_int_equal(LIST_ITEM(link, struct seat, link)->probes, 0);
+    }
     bench_done(&crowd.bench);
 }
 
@@ -393,10 +430,11 @@ static void nothing_crosses(void **state)
         played = seed;
         play(seed);
     }
-    print_message("%u results, %u questions, %u answers\n", crowd.results, crowd.questions,
-                  crowd.answers);
+    print_message("%u results, %u questions, %u answers, %u probes\n", crowd.results,
+                  crowd.questions, crowd.answers, crowd.probed);
     if (!only_seed) { /* it did happen */
         assert_true(crowd.results > SEEDS && crowd.questions > SEEDS && crowd.answers > 0);
+        assert_true(crowd.probed > SEEDS);
     }
 }
 

@@ -3,6 +3,8 @@
  * test_torture.c - the n-th allocation fails, for each n: every request is told exactly once, what
  * is sent is whole, and nothing is left behind.
  */
+#include "mcp/probe.h"
+
 #include "fake.h"
 
 struct count {
@@ -23,6 +25,13 @@ static void count_list(void *arg, struct mcp_catalog *catalog, const struct fail
     assert_true((failure != NULL) != (catalog != NULL));
     count->done++;
     count->failed += failure != NULL;
+}
+
+static void count_probe(void *arg, const struct mcp_probe_report *report)
+{
+    struct count *count = arg;
+    count->done++;
+    count->failed += report->failure != NULL;
 }
 
 static void hear(void *arg, struct slice params)
@@ -79,10 +88,24 @@ static void serve_last(struct fake *fake, size_t *seen, enum servers server)
                    id);
             say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'result':{'content':[]}}", id);
         }
+        if (strstr(text, "\"ping\"")) {
+            say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'result':{}}", id);
+        }
         if (token) {
             fake->events->exchange_ended(fake->arg, token, NULL, false);
             turn(fake->bench);
         }
+    }
+}
+
+/* One that pings, and one that lists. */
+static void probe(struct bench *bench, const struct mcp_identity *identity,
+                  struct count *counts)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const struct mcp_probe_options options = {
+            .lists = i == 1, .deadline = loop_now(bench->loop) + 1000 * MS};
+        (void)mcp_probe(service_named(bench, "s"), identity, &options, count_probe, &counts[i]);
     }
 }
 
@@ -95,6 +118,7 @@ static unsigned run_with(unsigned long nth, bool is_http, enum servers server)
     struct bench bench;
     struct count calls[3] = {0};
     struct count list = {0};
+    struct count probes[2] = {0};
     bench_init(&bench, is_http);
     struct service_conf *conf = conf_new("s", "1");
     conf->sharing = SERVICE_PER_USER;
@@ -117,6 +141,7 @@ static unsigned run_with(unsigned long nth, bool is_http, enum servers server)
     }
     (void)mcp_list_tools(service_named(&bench, "s"), &identity,
                          loop_now(bench.loop) + 1000 * MS, &count_list_events, &list);
+    probe(&bench, &identity, probes);
     turn(&bench);
     fake_opened(fake_at(&bench, 0));
     size_t seen = 0;
@@ -124,8 +149,10 @@ static unsigned run_with(unsigned long nth, bool is_http, enum servers server)
     loop_advance(bench.loop, 1001 * MS);
     mem_fail_at(0);
     loop_timer_cancel(bench.loop, &warm);
-    unsigned failed = list.failed;
+    unsigned failed = list.failed + probes[0].failed + probes[1].failed;
     assert_int_equal(list.done, 1);
+    assert_int_equal(probes[0].done, 1);
+    assert_int_equal(probes[1].done, 1);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(calls[i].done, 1);
         failed += calls[i].failed;
@@ -141,7 +168,7 @@ static void every_allocation_may_fail(void **state)
         bool is_http = i % 2 != 0;
         enum servers server = i / 2;
         unsigned failed = 0;
-        for (unsigned long nth = 1; nth < 140; nth++) {
+        for (unsigned long nth = 1; nth < 180; nth++) {
             failed += run_with(nth, is_http, server) > 0;
         }
         assert_true(failed > 5); /* it does hit something */
