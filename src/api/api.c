@@ -7,6 +7,14 @@
 
 /* ---- what is in force ----------------------------------------------------------------------- */
 
+/* It was checked when the settings were read. */
+static struct rate_conf rate_of(const char *text)
+{
+    struct rate_conf rate = {0};
+    (void)(text && rate_parse(text, &rate));
+    return rate;
+}
+
 static void apply_settings(struct api *api, struct settings *settings)
 {
     enum log_level level = LOG_INFO;
@@ -26,13 +34,20 @@ static void apply_settings(struct api *api, struct settings *settings)
         .inflight = (uint32_t)settings->inflight,
     };
     api->calls_max = (uint32_t)settings->calls;
+    api->shares = (struct share_limits){.agent_calls = (uint32_t)settings->agent_calls,
+                                        .peer_calls = (uint32_t)settings->peer_calls,
+                                        .agent_rate = rate_of(settings->agent_rate),
+                                        .peer_rate = rate_of(settings->peer_rate)};
 }
 
 static void take_over(struct api *api, struct config *config)
 {
     apply_settings(api, config->settings);
     config->settings = NULL;
+    store_keep_activity(api->store, api->settings->activity_days, api->settings->activity_rows);
+    gates_apply(api->gates, &config->services);
     mcp_services_apply(api->services, &config->services);
+    health_apply(api->health, &config->services);
     calls_set_policy(api->calls, config->policy);
     config->policy = NULL;
 }
@@ -50,8 +65,82 @@ static void state_changed(void *arg, const struct mcp_service *service)
     log_at(state == MCP_ERROR ? LOG_WARN : LOG_INFO, "service", "state changed",
            LOG_SLICE("service", mcp_service_conf(service)->name),
            LOG_TEXT("state", mcp_state_name(state)));
-    const struct api_detail detail = {"state", slice_of(mcp_state_name(state))};
+    const struct api_detail detail = {"state", slice_of(mcp_state_name(state)), 0};
     api_tell_event(api, "service.state", service, &detail, 1);
+    health_state_changed(api->health, service);
+}
+
+static void rate_told(void *arg, const struct mcp_service *service, struct slice user,
+                      const struct rate_fields *fields, bool is_refused)
+{
+    struct api *api = arg;
+    gates_hint(api->gates, mcp_service_conf(service)->name, user, fields, is_refused);
+}
+
+/* Names of users are for nobody but the log of calls: an event only says that it is of one. */
+static void tell_gate(struct api *api, const struct gate_change *change)
+{
+    static const char *const kinds[] = {[GATE_BREAKER] = "service.breaker",
+                                        [GATE_QUARANTINE] = "service.quarantine",
+                                        [GATE_RATE] = "service.rate_limited"};
+    const struct mcp_service *service = mcp_services_find(api->services, change->service);
+    struct api_detail details[4] = {{"state", slice_of(change->state), 0}};
+    unsigned count = 1;
+    if (change->reason.len) {
+        details[count++] = (struct api_detail){"reason", change->reason, 0};
+    }
+    if (change->left_ms >= 0) {
+        details[count++] = (struct api_detail){"left_ms", {NULL, 0}, change->left_ms};
+    }
+    if (change->user.len) {
+        details[count++] = (struct api_detail){"of", SLICE("one user"), 0};
+    }
+    if (service) {
+        api_tell_event(api, kinds[change->kind], service, details, count);
+    }
+}
+
+static enum log_level level_of(const struct gate_change *change, bool is_news)
+{
+    static const char *const bad[] = {"open", "begun", "limited"};
+    for (size_t i = 0; is_news && i < sizeof bad / sizeof *bad; i++) {
+        if (strcmp(change->state, bad[i]) == 0) {
+            return LOG_WARN;
+        }
+    }
+    return is_news ? LOG_INFO : LOG_DEBUG;
+}
+
+static void gate_changed(void *arg, const struct gate_change *change)
+{
+    static const char *const messages[] = {[GATE_BREAKER] = "circuit breaker changed",
+                                           [GATE_QUARANTINE] = "quarantine changed",
+                                           [GATE_RATE] = "rate limit reached"};
+    struct api *api = arg;
+    bool is_news = health_gate_changed(api->health, change);
+    if (change->kind == GATE_OUTCOME) {
+        return; /* the status of its health changes with it */
+    }
+    log_at(level_of(change, is_news), "gate", messages[change->kind],
+           LOG_SLICE("service", change->service), LOG_TEXT("state", change->state),
+           LOG_TEXT("of", change->user.len ? "one user" : "all"),
+           LOG_SLICE("reason", change->reason), LOG_INT("left_ms", change->left_ms));
+    tell_gate(api, change);
+}
+
+static void health_changed(void *arg, struct slice name, enum health_status from,
+                           enum health_status to)
+{
+    struct api *api = arg;
+    const struct mcp_service *service = mcp_services_find(api->services, name);
+    const struct api_detail details[] = {{"state", slice_of(health_status_name(to)), 0},
+                                         {"from", slice_of(health_status_name(from)), 0}};
+    log_at(to == HEALTH_DOWN ? LOG_WARN : LOG_INFO, "health", "status changed",
+           LOG_SLICE("service", name), LOG_TEXT("from", health_status_name(from)),
+           LOG_TEXT("to", health_status_name(to)));
+    if (service) {
+        api_tell_event(api, "service.health", service, details, 2);
+    }
 }
 
 static void list_changed(void *arg, const struct mcp_service *service, const char *kind)
@@ -64,7 +153,7 @@ static void list_changed(void *arg, const struct mcp_service *service, const cha
 static void tool_changed(void *arg, const struct mcp_service *service, struct slice tool,
                          const char *what)
 {
-    const struct api_detail details[] = {{"tool", tool}, {"what", slice_of(what)}};
+    const struct api_detail details[] = {{"tool", tool, 0}, {"what", slice_of(what), 0}};
     api_tell_event(arg, "tool.changed", service, details, 2);
 }
 
@@ -84,6 +173,8 @@ struct api *api_new(const struct api_options *options, struct config *config)
     list_init(&api->watches);
     api->store = store_new(
         &(struct store_options){.loop = options->loop, .folder = options->state_folder});
+    api->gates = gates_new(&(struct gates_options){
+        .loop = options->loop, .store = api->store, .changed = gate_changed, .arg = api});
     api->services = mcp_services_new(&(struct mcp_services_options){
         .loop = options->loop,
         .children = options->children,
@@ -94,13 +185,25 @@ struct api *api_new(const struct api_options *options, struct config *config)
         .state_changed = state_changed,
         .list_changed = list_changed,
         .tool_changed = tool_changed,
+        .rate_told = rate_told,
+        .arg = api,
+    });
+    api->health = health_new(&(struct health_options){
+        .loop = options->loop,
+        .gates = api->gates,
+        .services = api->services,
+        .store = api->store,
+        .changed = health_changed,
         .arg = api,
     });
     api->calls = calls_new(&(struct calls_options){
         .loop = options->loop,
         .services = api->services,
+        .gates = api->gates,
+        .store = api->store,
         .metrics = &api->metrics,
         .calls_max = &api->calls_max,
+        .shares = &api->shares,
     });
     take_over(api, config);
     api->server = rpc_server_new(&(struct rpc_options){
@@ -127,9 +230,11 @@ void api_free(struct api *api)
     api_drop_listeners(api);
     api_drop_watches(api);
     rpc_server_free(api->server);
-    mcp_services_free(api->services);
-    store_free(api->store);
+    health_free(api->health);
     calls_free(api->calls);
+    mcp_services_free(api->services);
+    gates_free(api->gates);
+    store_free(api->store);
     settings_free(api->settings);
     mem_free(api);
 }

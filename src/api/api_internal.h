@@ -4,6 +4,8 @@
 #define API_API_INTERNAL_H
 
 #include "api/api.h"
+#include "gate/gate.h"
+#include "health/health.h"
 #include "store/store.h"
 
 struct api {
@@ -11,11 +13,15 @@ struct api {
     struct settings *settings;
     struct rpc_limits limits;
     uint32_t calls_max;
+    struct share_limits shares;
     struct metrics metrics;
     struct rpc_server *server;
     struct calls *calls;
     struct mcp_services *services;
     struct store *store;
+    struct gates *gates;
+    struct health *health;
+    unsigned tests; /* of services.test, under way */
     struct loop_turn_end collect;
     mono_us started;
     struct list listeners, watches;
@@ -59,10 +65,33 @@ struct feature_options;
 bool api_take_feature(struct api *api, struct rpc_request *request,
                       struct feature_options *ret);
 
+/* A client's timeout, of which no sum can overflow. */
+static inline mono_us api_wait_us(int64_t timeout_ms)
+{
+    const int64_t most = INT64_C(366) * 86400000;
+    return (timeout_ms < most ? timeout_ms : most) * 1000;
+}
+
+/* A number in a parameter that is given must be within these bounds; if not, it is answered. */
+bool api_check_range(struct rpc_request *request, unsigned param, int64_t least, int64_t most);
+
+/* services.c: one element of services.status; `extra` pairs follow that the caller writes: returns
+ * what is to be closed with api_end_status. */
+struct api_status {
+    size_t opened;
+    uint32_t count;
+};
+struct api_status api_put_status(struct api *api, const struct mcp_service *service,
+                                 struct buf *out);
+
+/* moment.c: RFC 3339, as "2026-11-21T09:45:00Z"; a date alone is its first moment in UTC. */
+bool api_parse_moment(struct slice text, wall_ms *ret);
+
 /* events.c: news, to whoever subscribed. */
 struct api_detail {
     const char *key;
-    struct slice value;
+    struct slice value; /* ptr NULL: the number */
+    int64_t number;
 };
 void api_tell_event(struct api *api, const char *kind, const struct mcp_service *service,
                     const struct api_detail *details, unsigned count);

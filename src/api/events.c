@@ -3,8 +3,10 @@
 #include "api/api_internal.h"
 #include "base/mem.h"
 
-static const char *const kinds[] = {"service.state", "tools.changed", "prompts.changed",
-                                    "resources.changed", "tool.changed"};
+static const char *const kinds[] = {
+    "service.state",   "service.breaker",      "service.quarantine",
+    "service.health",  "service.rate_limited", "tools.changed",
+    "prompts.changed", "resources.changed",    "tool.changed"};
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
 struct listener {
@@ -44,6 +46,15 @@ void api_put_event_head(struct api *api, const char *kind, struct slice service,
     pack_put_key_str(out, "service", service);
 }
 
+static void put_detail(const struct api_detail *detail, struct buf *out)
+{
+    if (detail->value.ptr) {
+        pack_put_key_str(out, detail->key, detail->value);
+    } else {
+        pack_put_key_int(out, detail->key, detail->number);
+    }
+}
+
 void api_tell_event(struct api *api, const char *kind, const struct mcp_service *service,
                     const struct api_detail *details, unsigned count)
 {
@@ -64,7 +75,7 @@ void api_tell_event(struct api *api, const char *kind, const struct mcp_service 
         pack_put_map(out, 3 + count);
         api_put_event_head(api, kind, name, out);
         for (unsigned i = 0; i < count; i++) {
-            pack_put_key_str(out, details[i].key, details[i].value);
+            put_detail(&details[i], out);
         }
         rpc_push_end(&listener->subscriber);
     }
@@ -94,7 +105,8 @@ static bool read_kinds(struct rpc_request *request, unsigned *ret)
         }
         if (kind == KINDS) {
             api_fail(request, ERR_INVALID_REQUEST,
-                     "no event is of kind `%.*s`; there are service.state, tools.changed, "
+                     "no event is of kind `%.*s`; there are service.state, service.breaker, "
+                     "service.quarantine, service.health, service.rate_limited, tools.changed, "
                      "prompts.changed, resources.changed and tool.changed",
                      (int)(name.len < 64 ? name.len : 64), name.ptr);
             return false;

@@ -44,6 +44,8 @@ static const struct rpc_param tools_call_params[] = {
      "least severe log messages of the server that are wanted"},
     {NAME("task"), RPC_BOOL, false, NULL,
      "answer with the handle of a task, where the server makes one, instead of its result"},
+    {NAME("idempotency_key"), RPC_TEXT, false, NULL,
+     "1 to 255 bytes: a repeat of the same call within 24 hours gets the first outcome"},
 };
 
 /* Every feature of one service begins with these. */
@@ -96,7 +98,8 @@ static const struct rpc_param approve_params[] = {
 };
 static const struct rpc_param events_params[] = {
     {NAME("kinds"), RPC_ANY, true, NULL,
-     "list of: service.state, tools.changed, prompts.changed, resources.changed, tool.changed; "
+     "list of: service.state, service.breaker, service.quarantine, service.health, "
+     "service.rate_limited, tools.changed, prompts.changed, resources.changed, tool.changed; "
      "empty: none any more"},
     {NAME("agent"), RPC_TEXT, false, NULL, "only of services that this agent may use"},
 };
@@ -105,6 +108,46 @@ static const struct rpc_param service_params[] = {
 };
 static const struct rpc_param service_filter_params[] = {
     {NAME("service"), RPC_TEXT, false, NULL, "its name; all without it"},
+};
+static const struct rpc_param test_params[] = {
+    {NAME("service"), RPC_TEXT, true, NULL, "its name"},
+    {NAME("agent"), RPC_TEXT, false, NULL, "as whom to connect, where that matters"},
+    {NAME("user"), RPC_TEXT, false, NULL, "on whose behalf, where that matters"},
+    {NAME("timeout_ms"), RPC_INT, false, NULL, "for all of it; default: the service's"},
+};
+static const struct rpc_param breaker_params[] = {
+    {NAME("service"), RPC_TEXT, true, NULL, "its name"},
+    {NAME("action"), RPC_TEXT, true, "open|close|reset|auto",
+     "open, close: held so until `auto`; reset: closed now, those of users too, and by itself"},
+    {NAME("reason"), RPC_TEXT, false, NULL, "shown to whoever is refused"},
+};
+static const struct rpc_param quarantine_params[] = {
+    {NAME("service"), RPC_TEXT, true, NULL, "its name"},
+    {NAME("for_ms"), RPC_INT, false, NULL, "for how long; without it until it is released"},
+    {NAME("reason"), RPC_TEXT, false, NULL, "shown to whoever is refused"},
+};
+static const struct rpc_param check_params[] = {
+    {NAME("service"), RPC_TEXT, false, NULL, "its name; all without it"},
+    {NAME("timeout_ms"), RPC_INT, false, NULL, "for all of it; default 16000"},
+};
+static const struct rpc_param history_params[] = {
+    {NAME("service"), RPC_TEXT, false, NULL, "its name; all without it"},
+    {NAME("since"), RPC_ANY, false, NULL, "RFC 3339, or milliseconds since 1970"},
+    {NAME("until"), RPC_ANY, false, NULL, "likewise; that moment is not in it"},
+    {NAME("limit"), RPC_INT, false, NULL, "at most so many: 1 to 1000, default 100"},
+    {NAME("before"), RPC_INT, false, NULL, "`next` of the page before"},
+};
+static const struct rpc_param activity_params[] = {
+    {NAME("service"), RPC_TEXT, false, NULL, "only this one"},
+    {NAME("since"), RPC_ANY, false, NULL, "RFC 3339, or milliseconds since 1970"},
+    {NAME("until"), RPC_ANY, false, NULL, "likewise; that moment is not in it"},
+    {NAME("limit"), RPC_INT, false, NULL, "at most so many: 1 to 1000, default 100"},
+    {NAME("before"), RPC_INT, false, NULL, "`next` of the page before"},
+    {NAME("agent"), RPC_TEXT, false, NULL, "only this one"},
+    {NAME("user"), RPC_TEXT, false, NULL, "only this one"},
+    {NAME("tool"), RPC_TEXT, false, NULL, "only this one, by the service's own name"},
+    {NAME("outcome"), RPC_TEXT, false, NULL,
+     "live, demo, policy, cache, fallback, the name of an error, or failed: any error"},
 };
 static const struct rpc_param agent_params[] = {
     {NAME("agent"), RPC_TEXT, true, NULL, "its name"},
@@ -119,6 +162,22 @@ static const struct rpc_param any_params[] = {{NAME(""), RPC_ANY, false, NULL, "
 #define COUNT(array)  (unsigned)(sizeof(array) / sizeof((array)[0]))
 #define PARAMS(array) (array), COUNT(array)
 #define NO_PARAMS     NULL, 0
+
+/* Results that several methods have. */
+#define LEVER_RESULT                                                                        \
+    "{\"type\":\"object\",\"required\":[\"name\",\"state\",\"breaker\",\"kept\"],"          \
+    "\"properties\":{\"kept\":{\"type\":\"boolean\",\"description\":\"false: it cannot be " \
+    "written, and holds until the daemon ends\"}}}"
+#define EVENTS_RESULT                                                                       \
+    "{\"type\":\"object\",\"required\":[\"events\"],\"properties\":{\"events\":{\"type\":"  \
+    "\"array\",\"items\":{\"type\":\"object\",\"required\":[\"time\",\"service\",\"kind\"," \
+    "\"state\"]}},\"next\":{\"type\":\"integer\"},\"from\":{\"const\":\"memory\","          \
+    "\"description\":\"the database cannot be read: what memory has of late\"}}}"
+#define HEALTH_RESULT                                                                         \
+    "{\"type\":\"object\",\"required\":[\"status\",\"services\"],\"properties\":{\"status\":" \
+    "{\"enum\":[\"up\",\"degraded\",\"down\"]},\"services\":{\"type\":\"array\",\"items\":"   \
+    "{\"type\":\"object\",\"required\":[\"service\",\"status\",\"since\",\"priority\","       \
+    "\"breaker\"]}}}}"
 
 const struct rpc_method api_methods[] = {
 #define METHOD(name, function, role, params, summary, result) \
@@ -155,6 +214,27 @@ void api_refuse(struct api *api, struct rpc_request *request, struct slice servi
                    found ? mcp_service_conf(found)->title : service, failure);
     rpc_fail(request, failure);
     failure_done(failure);
+}
+
+bool api_check_range(struct rpc_request *request, unsigned param, int64_t least, int64_t most)
+{
+    const struct rpc_value *value = &request->args[param];
+    if (!value->given || (value->number >= least && value->number <= most)) {
+        return true;
+    }
+    struct slice name = request->method->params[param].name;
+    struct failure failure = {0};
+    char expected[64];
+    (void)snprintf(expected, sizeof expected, "%lld to %lld", (long long)least,
+                   (long long)most);
+    failure_set(&failure, ERR_INVALID_REQUEST, "parameter `%.*s` must be %s", SLICE_ARG(name),
+                expected);
+    failure_detail_str(&failure, "field", name);
+    failure_detail_text(&failure, "expected", expected);
+    failure_detail_int(&failure, "received", value->number);
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+    return false;
 }
 
 /* ---- describe ------------------------------------------------------------------------------ */

@@ -22,7 +22,18 @@ const struct mcp_service *api_find_service(struct api *api, struct rpc_request *
     return NULL;
 }
 
-static void put_summary(const struct mcp_service *service, struct buf *out)
+/* What the gate says goes before what sessions do. */
+static const char *state_word(const struct api *api, const struct mcp_service *service)
+{
+    struct gate_view view;
+    bool is_held = mcp_service_conf(service)->enabled &&
+                   gates_view(api->gates, mcp_service_conf(service)->name, &view) &&
+                   view.is_quarantined;
+    return is_held ? "quarantined" : mcp_state_name(mcp_service_state(service));
+}
+
+static void put_summary(const struct api *api, const struct mcp_service *service,
+                        struct buf *out)
 {
     const struct service_conf *conf = mcp_service_conf(service);
     pack_put_map(out, 7);
@@ -31,7 +42,7 @@ static void put_summary(const struct mcp_service *service, struct buf *out)
     pack_put_key_str(out, "description", conf->description);
     pack_put_key_text(out, "transport", service_transport_name(conf->transport));
     pack_put_key_bool(out, "enabled", conf->enabled);
-    pack_put_key_text(out, "state", mcp_state_name(mcp_service_state(service)));
+    pack_put_key_text(out, "state", state_word(api, service));
     pack_put_text(out, "tags");
     pack_put_array(out, (uint32_t)conf->tag_count);
     for (size_t i = 0; i < conf->tag_count; i++) {
@@ -49,18 +60,25 @@ void api_services_list(void *arg, struct rpc_request *request)
     pack_put_text(out, "services");
     size_t opened = pack_open(out);
     for (size_t at = 0; (service = mcp_services_next(api->services, &at)); count++) {
-        put_summary(service, out);
+        put_summary(api, service, out);
     }
     pack_close_array(out, opened, count);
     rpc_result_end(request);
 }
 
-/* With what the gate knows of it. */
-static void put_status(const struct mcp_service *service, struct buf *out)
+struct api_status api_put_status(struct api *api, const struct mcp_service *service,
+                                 struct buf *out)
 {
-    size_t opened = pack_open(out);
-    uint32_t count = mcp_service_put_status(service, NULL, out);
-    pack_close_map(out, opened, count);
+    struct api_status status = {.opened = pack_open(out)};
+    status.count = mcp_service_put_status(service, state_word(api, service), out);
+    status.count += gates_put_status(api->gates, mcp_service_conf(service)->name, out);
+    return status;
+}
+
+static void put_status(struct api *api, const struct mcp_service *service, struct buf *out)
+{
+    struct api_status status = api_put_status(api, service, out);
+    pack_close_map(out, status.opened, status.count);
 }
 
 void api_services_get(void *arg, struct rpc_request *request)
@@ -81,7 +99,7 @@ void api_services_get(void *arg, struct rpc_request *request)
     pack_put_text(out, "definition");
     buf_put_slice(out, conf->definition);
     pack_put_text(out, "status");
-    put_status(service, out);
+    put_status(api, service, out);
     rpc_result_end(request);
 }
 
@@ -99,11 +117,11 @@ void api_services_status(void *arg, struct rpc_request *request)
     pack_put_text(out, "services");
     size_t opened = pack_open(out);
     if (service) {
-        put_status(service, out);
+        put_status(api, service, out);
         count = 1;
     } else {
         for (size_t at = 0; (service = mcp_services_next(api->services, &at)); count++) {
-            put_status(service, out);
+            put_status(api, service, out);
         }
     }
     pack_close_array(out, opened, count);

@@ -127,3 +127,15 @@ void change_limited(struct gate *gate, const struct gate_user *user, mono_us unt
                  .left_ms = gate_left_ms(until, gate_now(gate)),
              });
 }
+
+void change_outcome(struct gate *gate, const struct failure *failure)
+{
+    gate->is_failing = failure != NULL;
+    add_note(gate, NULL,
+             (struct gate_change){
+                 .kind = GATE_OUTCOME,
+                 .state = failure ? "failing" : "answering",
+                 .reason = failure ? buf_slice(&failure->message) : SLICE(""),
+                 .left_ms = -1,
+             });
+}

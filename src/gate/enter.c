@@ -149,6 +149,7 @@ void gate_release(struct gate_ticket *ticket)
     }
 }
 
+/* All of it is said once, at the one place that calls. NOLINTNEXTLINE(readability-function-size) */
 enum gate_answer gate_enter(struct gates *gates, struct slice service,
                             const struct gate_caller *caller, mono_us deadline, bool is_retry,
                             struct gate_ticket *ticket, struct failure *failure)
@@ -298,8 +299,14 @@ static void count(struct gate *gate, const struct failure *failure, struct judge
     }
     if (!failure || failure->class == FAILURE_ANSWER) {
         gate->last_success = now;
+        if (gate->is_failing) {
+            change_outcome(gate, NULL);
+        }
     } else if (judged.breaker == BREAKER_FAILURE) {
         gate->last_failure = now;
+        if (!gate->is_failing) {
+            change_outcome(gate, failure);
+        }
     }
 }
 

@@ -39,7 +39,12 @@ struct gate_flow;
 struct gate_user;
 struct store; /* store/store.h */
 
-enum gate_change_kind { GATE_BREAKER, GATE_QUARANTINE, GATE_RATE };
+enum gate_change_kind {
+    GATE_BREAKER,
+    GATE_QUARANTINE,
+    GATE_RATE,
+    GATE_OUTCOME /* attempts fail that did not before, or the other way round */
+};
 
 /* Something that an operator wants to know: an event, a line of the log, a record. */
 struct gate_change {
@@ -47,7 +52,7 @@ struct gate_change {
     struct slice service;
     struct slice user; /* of whom alone; empty: of all */
     const char *state; /* breaker: "open", "half_open", "closed"; quarantine: "begun", "ended";
-                           rate: "limited" */
+                           rate: "limited"; outcome: "failing", "answering" */
     struct slice reason; /* words; valid during the call */
     int64_t left_ms;     /* -1: no end is known */
 };
@@ -128,7 +133,7 @@ struct gate_view {
     mono_us last_success, last_failure; /* of real attempts; 0: none yet */
     uint32_t failures_in_row;
     unsigned inside, waiting;
-    unsigned users_held; /* users whose own breaker is not closed */
+    unsigned users_held; /* users whose own breaker is not closed, or who are limited */
 };
 bool gates_view(const struct gates *gates, struct slice service, struct gate_view *ret);
 

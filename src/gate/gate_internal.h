@@ -86,6 +86,7 @@ struct gate {
     struct retry_budget budget;
     mono_us process_at; /* the last end of a process that was counted */
     mono_us last_success, last_failure;
+    bool is_failing;              /* the later of the two is the failure */
     struct list turns;            /* flows, the next one first; held ones are at their users */
     struct map flows;             /* key -> struct gate_flow: all that wait */
     struct loop_timer pump_timer; /* when a limit ends */
@@ -186,6 +187,7 @@ void limits_quit(struct gate_ticket *ticket);
 void change_breaker(struct gate *gate, const struct gate_user *user);
 void change_quarantine(struct gate *gate, bool has_begun);
 void change_limited(struct gate *gate, const struct gate_user *user, mono_us until);
+void change_outcome(struct gate *gate, const struct failure *failure);
 void change_reason(char **reason, struct slice text); /* a copy, cut */
 void changes_done(struct gates *gates);
 void tell_changes(void *arg);

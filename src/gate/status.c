@@ -57,6 +57,17 @@ static int64_t breaker_left_ms(const struct gate *gate)
     return gate_left_ms(breaker->until, gate_now(gate));
 }
 
+static unsigned count_users_held(const struct gate *gate)
+{
+    mono_us now = gate_now(gate);
+    unsigned held = 0;
+    list_each (link, &gate->user_list) {
+        const struct gate_user *user = LIST_ITEM(link, struct gate_user, link);
+        held += user->breaker.state != BREAKER_CLOSED || limit_is_held(&user->limit, now);
+    }
+    return held;
+}
+
 bool gates_view(const struct gates *gates, struct slice service, struct gate_view *ret)
 {
     const struct gate *gate = gate_find(gates, service);
@@ -78,6 +89,7 @@ bool gates_view(const struct gates *gates, struct slice service, struct gate_vie
         .failures_in_row = gate->breaker.failures,
         .inside = gate->inside,
         .waiting = gate->waiting,
+        .users_held = count_users_held(gate),
     };
     return true;
 }
@@ -150,12 +162,7 @@ static uint32_t put_limited(const struct gate *gate, struct buf *out)
 
 static uint32_t put_users_held(const struct gate *gate, struct buf *out)
 {
-    mono_us now = gate_now(gate);
-    int64_t held = 0;
-    list_each (link, &gate->user_list) {
-        const struct gate_user *user = LIST_ITEM(link, struct gate_user, link);
-        held += user->breaker.state != BREAKER_CLOSED || limit_is_held(&user->limit, now);
-    }
+    unsigned held = count_users_held(gate);
     if (held) {
         pack_put_key_int(out, "users_held", held);
     }

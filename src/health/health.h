@@ -42,21 +42,31 @@ struct health_options {
 struct health *health_new(const struct health_options *options);
 void health_free(struct health *health); /* checks under way are dropped without a word */
 void health_apply(struct health *health, const struct service_set *set);
-void health_gate_changed(struct health *health, const struct gate_change *change);
+/* False: nobody needs to be told. A turn of an outage that is known (half-open for a probe, open again
+ * after it), or what the status says. */
+bool health_gate_changed(struct health *health, const struct gate_change *change);
 void health_state_changed(struct health *health, const struct mcp_service *service);
 
 /* Appends one map of health.get: {service, status, since, reason?, priority, breaker, last_success?,
  * last_failure?, last_check? {at, ok, ms, error?}, next_check?}. False: no such service. */
 bool health_put(const struct health *health, struct slice service, struct buf *out);
+/* Appends an array of what happened of late to `service`, or to all (empty), newest first, as far as
+ * memory has it (64 a service): {time, service, kind, state, reason?, ms?}. */
+void health_put_recent(const struct health *health, struct slice service, uint32_t limit,
+                       struct buf *out);
 /* The whole: "up", "degraded" (an optional one is down), "down" (a critical one is). */
 const char *health_overall(const struct health *health);
 
-/* Really checks, now: a probe of `service` (its breaker and quarantine learn of it); `done` runs
- * later, with the new state to be had from health_put. The check is the caller's until then. */
+/* Really checks, now: a probe of `service` (its breaker and quarantine learn of it; one that is in
+ * quarantine or forced open is probed all the same); `done` runs later, with the new state to be
+ * had from health_put. Where nobody can be probed for it says what is known. The check is the
+ * caller's until then. */
 struct health_check {
     struct list_link link;
     void (*done)(void *arg);
     void *arg;
+    struct loop_timer timer; /* of its deadline, or of the end of a check that takes no time */
+    struct health *health;
 };
 bool health_check(struct health *health, struct slice service, mono_us deadline,
                   struct health_check *check); /* false: no such service */
