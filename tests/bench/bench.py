@@ -6,226 +6,26 @@ another, unless a row says "one core". Every comparison alternates between the t
 several rounds and gives the median, because a shared machine drifts.
 """
 import argparse
+import http.client
 import json
 import pathlib
-import shutil
-import signal
 import socket
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 
-import msgpack
+import stack
+from measure import (CALL, POLICY, SERVICE, SERVICE_HTTP, Bench, ask, echo_http, free_port, headline,
+                     http_post, median, nginx, peak, resident, resp, row, rpc, tool_call, tree,
+                     wait_for_port)
 
 HERE = pathlib.Path(__file__).resolve().parent
-CLIENT_CPU, SERVER_CPU = 0, 1  # --cpus
-TEXT = "The quick brown fox jumps over the lazy dog. " * 4
 EVALSHA = """
 local agents = {coordinator = {sendgrid = true, twitter = true}}
 local services = agents[ARGV[1]]
 if not services or not services[ARGV[2]] then return redis.error_reply('denied') end
 return '{"content":[{"type":"text","text":"demo: ' .. ARGV[3] .. ' to ' .. ARGV[4] .. '"}]}'
 """
-
-
-class Bench:
-    def __init__(self, args):
-        self.bin = pathlib.Path(args.build).resolve() / "bin"
-        self.seconds, self.rounds = args.seconds, args.rounds
-        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="toolbroker-bench."))
-        self.scratch.chmod(0o700)
-        self.children = []
-        self.files = 0
-
-    # ---- processes ---------------------------------------------------------------------------
-
-    def start(self, argv, cpu=None, **options):
-        cpu = SERVER_CPU if cpu is None else cpu
-        options.setdefault("stdout", subprocess.DEVNULL)
-        log = open(self.scratch / f"{pathlib.Path(argv[0]).name}.log", "ab")
-        child = subprocess.Popen(["taskset", "-c", str(cpu), *map(str, argv)], stderr=log, **options)
-        self.children.append(child)
-        return child
-
-    def stop(self, child):
-        if child in self.children:
-            self.children.remove(child)
-        if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-    def close(self):
-        for child in list(self.children):
-            self.stop(child)
-        shutil.rmtree(self.scratch)
-
-    def file(self, data, name=None):
-        self.files += 1
-        path = self.scratch / (name or f"request{self.files}")
-        path.write_bytes(data)
-        return path
-
-    def daemon(self, name, services, policy, cpu=None):
-        """Starts toolbrokerd with these services (Lua) and this policy; gives (process, socket)."""
-        folder = self.scratch / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        if services is not None:  # None: the built-in ones
-            (folder / "services.lua").write_text("return {\n" + services + "}\n")
-        (folder / "policy.lua").write_text('include "default"\n' + policy)
-        (folder / "toolbroker.lua").write_text(
-            "return { limits = { connections = 100000, connections_per_uid = 100000, "
-            "inflight = 4096, calls = 100000 } }\n")
-        path = folder / "socket"
-        child = self.start([self.bin / "toolbrokerd", "--config", folder, "--state", folder / "state",
-                            "--socket", path], cpu)
-        wait_for(path, child)
-        return child, path
-
-    def redis(self, cpu=None):
-        path = self.scratch / "redis.sock"
-        child = self.start(["redis-server", "--port", "0", "--unixsocket", path, "--save", "",
-                            "--maxclients", "20000", "--dir", self.scratch], cpu)
-        wait_for(path, child)
-        return child, path
-
-    # ---- load --------------------------------------------------------------------------------
-
-    def load(self, target, protocol, request, connections=1, depth=1, pids=(), must="", cpu=None,
-             idle=0):
-        cpu = CLIENT_CPU if cpu is None else cpu
-        where = ["-u", target] if isinstance(target, pathlib.Path) else ["-t", target]
-        argv = ["taskset", "-c", cpu, self.bin / "load", *where, "-p", protocol, "-r", request, "-c",
-                connections, "-d", depth, "-s", self.seconds, "-i", idle]
-        if pids:
-            argv += ["-P", ",".join(str(pid) for pid in pids)]
-        if must:
-            argv += ["-m", must]
-        done = subprocess.run([str(word) for word in argv], capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"bench: wrong answers or a lost connection:\n{done.stdout}{done.stderr}")
-        return json.loads(done.stdout)
-
-    def versus(self, ours, theirs):
-        """Alternates two loads; gives the medians of every figure of both, and their ratios."""
-        results = [[], []]
-        for _ in range(self.rounds):
-            results[0].append(ours())
-            results[1].append(theirs())
-        return [median(rounds) for rounds in results]
-
-
-def median(rounds):
-    return {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
-
-
-def wait_for(path, child, seconds=30):
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(str(path))
-                return
-        except OSError:
-            if child.poll() is not None:
-                sys.exit(f"bench: {child.args} ended at once")
-            time.sleep(0.01)
-    sys.exit(f"bench: nobody serves {path}")
-
-
-def wait_for_port(port, seconds=60):
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    sys.exit(f"bench: nobody serves port {port}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def tree(pid):
-    """A process and all that descend from it."""
-    found = [pid]
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += tree(int(child))
-    return found
-
-
-def resident(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def rpc(method, params=None):
-    """A request whose msgid the load program fills in: it must take five bytes at offset 2."""
-    body = msgpack.packb(method) + msgpack.packb([params] if params is not None else [])
-    return b"\x94\x00\xce\x00\x00\x00\x00" + body
-
-
-def resp(*words):
-    out = b"*%d\r\n" % len(words)
-    for word in words:
-        out += b"$%d\r\n%s\r\n" % (len(word), word)
-    return out
-
-
-def tool_call(service, message=TEXT):
-    return rpc("tools.call", {"tool": f"{service}/echo", "agent": "bench", "user": "u1",
-                              "arguments": {"message": message}})
-
-
-def ask(path, request):
-    with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(60)
-        peer.connect(str(path))
-        peer.sendall(request)
-        unpacker = msgpack.Unpacker(strict_map_key=False)
-        while True:
-            unpacker.feed(peer.recv(1 << 20))
-            for message in unpacker:
-                if message[0] == 1:
-                    if message[2] is not None:
-                        sys.exit(f"bench: {message[2]}")
-                    return message[3]
-
-
-def http_post(port, path, body, headers=""):
-    return (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-            f"Accept: application/json, text/event-stream\r\n{headers}"
-            f"Content-Length: {len(body)}\r\n\r\n").encode() + body
-
-
-CALL = json.dumps({"jsonrpc": "2.0", "id": 1000000000, "method": "tools/call",
-                   "params": {"name": "echo", "arguments": {"message": TEXT}}}).encode()
-SERVICE = '  %s = { transport = "stdio", command = "%s" },\n'
-SERVICE_HTTP = '  %s = { transport = "http", url = "http://127.0.0.1:%d/mcp%s", limits = { concurrency = 2048 } },\n'
-POLICY = 'agent "bench" { title = "Bench", services = { "echo*", "idle*" } }\n'
-
-
-def headline(text):
-    print(f"\n{text}", flush=True)
-
-
-def row(name, ours, theirs, unit, goal, ratio=None):
-    value = ratio if ratio is not None else (ours / theirs if theirs else 0)
-    print(f"  {name:<46} {ours:>12,.2f} {theirs:>12,.2f} {unit:<12} ratio {value:5.2f}   goal {goal}",
-          flush=True)
 
 
 # ---- the rows of the goals ---------------------------------------------------------------------
@@ -274,30 +74,6 @@ def row_2_policy(bench):
     bench.stop(redis)
 
 
-def nginx(bench, upstream, cpu):
-    port = free_port()
-    folder = bench.scratch / "nginx"
-    folder.mkdir(exist_ok=True)
-    (folder / "nginx.conf").write_text(f"""
-worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
-  scgi_temp_path {folder}/s;
-  upstream echo {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 100000000; }}
-  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://echo; proxy_http_version 1.1;
-    proxy_set_header Connection ""; proxy_max_temp_file_size 0; }} }} }}
-""")
-    child = bench.start(["nginx", "-p", folder, "-c", folder / "nginx.conf"], cpu)
-    wait_for_port(port)
-    return child, port
-
-
-def echo_http(bench, cpu):
-    child = bench.start([bench.bin / "echo_http"], cpu, stdout=subprocess.PIPE, text=True)
-    return child, int(child.stdout.readline().split()[1])
-
-
 def compare_http(bench, name, cpus, connections, figures, query=""):
     client_cpu, server_cpu, echo_cpu = cpus
     echo, port = echo_http(bench, echo_cpu)
@@ -320,20 +96,20 @@ def compare_http(bench, name, cpus, connections, figures, query=""):
 
 def row_3_http(bench):
     headline("3  a call over Streamable HTTP against nginx proxying the same POST (ours, nginx)")
-    three = (CLIENT_CPU, SERVER_CPU, CLIENT_CPU)
+    three = (bench.client_cpu, bench.server_cpu, bench.client_cpu)
     ours = compare_http(bench, "JSON, 32 connections", three, 32,
                         (("cpu_us", "CPU", "us", "<= 1.5"), ("p99_us", "p99", "us", "<= 1.3")))
     compare_http(bench, "SSE, 32 connections", three, 32,
                  (("cpu_us", "CPU", "us", "<= 1.5"), ("p99_us", "p99", "us", "<= 1.3")), "?sse")
-    compare_http(bench, "JSON, one core, 1 connection", (SERVER_CPU,) * 3, 1,
+    compare_http(bench, "JSON, one core, 1 connection", (bench.server_cpu,) * 3, 1,
                  (("p50_us", "p50", "us", "<= 1.15"),))
     return ours
 
 
 def row_4_stdio(bench):
     headline("4  a call to a stdio child against nginx's HTTP figure (CPU a call; ours, nginx)")
-    echo, port = echo_http(bench, CLIENT_CPU)
-    proxy, proxy_port = nginx(bench, port, SERVER_CPU)
+    echo, port = echo_http(bench, bench.client_cpu)
+    proxy, proxy_port = nginx(bench, port, bench.server_cpu)
     daemon, path = bench.daemon("stdio", SERVICE % ("echo", bench.bin / "echo_stdio"), POLICY)
     ours = bench.file(tool_call("echo"))
     theirs = bench.file(http_post(proxy_port, "/mcp", CALL))
@@ -354,7 +130,6 @@ def row_4_stdio(bench):
 
 def initialize(port, path):
     """Speaks the handshake to a Node peer; gives the session's headers."""
-    import http.client
     peer = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": "application/json",
                "Accept": "application/json, text/event-stream"}
@@ -458,9 +233,9 @@ def row_7_start(bench):
     (folder / "config").mkdir(mode=0o700, exist_ok=True)
     a, b = bench.versus(
         lambda: first_answer([bench.bin / "toolbrokerd", "--config", folder / "config", "--state",
-                              folder, "--socket", path], path, rpc("ping"), SERVER_CPU),
+                              folder, "--socket", path], path, rpc("ping"), bench.server_cpu),
         lambda: first_answer(["redis-server", "--port", "0", "--unixsocket", redis_path, "--save",
-                              "", "--dir", folder], redis_path, resp(b"PING"), SERVER_CPU))
+                              "", "--dir", folder], redis_path, resp(b"PING"), bench.server_cpu))
     row("start", a["ms"], b["ms"], "ms", "<= 1.2")
 
 
@@ -495,7 +270,7 @@ def row_8_growth(bench):
 
 def row_9_json(bench):
     headline("9  JSON to MessagePack against yajl's bare parse")
-    subprocess.run(["taskset", "-c", str(SERVER_CPU), str(bench.bin / "json_vs_yajl")], check=True)
+    subprocess.run(["taskset", "-c", str(bench.server_cpu), str(bench.bin / "json_vs_yajl")], check=True)
 
 
 def tool_text(service, size):
@@ -503,16 +278,10 @@ def tool_text(service, size):
                               "arguments": {"bytes": size}})
 
 
-def peak(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    return 0
-
 
 def ping_beside(bench, path, large):
     """The p99 of a client that pings, in ms, while another one gets large results all the time."""
-    argv = ["taskset", "-c", CLIENT_CPU, bench.bin / "load", "-u", path, "-p", "rpc", "-r", large, "-c", 1,
+    argv = ["taskset", "-c", bench.client_cpu, bench.bin / "load", "-u", path, "-p", "rpc", "-r", large, "-c", 1,
             "-d", 1, "-s", bench.seconds + 1]
     other = subprocess.Popen([str(word) for word in argv], stdout=subprocess.DEVNULL)
     ping = bench.load(path, "rpc", bench.file(rpc("ping")), 1, 1)
@@ -522,8 +291,8 @@ def ping_beside(bench, path, large):
 
 def row_10_large(bench):
     headline("10  large text results against nginx proxying the same POST (CPU a call; ours, nginx)")
-    echo, port = echo_http(bench, CLIENT_CPU)
-    proxy, proxy_port = nginx(bench, port, SERVER_CPU)
+    echo, port = echo_http(bench, bench.client_cpu)
+    proxy, proxy_port = nginx(bench, port, bench.server_cpu)
     services = SERVICE_HTTP % ("echo", port, "") + SERVICE_HTTP % ("echo_sse", port, "?sse")
     services += SERVICE % ("echo_stdio", bench.bin / "echo_stdio")
     for size, goal in ((100_000, "<= 1.0"), (5_000_000, "<= 2.5")):
@@ -558,18 +327,17 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", default="1,2,3,4,5,7,8,9,10")
+    parser.add_argument("--rows", default="1,2,3,4,5,7,8,9,10,11,stack,bulkhead")
     parser.add_argument("--cpus", default="0,1", help="the client's core, and the server's")
     args = parser.parse_args()
-    global CLIENT_CPU, SERVER_CPU
-    CLIENT_CPU, SERVER_CPU = (int(cpu) for cpu in args.cpus.split(","))
     bench = Bench(args)
     rows = args.rows.split(",")
     http = stdio = None
     try:
         for number, run in (("1", row_1_ping), ("2", row_2_policy), ("5", row_5_memory),
                             ("7", row_7_start), ("8", row_8_growth), ("9", row_9_json),
-                            ("10", row_10_large)):
+                            ("10", row_10_large), ("11", stack.row_11_activity),
+                            ("stack", stack.row_stack), ("bulkhead", stack.row_bulkhead)):
             if number in rows:
                 run(bench)
         if "3" in rows:

@@ -53,6 +53,7 @@ static struct {
     size_t id_at; /* of the JSON-RPC id in an HTTP request; 0: none to number */
 } args = {.connections = 1, .depth = 1, .seconds = 2};
 
+static struct client *clients;
 static uint32_t *latencies;
 static size_t latency_count, latency_cap;
 static uint64_t total, wrong;
@@ -71,15 +72,17 @@ static _Noreturn void die(const char *what)
     exit(1);
 }
 
-/* Nanoseconds on a CPU of every thread of a process. */
-static uint64_t cpu_ns(int pid)
+struct cpu {
+    uint64_t all, loops; /* ns on a CPU: of every thread, and of the first of each process */
+};
+
+static void add_cpu(int pid, struct cpu *cpu)
 {
     char path[300];
-    uint64_t sum = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/task", pid);
     DIR *folder = opendir(path);
     if (!folder) {
-        return 0;
+        return;
     }
     for (struct dirent *entry; (entry = readdir(folder));) {
         if (entry->d_name[0] == '.') {
@@ -89,23 +92,29 @@ static uint64_t cpu_ns(int pid)
         FILE *file = fopen(path, "r");
         char line[128];
         if (file && fgets(line, sizeof line, file)) {
-            sum += strtoull(line, NULL, 10);
+            uint64_t ns = strtoull(line, NULL, 10);
+            cpu->all += ns;
+            cpu->loops += strtol(entry->d_name, NULL, 10) == pid ? ns : 0;
         }
         if (file) {
             (void)fclose(file);
         }
     }
     (void)closedir(folder);
-    return sum;
 }
 
-static uint64_t cpu_of_all(void)
+static struct cpu cpu_of_all(void)
 {
-    uint64_t sum = 0;
+    struct cpu cpu = {0};
     for (unsigned i = 0; i < args.pid_count; i++) {
-        sum += cpu_ns(args.pids[i]);
+        add_cpu(args.pids[i], &cpu);
     }
-    return sum;
+    return cpu;
+}
+
+static double us_each(uint64_t ns, uint64_t count)
+{
+    return count ? (double)ns / 1e3 / (double)count : 0.0;
 }
 
 static int connect_one(void)
@@ -269,22 +278,24 @@ static unsigned take_replies(struct client *client, const char *bytes, size_t le
     return count;
 }
 
+/* The client's own buffer, of so many bytes at least. */
+static char *room(struct client *client, size_t bytes)
+{
+    if (client->rest_cap < bytes) {
+        client->rest_cap = bytes * 2;
+        client->rest = realloc(client->rest, client->rest_cap);
+        if (!client->rest) {
+            die("memory");
+        }
+    }
+    return client->rest;
+}
+
 static void receive(struct client *client, bool send_more)
 {
     static char buffer[READ_BYTES];
-    char *bytes = buffer;
-    size_t len;
-    size_t used;
-    if (client->rest_len) {
-        if (client->rest_cap - client->rest_len < READ_BYTES) {
-            client->rest_cap = client->rest_len * 2 + READ_BYTES;
-            client->rest = realloc(client->rest, client->rest_cap);
-            if (!client->rest) {
-                die("memory");
-            }
-        }
-        bytes = client->rest;
-    }
+    bool is_more = client->rest_len > 0; /* of a reply whose beginning is there */
+    char *bytes = is_more ? room(client, client->rest_len + READ_BYTES) : buffer;
     ssize_t n = recv(client->fd, bytes + client->rest_len, READ_BYTES, 0);
     if (n <= 0) {
         if (n < 0 && errno == EAGAIN) {
@@ -292,21 +303,15 @@ static void receive(struct client *client, bool send_more)
         }
         die("server closed");
     }
-    len = client->rest_len + (size_t)n;
+    size_t len = client->rest_len + (size_t)n;
+    size_t used = 0;
     unsigned count = take_replies(client, bytes, len, &used);
     total += count;
-    if (used < len && bytes == buffer) {
-        client->rest_cap = len - used + READ_BYTES;
-        free(client->rest);
-        client->rest = malloc(client->rest_cap);
-        if (!client->rest) {
-            die("memory");
-        }
-        memcpy(client->rest, bytes + used, len - used);
-    } else if (used < len) {
-        memmove(client->rest, bytes + used, len - used);
-    }
     client->rest_len = len - used;
+    if (client->rest_len) {
+        memmove(is_more ? bytes : room(client, client->rest_len), bytes + used,
+                client->rest_len);
+    }
     if (count && send_more) {
         send_requests(client, count);
     }
@@ -317,6 +322,12 @@ static int by_size(const void *a, const void *b)
     uint32_t x = *(const uint32_t *)a;
     uint32_t y = *(const uint32_t *)b;
     return x < y ? -1 : x > y;
+}
+
+/* Sorted before. */
+static double latency_us(unsigned percent)
+{
+    return latency_count ? (double)latencies[latency_count * percent / 100] / 1e3 : 0.0;
 }
 
 static void parse_address(const char *unix_path, const char *port)
@@ -423,7 +434,7 @@ static void turn(int poller, bool send_more)
     }
 }
 
-static void drain(int poller, struct client *clients)
+static void drain(int poller)
 {
     uint64_t limit = now_ns() + 10000000000u;
     for (unsigned i = 0; i < args.connections; i++) {
@@ -439,7 +450,7 @@ int main(int argc, char **argv)
     parse(argc, argv);
     latency_cap = 1u << 22;
     latencies = malloc(latency_cap * sizeof *latencies);
-    struct client *clients = calloc(args.connections, sizeof *clients);
+    clients = calloc(args.connections, sizeof *clients);
     int poller = epoll_create1(0);
     if (!latencies || !clients || poller < 0) {
         die("memory");
@@ -460,22 +471,22 @@ int main(int argc, char **argv)
     }
     total = 0;
     latency_count = 0;
-    uint64_t cpu = cpu_of_all();
+    struct cpu before = cpu_of_all();
     uint64_t began = now_ns();
     uint64_t until = began + (uint64_t)(args.seconds * 1e9);
     while (now_ns() < until) {
         turn(poller, true);
     }
     double took = (double)(now_ns() - began) / 1e9;
-    cpu = cpu_of_all() - cpu;
+    struct cpu after = cpu_of_all();
     uint64_t measured = total;
-    drain(poller, clients);
+    drain(poller);
     qsort(latencies, latency_count, sizeof *latencies, by_size);
-    double p50 = latency_count ? latencies[latency_count / 2] / 1e3 : 0;
-    double p99 = latency_count ? latencies[latency_count * 99 / 100] / 1e3 : 0;
     (void)printf("{\"requests\": %" PRIu64 ", \"per_second\": %.0f, \"p50_us\": %.1f, "
-                 "\"p99_us\": %.1f, \"cpu_us\": %.3f, \"wrong\": %" PRIu64 "}\n",
-                 measured, (double)measured / took, p50, p99,
-                 measured ? (double)cpu / 1e3 / (double)measured : 0.0, wrong);
+                 "\"p99_us\": %.1f, \"cpu_us\": %.3f, \"loop_us\": %.3f, \"wrong\": %" PRIu64
+                 "}\n",
+                 measured, (double)measured / took, latency_us(50), latency_us(99),
+                 us_each(after.all - before.all, measured),
+                 us_each(after.loops - before.loops, measured), wrong);
     return wrong ? 1 : 0;
 }

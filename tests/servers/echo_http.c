@@ -91,7 +91,9 @@ static void answer_request(struct peer *peer, const char *head, const char *body
     const char *path_end = memchr(head + 5, ' ', (size_t)(body - head - 5));
     bool is_sse = always_sse || (path_end && strncmp(path_end - 4, "?sse", 4) == 0);
     answer.length = 0;
-    echo_mcp_answer(body, length, &answer);
+    if (!echo_mcp_answer(body, length, &answer)) {
+        return;
+    }
     if (answer.length > 0) {
         put_answer(&peer->out, &answer, is_sse);
     } else {

@@ -206,16 +206,20 @@ static void put_tools(struct echo_text *answer)
                        "\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"bytes\":{"
                        "\"type\":\"integer\"}},\"required\":[\"bytes\"]}}");
     }
-    echo_text_puts(answer, "]}}");
+    echo_text_puts(answer, ",{\"name\":\"hang\",\"description\":\"Never answers.\","
+                           "\"inputSchema\":{\"type\":\"object\"}}]}}");
 }
 
-void echo_mcp_answer(const char *json, size_t length, struct echo_text *answer)
+bool echo_mcp_answer(const char *json, size_t length, struct echo_text *answer)
 {
     struct span question = {json, json + length};
     struct span id = member(question, "id"), method = member(question, "method");
     struct span params = member(question, "params");
     if (!id.from || !method.from) {
-        return;
+        return true;
+    }
+    if (is(method, "tools/call") && is(member(params, "name"), "hang")) {
+        return false;
     }
     echo_text_puts(answer, "{\"jsonrpc\":\"2.0\",\"id\":");
     put(answer, id);
@@ -231,4 +235,5 @@ void echo_mcp_answer(const char *json, size_t length, struct echo_text *answer)
     } else {
         echo_text_puts(answer, "\"error\":{\"code\":-32601,\"message\":\"no such method\"}}");
     }
+    return true;
 }

@@ -30,7 +30,7 @@ static void answer_lines(struct echo_text *in, size_t seen, struct echo_text *ou
     char *line = in->data, *end = in->data + in->length, *stop = in->data + seen;
     while ((stop = memchr(stop, '\n', (size_t)(end - stop)))) {
         size_t before = out->length;
-        echo_mcp_answer(line, (size_t)(stop - line), out);
+        (void)echo_mcp_answer(line, (size_t)(stop - line), out);
         if (out->length > before) {
             echo_text_puts(out, "\n");
         }

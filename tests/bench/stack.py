@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""Rows of the benchmark about what keeps a failing service from doing harm: what it costs a call, and
+whether one service that hangs is felt by the callers of another."""
+import pathlib
+import socket
+import sqlite3
+import statistics
+import subprocess
+import threading
+import time
+
+from measure import (POLICY, SERVICE, TEXT, ask, echo_http, headline, median, row, rpc, tool_call, tree)
+
+OFF = "retry = false, breaker = false, quarantine = false, health = false, limits = { concurrency = 2048 }"
+ON = 'limits = { concurrency = 2048, rate = "1000000/s", queue = 2048 }'  # defaults, and what is never reached
+SHARES = 'agent_calls = 100000, peer_calls = 100000, agent_rate = "1000000/s", peer_rate = "1000000/s"'
+NO_ACTIVITY = "store = { activity_days = 0 }"
+DEMO = rpc("tools.call", {
+    "tool": "sendgrid/sendgrid-send-email-single-recipient", "agent": "coordinator", "user": "u1",
+    "arguments": {"toEmail": "ana@example.com", "fromEmail": "us@example.com", "subject": "Hello",
+                  "content": "text"}})
+
+
+def services(bench, port, parts):
+    """An echo over stdio and over HTTP, and a service for which nobody has linked an account."""
+    return (f'  echo_stdio = {{ command = "{bench.bin / "echo_stdio"}", {parts} }},\n'
+            f'  echo_http = {{ url = "http://127.0.0.1:{port}/mcp", {parts} }},\n'
+            f'  sendgrid = {{ url = "https://localhost/mcp", {parts},\n'
+            '    auth = { type = "bearer", token = "${env:TOOLBROKER_BENCH_NOT_SET}" } },\n')
+
+
+def row_of_difference(name, more, less, difference, unit, goal):
+    print(f"  {name:<46} {more:>12,.2f} {less:>12,.2f} {unit:<12} more  {difference:5.2f}   goal {goal}",
+          flush=True)
+
+
+def compare(bench, paths, pids, request, must, rounds):
+    """Alternates one load between two daemons; gives the medians of each, and of the differences of
+    neighbours, by figure."""
+    file = bench.file(request)
+    for path in paths:
+        ask(path, request)
+    pairs = []
+    for number in range(rounds):
+        order = (0, 1) if number % 2 else (1, 0)
+        done = {i: bench.load(paths[i], "rpc", file, 16, 1, [pids[i]], must) for i in order}
+        pairs.append((done[0], done[1]))
+    differences = {key: statistics.median(a[key] - b[key] for a, b in pairs) for key in pairs[0][0]}
+    return median([a for a, _ in pairs]), median([b for _, b in pairs]), differences
+
+
+def row_stack(bench):
+    headline("stack  retries, breaker, quarantine, limits, health and activity (CPU a call; with, without)")
+    echo, port = echo_http(bench, bench.client_cpu)
+    daemons = (bench.daemon("with", services(bench, port, ON), POLICY, limits=SHARES),
+               bench.daemon("without", services(bench, port, OFF), POLICY, store=NO_ACTIVITY))
+    paths, pids = [path for _, path in daemons], [child.pid for child, _ in daemons]
+    for name, request, must in (("stdio", tool_call("echo_stdio"), "quick brown"),
+                                ("HTTP", tool_call("echo_http"), "quick brown"),
+                                ("answered by policy", DEMO, "toolbroker/demo")):
+        a, b, more = compare(bench, paths, pids, request, must, bench.rounds * 3)
+        row_of_difference(f"{name}, 16 connections", a["cpu_us"], b["cpu_us"], more["cpu_us"], "us", "< 2 us")
+        row_of_difference("    of it the loop", a["loop_us"], b["loop_us"], more["loop_us"], "us", "")
+        row("    p99", a["p99_us"], b["p99_us"], "us", "")
+    for child, _ in daemons:
+        bench.stop(child)
+    bench.stop(echo)
+
+
+# ---- activity ----------------------------------------------------------------------------------
+
+
+def database(path):
+    """Records in the database of the daemon at this socket: (how many there are, how many there were)."""
+    with sqlite3.connect(f"file:{path.parent}/state/toolbroker.db?mode=ro", uri=True) as db:
+        count, last = db.execute("SELECT total(count), max(id) FROM activity").fetchone()
+        tail = db.execute("SELECT count FROM activity WHERE id = ?", (last,)).fetchone()
+    return int(count), (last or 0) + (tail[0] - 1 if tail else 0)
+
+
+def beside(bench, path, seconds):
+    """Pings a daemon that somebody else loads with calls; gives the pings' figures."""
+    argv = ["taskset", "-c", bench.client_cpu, bench.bin / "load", "-u", path, "-p", "rpc", "-r",
+            bench.file(DEMO), "-c", 16, "-d", 1, "-s", seconds * 1.2 + 0.3]
+    other = subprocess.Popen([str(word) for word in argv], stdout=subprocess.DEVNULL)
+    ping = bench.load(path, "rpc", bench.file(rpc("ping")), 1, 1, seconds=seconds)
+    other.wait()
+    return ping
+
+
+def write_million(bench, path, pid):
+    """Calls until a million records were made; gives the longest turn of the loop meanwhile in ms, and
+    (records a second as they got to the disk, those that are left)."""
+    ask(path, rpc("daemon.info"))
+    began, start, lag = time.monotonic(), database(path)[1], 0
+    end = threading.Event()
+
+    def call():
+        while not end.is_set():
+            bench.load(path, "rpc", bench.file(DEMO), 16, 16, [pid])
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    while database(path)[1] - start < 1_000_000 and time.monotonic() - began < 120:
+        time.sleep(0.2)
+        lag = max(lag, ask(path, rpc("daemon.info"))["loop_lag_us"])
+    written, took = database(path)[1] - start, time.monotonic() - began
+    end.set()
+    caller.join()
+    return lag / 1000, written / took, database(path)[0]
+
+
+def row_11_activity(bench):
+    headline("11  activity: a record of every call (kept, not kept)")
+    daemons = (bench.daemon("kept", services(bench, 9, OFF), POLICY, store="store = { activity_rows = 200000 }"),
+               bench.daemon("not_kept", services(bench, 9, OFF), POLICY, store=NO_ACTIVITY))
+    paths, pids = [path for _, path in daemons], [child.pid for child, _ in daemons]
+    for name, request, must in (("stdio", tool_call("echo_stdio"), "quick brown"),
+                                ("answered by policy", DEMO, "toolbroker/demo")):
+        a, b, more = compare(bench, paths, pids, request, must, bench.rounds * 3)
+        row_of_difference(f"{name}: CPU a call", a["cpu_us"], b["cpu_us"], more["cpu_us"], "us", "<= 2 us")
+        row_of_difference("    of it the loop", a["loop_us"], b["loop_us"], more["loop_us"], "us", "")
+        threads = [x["cpu_us"] - x["loop_us"] for x in (a, b)]
+        row_of_difference("    of it the writer", *threads, threads[0] - threads[1], "us", "")
+    with_, without = bench.versus(lambda: beside(bench, paths[0], bench.seconds),
+                                  lambda: beside(bench, paths[1], bench.seconds))
+    row("p99 of others' pings beside such calls", with_["p99_us"] / 1000, without["p99_us"] / 1000, "ms", "")
+    lag, rate, left = write_million(bench, paths[0], pids[0])
+    print(f"  a million records written and pruned: {rate:,.0f} /s, longest turn of the loop {lag:.2f} ms, "
+          f"{left:,} left of 200,000", flush=True)
+    status = ask(paths[0], rpc("daemon.info"))["store"]
+    print(f"  the store meanwhile: {status}", flush=True)
+    for child, _ in daemons:
+        bench.stop(child)
+
+
+# ---- bulkheads ---------------------------------------------------------------------------------
+
+
+class Hanging:
+    """Calls that wait for a service that never answers, as long as this is open."""
+
+    def __init__(self, path, service, count):
+        self.path, self.peer = path, socket.socket(socket.AF_UNIX)
+        self.peer.connect(str(path))
+        params = {"tool": f"{service}/hang", "agent": "bench", "user": "u2", "arguments": {},
+                  "timeout_ms": 600_000}
+        before = self.calls()
+        self.peer.sendall(rpc("tools.call", params) * count)
+        self.wait(lambda: self.calls() >= before + count)
+
+    def calls(self):
+        return ask(self.path, rpc("daemon.info"))["calls"]
+
+    @staticmethod
+    def wait(is_so):
+        limit = time.monotonic() + 30
+        while not is_so():
+            if time.monotonic() > limit:
+                raise SystemExit("bench: the calls that hang did not come, or did not go")
+            time.sleep(0.02)
+        time.sleep(0.2)  # what came of it settles
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.peer.close()
+        self.wait(lambda: self.calls() == 0)
+
+
+def row_bulkhead(bench):
+    headline("bulkhead  another service while 1 000 calls wait for one that hangs (with, without)")
+    echo, port = echo_http(bench, bench.client_cpu)
+    text = SERVICE % ("echo", bench.bin / "echo_stdio")
+    for kind, where in (("stdio", f'command = "{bench.bin / "echo_stdio"}"'),
+                        ("http", f'url = "http://127.0.0.1:{port}/mcp"')):
+        for places in (64, 1024):
+            text += (f"  echo_{kind}_{places} = {{ {where}, limits = {{ concurrency = {places}, "
+                     "queue = 1024 } },\n")
+    daemon, path = bench.daemon("bulkhead", text, POLICY)
+    file = bench.file(tool_call("echo"))
+    ask(path, tool_call("echo"))
+    for kind, places in (("stdio", 64), ("stdio", 1024), ("http", 64), ("http", 1024)):
+        for connections in (16, 32):
+
+            def load():
+                return bench.load(path, "rpc", file, connections, 1, [daemon.pid], "quick brown")
+
+            def load_beside():
+                with Hanging(path, f"echo_{kind}_{places}", 1000):
+                    return load()
+
+            with_, without = bench.versus(load_beside, load)
+            name = f"{kind}, {places} places, {connections} connections"
+            row(f"{name}: p99", with_["p99_us"], without["p99_us"], "us", "< 1.2")
+            row("    p50", with_["p50_us"], without["p50_us"], "us", "")
+            row("    CPU a call", with_["cpu_us"], without["cpu_us"], "us", "")
+    bench.stop(daemon)
+    bench.stop(echo)
