@@ -19,23 +19,24 @@ struct state_words {
     struct slice user;
 };
 
-static void put_time(const struct gates *gates, const char *key, mono_us time, struct buf *out)
+/* Since when a state is; 0: since the daemon is. */
+static void since_text(const struct gates *gates, mono_us since, char text[CLOCK_TEXT])
 {
-    char text[CLOCK_TEXT];
-    clock_format(time ? gate_wall(gates, time) : gates->born, text);
-    pack_put_key_text(out, key, text);
+    clock_format(since ? gate_wall(gates, since) : gates->born, text);
 }
 
 static void add_detail(const struct gate *gate, const char *key,
                        const struct state_words *words, struct failure *failure)
 {
     int64_t left = gate_left_ms(words->until, gate_now(gate));
+    char since[CLOCK_TEXT];
     struct buf out;
+    since_text(gate->gates, words->since, since);
     buf_init(&out, DETAIL_BYTES);
     pack_put_map(&out, 2u + (left >= 0) + words->counts + (words->reason != NULL) +
                            (words->user.len > 0));
     pack_put_key_text(&out, "state", words->state);
-    put_time(gate->gates, "since", words->since, &out);
+    pack_put_key_text(&out, "since", since);
     if (left >= 0) {
         pack_put_key_int(&out, "left_ms", left);
     }
@@ -81,16 +82,13 @@ static void finish(const struct gate *gate, int64_t left_ms, struct failure *fai
 static void say_broken_words(const struct gate *gate, const struct gate_user *user,
                              const struct state_words *words, struct failure *failure)
 {
-    const struct breaker *breaker = user ? &user->breaker : &gate->breaker;
     struct slice name = gate->conf->name;
-    struct slice whose = user ? user_name(user) : SLICE("");
     const char *reason = words->reason ? words->reason : "not recorded";
     char since[CLOCK_TEXT];
     char left[SPAN_TEXT];
-    clock_format(words->since ? gate_wall(gate->gates, words->since) : gate->gates->born,
-                 since);
+    since_text(gate->gates, words->since, since);
     (void)span_text(gate_left_ms(words->until, gate_now(gate)), left);
-    if (breaker->forced == BREAKER_FORCED_OPEN) {
+    if (words->until == MONO_NEVER) {
         failure_set(failure, ERR_CIRCUIT_OPEN,
                     "the circuit breaker of the service \"%.*s\" was opened by hand at %s: %s",
                     SLICE_ARG(name), since, reason);
@@ -99,8 +97,8 @@ static void say_broken_words(const struct gate *gate, const struct gate_user *us
                     "the service \"%.*s\" refused the credential of the user \"%.*s\" time and "
                     "again and is not tried for this user (%s since %s, %s left); the last "
                     "failure: %s",
-                    SLICE_ARG(name), SLICE_ARG(whose), words->state, since, left, reason);
-    } else if (breaker->state == BREAKER_HALF_OPEN) {
+                    SLICE_ARG(name), SLICE_ARG(words->user), words->state, since, left, reason);
+    } else if (gate->breaker.state == BREAKER_HALF_OPEN) {
         failure_set(failure, ERR_CIRCUIT_OPEN,
                     "the service \"%.*s\" has failed and is being tried by another call (half "
                     "open since %s); the last failure: %s",
@@ -170,7 +168,7 @@ static void say_held(const struct gate *gate, struct failure *failure)
         .reason = gate->quarantine_reason,
     };
     int64_t left_ms = gate_left_ms(quarantine->until, gate_now(gate));
-    clock_format(gate_wall(gate->gates, quarantine->since), since);
+    since_text(gate->gates, quarantine->since, since);
     if (quarantine->is_by_hand) {
         failure_set(failure, ERR_QUARANTINED,
                     "the service \"%.*s\" was put in quarantine by hand at %s (%s left): %s",

@@ -30,6 +30,7 @@ struct gated {
     struct service_conf *list[SERVICES];
     struct service_set set;
     char changes[8192]; /* "kind service[/user] state left;" */
+    char outcomes[256]; /* "service state;" */
 };
 
 struct caller {
@@ -49,6 +50,12 @@ static inline void note_change(void *arg, const struct gate_change *change)
     static const char *const kinds[] = {"breaker", "quarantine", "rate"};
     struct gated *gated = arg;
     size_t at = strlen(gated->changes);
+    if (change->kind == GATE_OUTCOME) {
+        at = strlen(gated->outcomes);
+        (void)snprintf(gated->outcomes + at, sizeof gated->outcomes - at, "%.*s %s;",
+                       SLICE_ARG(change->service), change->state);
+        return;
+    }
     (void)snprintf(gated->changes + at, sizeof gated->changes - at, "%s %.*s%s%.*s %s %lld;",
                    kinds[change->kind], SLICE_ARG(change->service), change->user.len ? "/" : "",
                    SLICE_ARG(change->user), change->state, (long long)change->left_ms);

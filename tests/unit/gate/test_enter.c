@@ -354,6 +354,26 @@ static void a_probe_opens_early(void **state)
     gated_free(gated);
 }
 
+static void outcomes_are_told_on_edges(void **state)
+{
+    struct gated *gated = gated_new();
+    struct caller probe = {0};
+    (void)state;
+    gated_open(gated);
+    succeed(gated, "one");
+    break_it(gated, "one", 2, ERR_UNAVAILABLE, FAILURE_NETWORK);
+    assert_true(gate_probe(gated->gates, SLICE("one"), &probe.ticket));
+    leave(&probe); /* no attempt */
+    break_it(gated, "one", 1, ERR_VALIDATION_ERROR, FAILURE_OF_CALLER);
+    settle(gated);
+    assert_string_equal(gated->outcomes, "one failing;");
+    break_it(gated, "one", 1, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, FAILURE_ANSWER);
+    succeed(gated, "one");
+    settle(gated);
+    assert_string_equal(gated->outcomes, "one failing;one answering;");
+    gated_free(gated);
+}
+
 /* ---- numbers ----------------------------------------------------------------------------- */
 
 static void the_budget_bounds_retries(void **state)
@@ -431,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_shared_credential_breaks_for_all),
         cmocka_unit_test(users_remembered_are_bounded),
         cmocka_unit_test(a_probe_opens_early),
+        cmocka_unit_test(outcomes_are_told_on_edges),
         cmocka_unit_test(the_budget_bounds_retries),
         cmocka_unit_test(the_status_says_it_all),
     };
