@@ -55,8 +55,9 @@ const struct command commands[] = {
      .operands_max = 2,
      .options = OPTION_BIT(REASON),
      .summary = "the circuit breaker of a service, by hand",
-     .text =
-         "open and close hold it so until auto; reset closes it once, with nothing counted.",
+     .text = "open and close hold it so until auto or reset: both close it with nothing "
+             "counted and\n"
+             "leave it to itself; reset does the same with the breakers of single users.",
      .examples = {"toolbroker breaker salesforce reset",
                   "toolbroker breaker salesforce open --reason 'maintenance until six'",
                   "toolbroker breaker salesforce auto"},

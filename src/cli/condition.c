@@ -176,7 +176,15 @@ static void put_breaker(struct buf *out, struct slice service)
     } else {
         put_span(out, ", tried again in ", view_int(breaker, "left_ms", -1), "");
     }
-    put_reason(out, breaker);
+    /* The last error has a line of its own. */
+    struct slice error = view_text(view_get(service, "last_error"), "message");
+    if (!slice_equal(view_text(breaker, "reason"), error)) {
+        put_reason(out, breaker);
+    } else if (is_open && !by_hand && view_int(breaker, "failures", 0) > 0) {
+        buf_put_text(out, ": ");
+        put_count(out, view_int(breaker, "failures", 0), "failure");
+        buf_put_text(out, " in a row");
+    }
 }
 
 static void put_fact(struct buf *out, struct slice service, enum fact fact)

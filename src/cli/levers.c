@@ -72,8 +72,8 @@ int run_breaker(struct cli *cli)
     } actions[] = {
         {"open", ": breaker held open, calls fail with CIRCUIT_OPEN\n", true},
         {"close", ": breaker held closed, calls pass whatever comes of them\n", true},
-        {"reset", ": breaker closed, with nothing counted\n", false},
-        {"auto", ": breaker closed, and opens and closes by itself again\n", false}};
+        {"reset", ": breaker closed, those of its users too, with nothing counted\n", false},
+        {"auto", ": breaker closed, it opens and closes by itself again\n", false}};
     const char *action = cli->args->operands[1];
     struct slice answer;
     struct buf pairs;

@@ -167,7 +167,7 @@ def test_a_lever_that_does_not_cure_and_is_not_kept(tool):
     done = tool.run("breaker", "crm", "reset")
     assert done.returncode == 0
     assert done.stdout == (
-        "crm: breaker closed, with nothing counted\n"
+        "crm: breaker closed, those of its users too, with nothing counted\n"
         "    but  it could not be written down: a restart of the daemon forgets it\n\n"
         "crm: quarantined for 1 d 1 h, 9 s left\n"
         "    do   toolbroker test crm  # what is wrong now\n"

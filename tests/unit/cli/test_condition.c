@@ -87,6 +87,14 @@ static void test_breaker(void **state)
                  "    do   toolbroker test crm  # what is wrong now\n"
                  "    do   toolbroker breaker crm reset  # uses it again at once\n");
     expect_words(condition_put,
+                 "{\"name\":\"crm\",\"state\":\"stopped\",\"breaker\":{\"state\":\"open\","
+                 "\"left_ms\":1000,\"failures\":7,\"reason\":\"refused\"},"
+                 "\"last_error\":{\"message\":\"refused\"}}",
+                 "crm: breaker open, tried again in 1 s: 7 failures in a row\n"
+                 "    why  refused\n"
+                 "    do   toolbroker test crm  # what is wrong now\n"
+                 "    do   toolbroker breaker crm reset  # uses it again at once\n");
+    expect_words(condition_put,
                  "{\"name\":\"crm\",\"state\":\"running\",\"breaker\":{\"state\":\"open\","
                  "\"forced\":\"open\",\"since\":" NOW ",\"reason\":\"maintenance\"}}",
                  "crm: breaker held open by hand for 0 ms, until it is told otherwise: "
