@@ -133,14 +133,14 @@ static const struct rpc_param check_params[] = {
 static const struct rpc_param history_params[] = {
     {NAME("service"), RPC_TEXT, false, NULL, "its name; all without it"},
     {NAME("since"), RPC_ANY, false, NULL, "RFC 3339, or milliseconds since 1970"},
-    {NAME("until"), RPC_ANY, false, NULL, "likewise; that moment is not in it"},
+    {NAME("until"), RPC_ANY, false, NULL, "likewise"},
     {NAME("limit"), RPC_INT, false, NULL, "at most so many: 1 to 1000, default 100"},
     {NAME("before"), RPC_INT, false, NULL, "`next` of the page before"},
 };
 static const struct rpc_param activity_params[] = {
     {NAME("service"), RPC_TEXT, false, NULL, "only this one"},
     {NAME("since"), RPC_ANY, false, NULL, "RFC 3339, or milliseconds since 1970"},
-    {NAME("until"), RPC_ANY, false, NULL, "likewise; that moment is not in it"},
+    {NAME("until"), RPC_ANY, false, NULL, "likewise"},
     {NAME("limit"), RPC_INT, false, NULL, "at most so many: 1 to 1000, default 100"},
     {NAME("before"), RPC_INT, false, NULL, "`next` of the page before"},
     {NAME("agent"), RPC_TEXT, false, NULL, "only this one"},
