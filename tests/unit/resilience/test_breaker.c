@@ -85,8 +85,11 @@ static void half_open_opens_at_any_failure(void **state)
 {
     struct breaker breaker = opened(&usual, 0);
     (void)state;
+    assert_int_equal(breaker.failures, 3);
     assert_false(attempt(&breaker, &usual, BREAKER_SUCCESS, 60 * S));
+    assert_int_equal(breaker.failures, 0);
     assert_true(attempt(&breaker, &usual, BREAKER_FAILURE, 61 * S));
+    assert_int_equal(breaker.failures, 1);
     refuses(&breaker, &usual, 61 * S, 60 * S);
     /* and the success before it counts no more */
     assert_false(attempt(&breaker, &usual, BREAKER_SUCCESS, 121 * S));
@@ -259,6 +262,32 @@ static void switched_off(void **state)
     assert_int_equal(breaker_effective(&breaker), BREAKER_CLOSED);
 }
 
+/* What no caller should do: it must not make places out of nothing. */
+static void told_twice(void **state)
+{
+    struct breaker breaker = opened(&usual, 0);
+    uint32_t probe;
+    (void)state;
+    assert_true(breaker_ask(&breaker, &usual, 60 * S, &probe, NULL));
+    assert_false(breaker_tell(&breaker, &usual, probe, BREAKER_NEUTRAL, 60 * S));
+    assert_false(breaker_tell(&breaker, &usual, probe, BREAKER_NEUTRAL, 60 * S));
+    assert_int_equal(breaker.probing, 0);
+    assert_true(breaker_ask(&breaker, &usual, 60 * S, &probe, NULL));
+    refuses(&breaker, &usual, 60 * S, BREAKER_LOOK_AGAIN_US);
+}
+
+static void counts_end_at_their_end(void **state)
+{
+    struct breaker_conf off = usual;
+    struct breaker breaker = {.failures = UINT32_MAX - 1};
+    (void)state;
+    off.is_off = true;
+    for (int i = 0; i < 3; i++) {
+        assert_false(attempt(&breaker, &off, BREAKER_FAILURE, i));
+    }
+    assert_int_equal(breaker.failures, UINT32_MAX);
+}
+
 /* Settings of 0 mean 1: nothing divides by them, and nothing is locked for ever. */
 static void zeros(void **state)
 {
@@ -293,6 +322,8 @@ int main(void)
         cmocka_unit_test(levers_go_before_all),
         cmocka_unit_test(reset_closes_whatever_it_was),
         cmocka_unit_test(switched_off),
+        cmocka_unit_test(told_twice),
+        cmocka_unit_test(counts_end_at_their_end),
         cmocka_unit_test(zeros),
         cmocka_unit_test(names),
     };

@@ -126,6 +126,19 @@ static void switched_off(void **state)
     expect_left(&quarantine, 100, 100);
 }
 
+static void counts_end_at_their_end(void **state)
+{
+    struct quarantine_conf off = usual;
+    struct quarantine quarantine = {.faults = UINT32_MAX, .level = UINT32_MAX};
+    (void)state;
+    off.is_off = true;
+    assert_false(quarantine_tell(&quarantine, &off, QUARANTINE_FAULT, 1));
+    assert_int_equal(quarantine.faults, UINT32_MAX);
+    assert_true(quarantine_tell(&quarantine, &usual, QUARANTINE_FAULT, 1));
+    assert_int_equal(quarantine.level, UINT32_MAX);
+    expect_left(&quarantine, 1, 1800 * S);
+}
+
 /* ---- by chance --------------------------------------------------------------------------- */
 
 struct model { /* remembers all that was said */
@@ -222,6 +235,7 @@ int main(void)
         cmocka_unit_test(by_hand),
         cmocka_unit_test(release_starts_over),
         cmocka_unit_test(switched_off),
+        cmocka_unit_test(counts_end_at_their_end),
         cmocka_unit_test_setup(agrees_with_the_model, chance_restart),
         cmocka_unit_test_setup(nonsense_is_survived, chance_restart),
     };

@@ -237,6 +237,12 @@ static void meta(void **state)
          RATE_WAIT_MAX_MS,
          RATE_WAIT_MAX_MS,
          false},
+        {"nothing used",
+         {{"X-App-Usage", "{\"call_count\":0,\"estimated_time_to_regain_access\":0}"}},
+         {NONE, 100, 100, NONE},
+         0,
+         NONE,
+         false},
         {"names as values say nothing",
          {{"X-App-Usage", "{\"type\":\"call_count\",\"x\":\"call_count\"}"}},
          {NONE, NONE, NONE, NONE},
@@ -338,6 +344,12 @@ static void drafts(void **state)
         {"below zero says nothing",
          {{"RateLimit", "\"a\";r=-1;t=-5"}},
          {NONE, NONE, NONE, NONE},
+         0,
+         NONE,
+         false},
+        {"every byte that may be",
+         {{"RateLimit", "zZaA09;k9_-.*z=1;r=5;s=\" ~!\";y=:zZ+/09==:, \" ~\";r=4, *;r=3;*=1"}},
+         {NONE, 3, NONE, NONE},
          0,
          NONE,
          false},
@@ -535,6 +547,27 @@ static void more_quotas_than_are_kept(void **state)
     expect("eight", &fields, (struct told){NONE, 2, NONE, 1000});
 }
 
+/* As long as one is read, with accounts enough; a byte more is not read. */
+static void much_usage(void **state)
+{
+    char text[8193];
+    struct rate_fields fields;
+    size_t len = 0;
+    (void)state;
+    text[len++] = '[';
+    while (len < 8100) {
+        memcpy(text + len, "[{\"call_count\":7}],", 19);
+        len += 19;
+    }
+    memcpy(text + len, "{\"total_time\":9}]", 17);
+    memset(text + len + 17, ' ', sizeof text - len - 17);
+    rate_fields_init(&fields);
+    rate_fields_take(&fields, SLICE("X-App-Usage"), (struct slice){text, 8193}, NOW, NULL);
+    assert_int_equal(fields.remaining, -1);
+    rate_fields_take(&fields, SLICE("X-App-Usage"), (struct slice){text, 8192}, NOW, NULL);
+    assert_int_equal(fields.remaining, 91);
+}
+
 static void a_long_value(void **state)
 {
     static char text[70000];
@@ -628,6 +661,7 @@ int main(void)
         cmocka_unit_test(numbers),
         cmocka_unit_test(other_hostile_values),
         cmocka_unit_test(more_quotas_than_are_kept),
+        cmocka_unit_test(much_usage),
         cmocka_unit_test(a_long_value),
         cmocka_unit_test(names_are_told_apart_cheaply),
         cmocka_unit_test(no_reader_of_dates),
