@@ -4,7 +4,6 @@ whether one service that hangs is felt by the callers of another."""
 import pathlib
 import socket
 import sqlite3
-import statistics
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ from measure import (POLICY, SERVICE, TEXT, ask, echo_http, headline, median, ro
 OFF = "retry = false, breaker = false, quarantine = false, health = false, limits = { concurrency = 2048 }"
 ON = 'limits = { concurrency = 2048, rate = "1000000/s", queue = 2048 }'  # defaults, and what is never reached
 SHARES = 'agent_calls = 100000, peer_calls = 100000, agent_rate = "1000000/s", peer_rate = "1000000/s"'
+LITTLE_ACTIVITY = "store = { activity_rows = 200000 }"
 NO_ACTIVITY = "store = { activity_days = 0 }"
 DEMO = rpc("tools.call", {
     "tool": "sendgrid/sendgrid-send-email-single-recipient", "agent": "coordinator", "user": "u1",
@@ -34,36 +34,45 @@ def row_of_difference(name, more, less, difference, unit, goal):
           flush=True)
 
 
-def compare(bench, paths, pids, request, must, rounds):
-    """Alternates one load between two daemons; gives the medians of each, and of the differences of
-    neighbours, by figure."""
-    file = bench.file(request)
-    for path in paths:
-        ask(path, request)
-    pairs = []
-    for number in range(rounds):
+KINDS = {"stdio": (tool_call("echo_stdio"), "quick brown"),
+         "HTTP": (tool_call("echo_http"), "quick brown"),
+         "answered by policy": (DEMO, "toolbroker/demo")}
+
+
+def compare(bench, start, kinds):
+    """Alternates loads between two daemons, (start[0])() and (start[1])(), each begun anew every round, as
+    two runs of one program differ by more than what is looked for here. Gives by kind the medians of each,
+    and of the differences of neighbours."""
+    pairs = {kind: [] for kind in kinds}
+    for number in range(bench.rounds):
         order = (0, 1) if number % 2 else (1, 0)
-        done = {i: bench.load(paths[i], "rpc", file, 16, 1, [pids[i]], must) for i in order}
-        pairs.append((done[0], done[1]))
-    differences = {key: statistics.median(a[key] - b[key] for a, b in pairs) for key in pairs[0][0]}
-    return median([a for a, _ in pairs]), median([b for _, b in pairs]), differences
+        daemons = {i: start[i]() for i in order}
+        for kind in kinds:
+            request, must = KINDS[kind]
+            file = bench.file(request)
+            for i in order:
+                ask(daemons[i][1], request)
+            for _ in range(4):
+                order = order[::-1]
+                done = {i: bench.load(daemons[i][1], "rpc", file, 16, 1, [daemons[i][0].pid], must,
+                                      seconds=bench.seconds / 4) for i in order}
+                pairs[kind].append((done[0], done[1]))
+        for child, _ in daemons.values():
+            bench.stop(child)
+    return {kind: (median([a for a, _ in all_]), median([b for _, b in all_]),
+                   median([{key: a[key] - b[key] for key in a} for a, b in all_]))
+            for kind, all_ in pairs.items()}
 
 
 def row_stack(bench):
     headline("stack  retries, breaker, quarantine, limits, health and activity (CPU a call; with, without)")
     echo, port = echo_http(bench, bench.client_cpu)
-    daemons = (bench.daemon("with", services(bench, port, ON), POLICY, limits=SHARES),
-               bench.daemon("without", services(bench, port, OFF), POLICY, store=NO_ACTIVITY))
-    paths, pids = [path for _, path in daemons], [child.pid for child, _ in daemons]
-    for name, request, must in (("stdio", tool_call("echo_stdio"), "quick brown"),
-                                ("HTTP", tool_call("echo_http"), "quick brown"),
-                                ("answered by policy", DEMO, "toolbroker/demo")):
-        a, b, more = compare(bench, paths, pids, request, must, bench.rounds * 3)
-        row_of_difference(f"{name}, 16 connections", a["cpu_us"], b["cpu_us"], more["cpu_us"], "us", "< 2 us")
+    start = (lambda: bench.daemon("with", services(bench, port, ON), POLICY, limits=SHARES),
+             lambda: bench.daemon("without", services(bench, port, OFF), POLICY, store=NO_ACTIVITY))
+    for kind, (a, b, more) in compare(bench, start, KINDS).items():
+        row_of_difference(f"{kind}, 16 connections", a["cpu_us"], b["cpu_us"], more["cpu_us"], "us", "< 2 us")
         row_of_difference("    of it the loop", a["loop_us"], b["loop_us"], more["loop_us"], "us", "")
         row("    p99", a["p99_us"], b["p99_us"], "us", "")
-    for child, _ in daemons:
-        bench.stop(child)
     bench.stop(echo)
 
 
@@ -112,26 +121,22 @@ def write_million(bench, path, pid):
 
 def row_11_activity(bench):
     headline("11  activity: a record of every call (kept, not kept)")
-    daemons = (bench.daemon("kept", services(bench, 9, OFF), POLICY, store="store = { activity_rows = 200000 }"),
-               bench.daemon("not_kept", services(bench, 9, OFF), POLICY, store=NO_ACTIVITY))
-    paths, pids = [path for _, path in daemons], [child.pid for child, _ in daemons]
-    for name, request, must in (("stdio", tool_call("echo_stdio"), "quick brown"),
-                                ("answered by policy", DEMO, "toolbroker/demo")):
-        a, b, more = compare(bench, paths, pids, request, must, bench.rounds * 3)
-        row_of_difference(f"{name}: CPU a call", a["cpu_us"], b["cpu_us"], more["cpu_us"], "us", "<= 2 us")
+    start = (lambda: bench.daemon("kept", services(bench, 9, OFF), POLICY, store=LITTLE_ACTIVITY),
+             lambda: bench.daemon("not_kept", services(bench, 9, OFF), POLICY, store=NO_ACTIVITY))
+    for kind, (a, b, more) in compare(bench, start, ("stdio", "answered by policy")).items():
+        row_of_difference(f"{kind}: CPU a call", a["cpu_us"], b["cpu_us"], more["cpu_us"], "us", "<= 2 us")
         row_of_difference("    of it the loop", a["loop_us"], b["loop_us"], more["loop_us"], "us", "")
-        threads = [x["cpu_us"] - x["loop_us"] for x in (a, b)]
-        row_of_difference("    of it the writer", *threads, threads[0] - threads[1], "us", "")
-    with_, without = bench.versus(lambda: beside(bench, paths[0], bench.seconds),
-                                  lambda: beside(bench, paths[1], bench.seconds))
-    row("p99 of others' pings beside such calls", with_["p99_us"] / 1000, without["p99_us"] / 1000, "ms", "")
-    lag, rate, left = write_million(bench, paths[0], pids[0])
+        writer = [x["cpu_us"] - x["loop_us"] for x in (a, b, more)]
+        row_of_difference("    of it the writer", *writer, "us", "")
+    (kept, path), (not_kept, other) = start[0](), start[1]()
+    a, b = bench.versus(lambda: beside(bench, path, bench.seconds), lambda: beside(bench, other, bench.seconds))
+    row("p99 of others' pings beside such calls", a["p99_us"] / 1000, b["p99_us"] / 1000, "ms", "")
+    bench.stop(not_kept)
+    lag, rate, left = write_million(bench, path, kept.pid)
+    status = ask(path, rpc("daemon.info"))["store"]
     print(f"  a million records written and pruned: {rate:,.0f} /s, longest turn of the loop {lag:.2f} ms, "
-          f"{left:,} left of 200,000", flush=True)
-    status = ask(paths[0], rpc("daemon.info"))["store"]
-    print(f"  the store meanwhile: {status}", flush=True)
-    for child, _ in daemons:
-        bench.stop(child)
+          f"{left:,} left of 200,000; the store: {status}", flush=True)
+    bench.stop(kept)
 
 
 # ---- bulkheads ---------------------------------------------------------------------------------
