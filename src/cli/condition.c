@@ -174,7 +174,7 @@ static void put_breaker(struct buf *out, struct slice service)
     } else if (by_hand) {
         buf_put_text(out, ", until it is told otherwise");
     } else {
-        put_span(out, ", tried again in ", view_int(breaker, "left_ms", -1), "");
+        put_span(out, ", tried again within ", view_int(breaker, "left_ms", -1), "");
     }
     /* The last error has a line of its own. */
     struct slice error = view_text(view_get(service, "last_error"), "message");

@@ -33,7 +33,7 @@ def test_status_at_three_in_the_morning(tool):
     assert re.search(r"^mail +rate limited ", done.stdout, re.M)
     crm, zoho, mail, remarks = done.stdout.split("\n\n")[2:]
     assert re.fullmatch(
-        r"crm: breaker open for 2 h 10 min, tried again in 40 s: 5 failures in a row \(UNAVAILABLE\)\n"
+        r"crm: breaker open for 2 h 10 min, tried again within 40 s: 5 failures in a row \(UNAVAILABLE\)\n"
         r"    why  refused\?\[2J\n    do   Start it\.\n"
         r"    do   toolbroker test crm  # what is wrong now\n"
         r"    do   toolbroker breaker crm reset  # uses it again at once", crm)  # fmt: skip

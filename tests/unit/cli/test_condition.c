@@ -80,7 +80,7 @@ static void test_breaker(void **state)
                  "\"since\":" NOW ",\"left_ms\":40000,\"failures\":5,"
                  "\"reason\":\"5 failures in a row\"},\"last_error\":{\"code\":\"UNAVAILABLE\","
                  "\"message\":\"connection refused\",\"suggestion\":\"Start it.\"}}",
-                 "crm: breaker open for 0 ms, tried again in 40 s: 5 failures in a row "
+                 "crm: breaker open for 0 ms, tried again within 40 s: 5 failures in a row "
                  "(UNAVAILABLE)\n"
                  "    why  connection refused\n"
                  "    do   Start it.\n"
@@ -90,7 +90,7 @@ static void test_breaker(void **state)
                  "{\"name\":\"crm\",\"state\":\"stopped\",\"breaker\":{\"state\":\"open\","
                  "\"left_ms\":1000,\"failures\":7,\"reason\":\"refused\"},"
                  "\"last_error\":{\"message\":\"refused\"}}",
-                 "crm: breaker open, tried again in 1 s: 7 failures in a row\n"
+                 "crm: breaker open, tried again within 1 s: 7 failures in a row\n"
                  "    why  refused\n"
                  "    do   toolbroker test crm  # what is wrong now\n"
                  "    do   toolbroker breaker crm reset  # uses it again at once\n");
@@ -125,7 +125,7 @@ static void test_quarantine(void **state)
         "\"level\":1,\"reason\":\"answers\\nnonsense\"},\"breaker\":{\"state\":\"open\","
         "\"left_ms\":9000}}",
         "c?rm: quarantined by hand, until it is released: answers nonsense\n"
-        "    and  breaker open, tried again in 9 s\n"
+        "    and  breaker open, tried again within 9 s\n"
         "    do   toolbroker test c?rm  # what is wrong now\n"
         "    do   toolbroker release c?rm  # uses it again at once\n"
         "    do   toolbroker breaker c?rm reset  # uses it again at once\n");
