@@ -179,6 +179,7 @@ static void start_again(struct http_exchange *exchange)
     exchange->is_refused = exchange->is_connecting = false;
     exchange->tries = 0;
     exchange->head_bytes = 0;
+    exchange->has_wanted = false;
     exchange->stream = 0;
     exchange->sent_before = 0;
     exchange->stage = HTTP_STARTING;
@@ -311,15 +312,25 @@ static void kick(void *arg)
     }
 }
 
+/* Interim answers and trailers count too: then it is looked for in vain once. */
+static void note_wanted(struct http_exchange *exchange, const char *line, size_t length)
+{
+    const char *colon = memchr(line, ':', length);
+    exchange->has_wanted =
+        colon && exchange->events->is_wanted((struct slice){line, (size_t)(colon - line)});
+}
+
 size_t http_on_header(char *bytes, size_t size, size_t count, void *arg)
 {
     struct http_exchange *exchange = arg;
     size_t length = size * count;
-    (void)bytes;
     exchange->head_bytes += length;
     if (exchange->head_bytes > HTTP_HEAD_BYTES) {
         exchange->refusal = HTTP_HEAD_TOO_LONG;
         return 0;
+    }
+    if (!exchange->has_wanted && exchange->events->is_wanted) {
+        note_wanted(exchange, bytes, length);
     }
     return exchange->is_cancelled ? 0 : length;
 }
@@ -586,6 +597,13 @@ void http_target_hold(struct http_target *target, bool is_held)
     start_waiting(target);
 }
 
+/* Where a field is empty curl leaves the end of its line. */
+static struct slice value_of(const struct curl_header *field)
+{
+    struct slice value = slice_of(field->value);
+    return value.len == 1 && *value.ptr == '\r' ? (struct slice){value.ptr, 0} : value;
+}
+
 bool http_header(const struct http_exchange *exchange, const char *name, struct slice *ret)
 {
     struct curl_header *header;
@@ -593,8 +611,29 @@ bool http_header(const struct http_exchange *exchange, const char *name, struct 
         curl_easy_header(exchange->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) {
         return false;
     }
-    *ret = slice_of(header->value);
+    *ret = value_of(header);
     return true;
+}
+
+bool http_has_wanted(const struct http_exchange *exchange)
+{
+    return exchange->has_wanted;
+}
+
+void http_each_wanted(const struct http_exchange *exchange,
+                      void (*visit)(void *arg, struct slice name, struct slice value),
+                      void *arg)
+{
+    struct curl_header *field = NULL;
+    if (!exchange->easy || !exchange->has_wanted) {
+        return;
+    }
+    while ((field = curl_easy_nextheader(exchange->easy, CURLH_HEADER, -1, field))) {
+        struct slice name = slice_of(field->name);
+        if (exchange->events->is_wanted(name)) {
+            visit(arg, name, value_of(field));
+        }
+    }
 }
 
 int64_t http_content_length(const struct http_exchange *exchange)

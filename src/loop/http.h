@@ -103,6 +103,9 @@ struct http_events {
     /* The answer is complete (`failure` NULL, whatever its status), or why not. `was_sent`: the
      * request, or a part of it, may have reached the server. */
     void (*done)(void *arg, const struct failure *failure, bool was_sent);
+    /* Which fields of the answer http_each_wanted is to give: asked for each of them, as they come.
+     * NULL: none. */
+    bool (*is_wanted)(struct slice name);
 };
 
 /* ERR_OVERLOADED when too many wait for the target already, or memory is short;
@@ -114,6 +117,11 @@ void http_cancel(struct http_exchange *exchange); /* in its own `done`: nothing 
 
 /* In head and later. The value is valid until the exchange is gone. */
 bool http_header(const struct http_exchange *exchange, const char *name, struct slice *ret);
+/* Whether there are any that events->is_wanted wants: cheap; and each of them, in order. */
+bool http_has_wanted(const struct http_exchange *exchange);
+void http_each_wanted(const struct http_exchange *exchange,
+                      void (*visit)(void *arg, struct slice name, struct slice value),
+                      void *arg);
 int64_t http_content_length(const struct http_exchange *exchange); /* -1: not said */
 
 /* A date of HTTP as Unix time in seconds; -1: it is none. */

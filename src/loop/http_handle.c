@@ -90,6 +90,7 @@ void http_recycle(struct http_exchange *exchange)
         exchange->receive_bytes =
             exchange->body_bytes > LARGE_BYTES ? HTTP_RECEIVE_LARGE : HTTP_RECEIVE_BYTES;
         exchange->body_bytes = exchange->head_bytes = 0;
+        exchange->has_wanted = false;
         exchange->tries = exchange->repeats = 0;
         exchange->sent_before = 0;
         exchange->stream = 0;

@@ -132,6 +132,7 @@ struct http_exchange {
     bool has_notes;     /* `easy` gives curl's notes to http_on_note */
     bool is_refused;    /* the host said that it did not carry it out */
     bool is_spoilt;     /* `easy` is not to be used again */
+    bool has_wanted;    /* a field that the events want */
     char words[CURL_ERROR_SIZE];
 };
 

@@ -101,6 +101,15 @@ static void on_exchange_ended(void *arg, mcp_token token, const struct failure *
     }
 }
 
+static void on_limits(void *arg, const struct rate_fields *fields, bool is_refused)
+{
+    const struct wire *wire = arg;
+    struct mcp_session *session = wire->session;
+    if (session && session->events && session->events->limits) {
+        session->events->limits(session->arg, session, fields, is_refused);
+    }
+}
+
 void wire_closed(struct wire *wire, const struct failure *failure)
 {
     struct mcp_session *session = wire->session;
@@ -132,6 +141,7 @@ static const struct mcp_transport_events wire_events = {
     .long_message = on_long_message,
     .exchange_ended = on_exchange_ended,
     .closed = on_closed,
+    .limits = on_limits,
 };
 
 static void free_later(void *arg)

@@ -10,8 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define TEXT_BYTES      300u  /* of a server's own words */
-#define RETRY_AFTER_MAX 86400 /* seconds: more is not believed */
+#define TEXT_BYTES 300u /* of a server's own words */
 
 bool mcp_http_is_type(const struct http_exchange *http, const char *type)
 {
@@ -59,27 +58,54 @@ void mcp_http_explain(const struct mcp_http_answer *answer, enum err_code code,
     put_details(failure, answer, reason);
 }
 
+/* ---- limits ------------------------------------------------------------------------------ */
+
+struct taking {
+    struct rate_fields *fields;
+    wall_ms now;
+};
+
+static void take_field(void *arg, struct slice name, struct slice value)
+{
+    const struct taking *taking = arg;
+    rate_fields_take(taking->fields, name, value, taking->now, http_date);
+}
+
+static void take_limits(struct loop *loop, const struct http_exchange *http,
+                        struct rate_fields *fields)
+{
+    struct taking taking = {fields, loop_wall(loop)};
+    rate_fields_init(fields);
+    http_each_wanted(http, take_field, &taking);
+}
+
+static bool is_limited(int status, const struct rate_fields *fields)
+{
+    return status == 429 || (status == 503 && fields->retry_after_ms >= 0);
+}
+
 int64_t mcp_http_retry_after(const struct mcp_http_answer *answer)
 {
-    struct slice value;
-    int64_t seconds = 0;
-    if (!answer->http || !http_header(answer->http, "retry-after", &value) || !value.len) {
+    struct rate_fields fields;
+    if (!answer->http) {
         return -1;
     }
-    for (size_t i = 0; i < value.len && seconds >= 0; i++) {
-        bool is_digit = value.ptr[i] >= '0' && value.ptr[i] <= '9' && i < 10;
-        seconds = is_digit ? seconds * 10 + (value.ptr[i] - '0') : -1;
-    }
-    if (seconds < 0) { /* no number: a date */
-        int64_t date = http_date(value);
-        if (date < 0) {
-            return -1;
-        }
-        int64_t left = date * 1000 - loop_wall(answer->loop);
-        seconds = left > 0 ? (left + 999) / 1000 : 0;
-    }
-    return (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * 1000;
+    take_limits(answer->loop, answer->http, &fields);
+    return answer->status == 429 ? rate_fields_hold(&fields, true) : fields.retry_after_ms;
 }
+
+void mcp_http_tell_limits(struct loop *loop, const struct http_exchange *http, int status,
+                          const struct mcp_transport_events *events, void *arg)
+{
+    struct rate_fields fields;
+    if (!events->limits || (status != 429 && !http_has_wanted(http))) {
+        return;
+    }
+    take_limits(loop, http, &fields);
+    events->limits(arg, &fields, is_limited(status, &fields));
+}
+
+/* ---- statuses ---------------------------------------------------------------------------- */
 
 static void explain_redirect(const struct mcp_http_answer *answer, struct failure *failure)
 {

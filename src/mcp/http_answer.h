@@ -8,6 +8,8 @@
 #define MCP_HTTP_ANSWER_H
 
 #include "loop/http.h"
+#include "mcp/transport.h"
+#include "resilience/rate_fields.h"
 #include "value/failure.h"
 
 #include <stdbool.h>
@@ -38,7 +40,12 @@ void mcp_http_explain_status(const struct mcp_http_answer *answer, struct slice 
 void mcp_http_explain(const struct mcp_http_answer *answer, enum err_code code,
                       const char *reason, const char *words, struct failure *failure);
 
-/* How long the server wants to be left alone, in milliseconds; -1: it does not say. */
+/* How long the server wants to be left alone, in milliseconds; -1: it does not say. Like the next
+ * one only where the exchange's events have rate_fields_is_one as `is_wanted`. */
 int64_t mcp_http_retry_after(const struct mcp_http_answer *answer);
+
+/* In `head`: tells events->limits if the answer says anything of them. */
+void mcp_http_tell_limits(struct loop *loop, const struct http_exchange *http, int status,
+                          const struct mcp_transport_events *events, void *arg);
 
 #endif

@@ -60,9 +60,8 @@ static void give_up(struct mcp_http *mcp, const char *why)
     ended(mcp);
 }
 
-static void on_head(void *arg, struct http_exchange *http, int status)
+static void take_head(struct mcp_http *mcp, const struct http_exchange *http, int status)
 {
-    struct mcp_http *mcp = arg;
     struct mcp_http_stream *stream = &mcp->stream;
     if (status == 200 && mcp_http_is_type(http, "text/event-stream")) {
         stream->has_stood = true;
@@ -73,6 +72,17 @@ static void on_head(void *arg, struct http_exchange *http, int status)
         stream->has_stood = false; /* not offered, or not any more */
     }
     give_up(mcp, status == 405 ? "not offered" : "the server refused it");
+}
+
+static void on_head(void *arg, struct http_exchange *http, int status)
+{
+    struct mcp_http *mcp = arg;
+    mcp_http_enter(mcp);
+    mcp_http_tell_limits(mcp->loop, http, status, mcp->events, mcp->arg);
+    if (mcp->stream.http == http) { /* else it was freed there */
+        take_head(mcp, http, status);
+    }
+    mcp_http_leave(mcp);
 }
 
 static bool on_event(void *arg, const struct sse_event *event)
@@ -104,7 +114,7 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
     ended(mcp);
 }
 
-static const struct http_events stream_events = {on_head, on_body, on_done};
+static const struct http_events stream_events = {on_head, on_body, on_done, rate_fields_is_one};
 
 static void start(void *arg)
 {

@@ -229,6 +229,11 @@ static void on_head(void *arg, struct http_exchange *http, int status)
     struct mcp_http *mcp = exchange->mcp;
     mcp_http_enter(mcp);
     exchange->status = status;
+    mcp_http_tell_limits(mcp->loop, http, status, mcp->events, mcp->arg);
+    if (exchange->is_gone) {
+        mcp_http_leave(mcp);
+        return;
+    }
     if (status < 200 || status > 299) {
         exchange->form = MCP_HTTP_ERROR;
         buf_init(&exchange->body, MCP_HTTP_ERROR_BYTES);
@@ -418,7 +423,7 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
 
 /* ---- the message ------------------------------------------------------------------------ */
 
-static const struct http_events post_events = {on_head, on_body, on_done};
+static const struct http_events post_events = {on_head, on_body, on_done, rate_fields_is_one};
 
 /* The header lines that every POST of this revision and session has. */
 static struct http_headers *common_headers(struct mcp_http *mcp, struct err *reterr)

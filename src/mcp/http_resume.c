@@ -124,6 +124,11 @@ static void on_head(void *arg, struct http_exchange *http, int status)
     struct mcp_http_exchange *exchange = arg;
     struct mcp_http *mcp = exchange->mcp;
     mcp_http_enter(mcp);
+    mcp_http_tell_limits(mcp->loop, http, status, mcp->events, mcp->arg);
+    if (exchange->is_gone) {
+        mcp_http_leave(mcp);
+        return;
+    }
     if (status == 200 && mcp_http_is_type(http, "text/event-stream")) {
         mcp_http_leave(mcp);
         return;
@@ -168,7 +173,7 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
     mcp_http_leave(mcp);
 }
 
-static const struct http_events resume_events = {on_head, on_body, on_done};
+static const struct http_events resume_events = {on_head, on_body, on_done, rate_fields_is_one};
 
 static void start(struct mcp_http_exchange *exchange)
 {

@@ -192,7 +192,8 @@ static void on_head(void *arg, struct http_exchange *http, int status)
     legacy_sse_enter(sse);
     sse->status = status;
     sse->is_refused = status < 200 || status > 299;
-    if (!sse->is_refused && !mcp_http_is_type(http, "text/event-stream")) {
+    mcp_http_tell_limits(sse->loop, http, status, sse->events, sse->arg);
+    if (!sse->is_closing && !sse->is_refused && !mcp_http_is_type(http, "text/event-stream")) {
         lose(sse, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "content_type",
              "answered with no event stream");
     }
@@ -245,7 +246,7 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
     legacy_sse_leave(sse);
 }
 
-static const struct http_events stream_events = {on_head, on_body, on_done};
+static const struct http_events stream_events = {on_head, on_body, on_done, rate_fields_is_one};
 
 static int start(struct legacy_sse *sse, struct err *reterr)
 {

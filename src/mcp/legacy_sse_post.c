@@ -134,6 +134,11 @@ static void on_head(void *arg, struct http_exchange *http, int status)
     struct legacy_sse_post *post = arg;
     struct legacy_sse *sse = post->sse;
     legacy_sse_enter(sse);
+    mcp_http_tell_limits(sse->loop, http, status, sse->events, sse->arg);
+    if (!post->http) { /* dropped there */
+        legacy_sse_leave(sse);
+        return;
+    }
     post->status = status;
     post->is_taken = status >= 200 && status <= 299;
     if (post->is_taken) {
@@ -179,7 +184,7 @@ static void on_done(void *arg, const struct failure *failure, bool was_sent)
     legacy_sse_leave(sse);
 }
 
-static const struct http_events post_events = {on_head, on_body, on_done};
+static const struct http_events post_events = {on_head, on_body, on_done, rate_fields_is_one};
 
 /* ---- the message ------------------------------------------------------------------------ */
 

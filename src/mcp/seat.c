@@ -166,12 +166,27 @@ static void wire_ended(void *arg)
     }
 }
 
+/* Limits go by credential. */
+static void limits(void *arg, const struct mcp_session *session,
+                   const struct rate_fields *fields, bool is_refused)
+{
+    const struct mcp_service *service = arg;
+    const struct mcp_services_options *options = &service->services->options;
+    if (options->rate_told && !service->is_removed) {
+        options->rate_told(
+            options->arg, service,
+            slice_of(service_conf_needs_user(session->conf) ? session->user : ""), fields,
+            is_refused);
+    }
+}
+
 static const struct session_events seat_events = {
     .changed = changed,
     .wire_leaving = wire_leaving,
     .wire_ended = wire_ended,
     .list_changed = news_list_changed,
     .resource_updated = news_resource_updated,
+    .limits = limits,
     .may_list = tools_may_list,
     .listed = tools_listed,
 };

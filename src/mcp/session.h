@@ -41,6 +41,9 @@ struct session_events {
     void (*list_changed)(void *arg, struct mcp_session *session, const char *kind);
     /* A resource, or something below it. */
     void (*resource_updated)(void *arg, struct mcp_session *session, struct slice uri);
+    /* As in mcp_transport_events; may be NULL. */
+    void (*limits)(void *arg, const struct mcp_session *session,
+                   const struct rate_fields *fields, bool is_refused);
     /* Whether what a list is compared with is there; if not, listing_resume comes when it is. */
     bool (*may_list)(void *arg);
     /* Makes the catalogue of `count` definitions; NULL: no memory. Without it, catalog_build. */

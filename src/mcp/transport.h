@@ -20,6 +20,7 @@
 #include "base/slice.h"
 #include "loop/loop.h"
 #include "mcp/revision.h"
+#include "resilience/rate_fields.h"
 #include "value/failure.h"
 
 #include <stdbool.h>
@@ -51,6 +52,10 @@ struct mcp_transport_events {
     /* A `message` of MCP_LONG_MESSAGE and more, in a buffer that may be taken over: whoever
      * does leaves an empty one behind. NULL in the table: `message` is told. */
     void (*long_message)(void *arg, struct buf *buf, struct slice json, mcp_token token);
+    /* HTTP: an answer, of whatever status, said something of the server's limits. `is_refused`: it
+     * was 429, or 503 with Retry-After, and `fields` may say nothing. NULL in the table: nobody
+     * wants to know. */
+    void (*limits)(void *arg, const struct rate_fields *fields, bool is_refused);
 };
 
 /* From here on a message takes so long to read that others should not wait for it. */

@@ -91,7 +91,7 @@ static inline void note_done(void *arg, const struct failure *failure, bool was_
     http_target_free(outcome->frees_in_done);
 }
 
-static const struct http_events events = {note_head, note_body, note_done};
+static const struct http_events events = {note_head, note_body, note_done, NULL};
 
 static inline void outcome_init(struct outcome *outcome)
 {
@@ -277,6 +277,13 @@ static inline bool answer(struct peer *peer, int fd, const struct peer_request *
                               "Content-Type: text/plain\r\n\r\n"
                               "5\r\nhello\r\n") &&
                usleep(20000) == 0 && peer_print(fd, "6\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n");
+    }
+    if (peer_is(request, "POST /wanted")) {
+        return peer_print(fd, "HTTP/1.1 103 Early Hints\r\nX-Wanted-0: early\r\n\r\n") &&
+               peer_reply(fd, "503 Busy",
+                          "x-wanted-1: a\r\nX-Other: no\r\nX-WANTED-2:   b:c \r\n"
+                          "X-Wanted-1: again\r\nx-wanted-3:\r\n",
+                          "busy");
     }
     if (peer_is(request, "POST /redirect")) {
         return peer_reply(fd, "307 Temporary Redirect", "Location: http://127.0.0.1:1/evil\r\n",

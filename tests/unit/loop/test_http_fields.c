@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+#include <strings.h>
+
 static void send_one(struct fixture *fixture, struct http_headers *headers,
                      const struct http_field *extra, size_t count)
 {
@@ -137,14 +139,71 @@ static void test_lines_without_memory(void **state)
     send_one(fixture, NULL, &extra, 1);
 }
 
+/* ---- of answers -------------------------------------------------------------------------- */
+
+static char seen[512];
+static bool has_any;
+
+static bool is_wanted(struct slice name)
+{
+    return name.len >= 8 && strncasecmp(name.ptr, "x-wanted", 8) == 0;
+}
+
+static void see(void *arg, struct slice name, struct slice value)
+{
+    size_t at = strlen(seen);
+    assert_ptr_equal(arg, seen);
+    (void)snprintf(seen + at, sizeof seen - at, "%.*s=%.*s;", SLICE_ARG(name),
+                   SLICE_ARG(value));
+}
+
+static void look(void *arg, struct http_exchange *http, int status)
+{
+    note_head(arg, http, status);
+    has_any = http_has_wanted(http);
+    http_each_wanted(http, see, seen);
+}
+
+static const struct http_events looking = {look, note_body, note_done, is_wanted};
+
+static void ask_for(struct fixture *fixture, const char *path, const struct http_events *table)
+{
+    struct outcome outcome;
+    struct http_request request = post("{}");
+    struct err err;
+    aim(fixture, path);
+    outcome_init(&outcome);
+    seen[0] = '\0';
+    has_any = false;
+    assert_int_equal(
+        http_start(fixture->target, &request, table, &outcome, &outcome.exchange, &err), 0);
+    run_until(fixture, &outcome.dones, 1);
+    assert_false(outcome.has_failed);
+    outcome_clear(&outcome);
+}
+
+static void test_wanted_fields(void **state)
+{
+    static const struct http_events wants_nothing = {look, note_body, note_done, NULL};
+    struct fixture *fixture = *state;
+    ask_for(fixture, "/wanted", &looking);
+    assert_true(has_any);
+    assert_string_equal(seen, "x-wanted-1=a;X-WANTED-2=b:c;X-Wanted-1=again;x-wanted-3=;");
+    ask_for(fixture, "/echo", &looking);
+    assert_false(has_any);
+    assert_string_equal(seen, "");
+    ask_for(fixture, "/wanted", &wants_nothing);
+    assert_false(has_any);
+    assert_string_equal(seen, "");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_lines_of_one_request),
-        TEST(test_lines_are_copied),
-        TEST(test_bad_lines_are_refused),
-        TEST(test_lines_without_memory),
+        TEST(test_lines_of_one_request),  TEST(test_lines_are_copied),
+        TEST(test_bad_lines_are_refused), TEST(test_lines_without_memory),
+        TEST(test_wanted_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

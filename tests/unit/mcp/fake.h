@@ -58,6 +58,7 @@ struct bench {
     struct fake *fakes[FAKES];
     size_t fake_count;
     char states[4096]; /* "name:state " for each change */
+    char limits[512];  /* "service user remaining retry_after_ms refused " for each answer */
     char news[1024];   /* "name:kind " for each changed list, "name/tool:what " for each tool */
     bool has_ended;
 };
@@ -395,6 +396,16 @@ static inline void note_tool(void *arg, const struct mcp_service *service, struc
     note_news(arg, service, tool, what);
 }
 
+static inline void note_limits(void *arg, const struct mcp_service *service, struct slice user,
+                               const struct rate_fields *fields, bool is_refused)
+{
+    struct bench *bench = arg;
+    size_t at = strlen(bench->limits);
+    (void)snprintf(bench->limits + at, sizeof bench->limits - at, "%.*s '%.*s' %lld %lld %d; ",
+                   SLICE_ARG(mcp_service_conf(service)->name), SLICE_ARG(user),
+                   (long long)fields->remaining, (long long)fields->retry_after_ms, is_refused);
+}
+
 static inline void bench_init_at(struct bench *bench, bool is_http, const char *state_folder)
 {
     *bench = (struct bench){.is_http = is_http};
@@ -412,6 +423,7 @@ static inline void bench_init_at(struct bench *bench, bool is_http, const char *
         .state_changed = note_state,
         .list_changed = note_list,
         .tool_changed = note_tool,
+        .rate_told = note_limits,
         .arg = bench,
         .connect = fake_connect,
     });

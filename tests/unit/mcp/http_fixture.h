@@ -29,7 +29,14 @@
 typedef struct mcp_transport *(*make_transport)(const struct mcp_http_options *,
                                                 const struct mcp_transport_events *, void *);
 
-enum inside { INSIDE_NOTHING, INSIDE_OPENED, INSIDE_MESSAGE, INSIDE_ENDED, INSIDE_CLOSED };
+enum inside {
+    INSIDE_NOTHING,
+    INSIDE_OPENED,
+    INSIDE_MESSAGE,
+    INSIDE_ENDED,
+    INSIDE_CLOSED,
+    INSIDE_LIMITS
+};
 
 struct fixture {
     make_transport make; /* NULL: Streamable HTTP */
@@ -47,6 +54,9 @@ struct fixture {
     struct buf text; /* messages, "TOKEN:JSON\n" */
     mcp_token last_token;
     bool has_failed, is_session_gone, closed_with_failure;
+    unsigned limits; /* answers that said something of them */
+    struct rate_fields limit;
+    bool is_limited;
     struct failure failure;
 };
 
@@ -133,10 +143,20 @@ static inline void on_closed(void *arg, const struct failure *failure)
     free_inside(fixture, INSIDE_CLOSED);
 }
 
+static inline void on_limits(void *arg, const struct rate_fields *fields, bool is_refused)
+{
+    struct fixture *fixture = arg;
+    fixture->limits++;
+    fixture->limit = *fields;
+    fixture->is_limited = is_refused;
+    free_inside(fixture, INSIDE_LIMITS);
+}
+
 static const struct mcp_transport_events events = {.opened = on_opened,
                                                    .message = on_message,
                                                    .exchange_ended = on_exchange_ended,
-                                                   .closed = on_closed};
+                                                   .closed = on_closed,
+                                                   .limits = on_limits};
 
 /* ---- driving ---------------------------------------------------------------------------- */
 
@@ -192,6 +212,7 @@ static inline void begin(struct fixture *fixture, const char *path)
     drop(fixture);
     buf_clear(&fixture->text);
     failure_clear(&fixture->failure);
+    fixture->limits = 0;
     fixture->opened = fixture->messages = fixture->ended = fixture->closed = 0;
     fixture->has_failed = fixture->is_session_gone = false;
     fixture->transport =
