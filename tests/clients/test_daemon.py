@@ -119,6 +119,36 @@ def test_a_cancelled_task_is_cancelled_at_the_server(daemon):
     assert saw_cancel(daemon)
 
 
+def test_how_services_are(daemon):
+    with sync(daemon) as client:
+        assert client.test_service("echo")["ok"] is True
+        assert client.test_service("down")["error"]["code"] == "UNAVAILABLE"
+        assert client.health("echo", check=True)["services"][0]["status"] == "up"
+        assert {one["service"] for one in client.health()["services"]} == {"echo", "down", "bad"}
+        client.call_tool("echo/echo", {"message": "a"})
+        calls = eventually(lambda: client.activity(service="echo", outcome="live"))
+        assert calls[0]["tool"] == "echo" and calls[0]["user"] == "u1"
+
+
+def test_a_call_with_a_key_through_a_kill(daemon):
+    """Nobody knows what became of it, and nobody makes it twice to find out."""
+    with sync(daemon) as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = client.call_tool("echo/echo", {"message": "a"}, idempotency_key="first")
+        lost = pool.submit(client.call_tool, "bad/hang", {}, idempotency_key="second")
+        eventually(lambda: read_journal(daemon.journal, method="tools/call"))
+        daemon.kill()
+        with pytest.raises(ToolbrokerError) as raised:
+            lost.result(20)
+        assert raised.value.code == "OUTCOME_UNKNOWN" and raised.value.retryable
+        daemon.start()
+        assert client.call_tool("echo/echo", {"message": "a"}, idempotency_key="first").result == done.result
+        with pytest.raises(ToolbrokerError) as raised:
+            client.call_tool("bad/hang", {}, idempotency_key="second", timeout=5)
+        assert raised.value.code == "OUTCOME_UNKNOWN" and not raised.value.retryable
+        assert raised.value.request_id
+    assert len(read_journal(daemon.journal, method="tools/call")) == 1
+
+
 def test_many_threads_get_their_own_answers(daemon):
     with sync(daemon) as client, concurrent.futures.ThreadPoolExecutor(16) as pool:
 
