@@ -99,7 +99,7 @@ void gate_admit(struct gate *gate, struct gate_ticket *ticket, mono_us now)
 /* ---- in ---------------------------------------------------------------------------------- */
 
 /* Whether the one who is blocked will not get in before its deadline, or cannot wait at all. */
-static enum gate_why refuse_to_wait(const struct gate *gate, enum gate_why block, uint64_t key,
+static enum gate_why refuse_to_wait(struct gate *gate, enum gate_why block, uint64_t key,
                                     mono_us deadline, mono_us *until)
 {
     const struct service_conf *conf = gate->conf;
@@ -115,7 +115,7 @@ static enum gate_why refuse_to_wait(const struct gate *gate, enum gate_why block
     if (block == GATE_UNREAD && most < GATE_UNREAD_MAX) {
         most = GATE_UNREAD_MAX;
     }
-    if (gate->waiting < most) {
+    if (gate->waiting < most || queue_make_room(gate, key)) {
         return GATE_FREE;
     }
     bool is_limit =

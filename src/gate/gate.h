@@ -11,9 +11,9 @@
  * Owns:    struct gates owns one gate for each service; tickets belong to their owners, who take them
  *          out (gate_leave, gate_quit) before they free them.
  * Life:    gates_apply after each load of services. A gate keeps its state over a reload; that of a
- *          service that is gone goes when nobody is inside or waits any more. State that matters
- *          (breaker, quarantine, levers) survives a restart through the store; until it is read,
- *          or half a second, attempts wait.
+ *          service that is gone goes when nobody is inside any more, and who waits is refused. State
+ *          that matters (breaker, quarantine, levers) outlives both, and a restart through the
+ *          store; until that is read, or half a second, attempts wait.
  * Thread:  the loop thread. `turn` never runs inside gate_enter, gate_leave or gate_quit.
  * Errors:  CIRCUIT_OPEN, QUARANTINED, RATE_LIMITED (the server's), OVERLOADED (ours), each with
  *          retry_after_ms where there is an end; all of class FAILURE_OF_BROKER, and nothing was sent.
@@ -103,7 +103,8 @@ enum gate_answer gate_enter(struct gates *gates, struct slice service,
 void gate_leave(struct gate_ticket *ticket, const struct failure *failure);
 /* From inside or waiting: it was given up, which says nothing about the service. Outside: nothing. */
 void gate_quit(struct gate_ticket *ticket);
-/* What a waiting ticket waits for: "rate limit", "place", "state"; static text for calls.list. */
+/* What a waiting ticket waits for: "rate limit", "place", "state"; static text for calls.list. One
+ * that is inside: "place"; outside: NULL. */
 const char *gate_waits_for(const struct gate_ticket *ticket);
 
 /* Whether the budget of the service has room for one more attempt; takes it. */

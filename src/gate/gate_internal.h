@@ -89,6 +89,7 @@ struct gate {
     bool is_failing;              /* the later of the two is the failure */
     struct list turns;            /* flows, the next one first; held ones are at their users */
     struct map flows;             /* key -> struct gate_flow: all that wait */
+    size_t looked_at;             /* of flows, in search of a long one */
     struct loop_timer pump_timer; /* when a limit ends */
     struct loop_timer quarantine_end; /* to tell of it */
     struct map users;                 /* key -> struct gate_user */
@@ -151,6 +152,8 @@ void gate_release(struct gate_ticket *ticket);
 uint64_t queue_key(const struct gate_caller *caller);
 /* How many go first, at most, in front of one more of this flow. */
 unsigned queue_ahead(const struct gate *gate, uint64_t key);
+/* It is full: the last one of a flow that is longer than this one would be is refused. */
+bool queue_make_room(struct gate *gate, uint64_t key);
 void queue_join(struct gate *gate, struct gate_ticket *ticket, uint64_t key);
 void queue_leave(struct gate *gate, struct gate_ticket *ticket);
 /* Lets in whom it can; they are told later. */

@@ -82,7 +82,6 @@ static void restore_breaker(struct gate *gate, const struct store_gate *row)
     if (!is_broken && !is_forced) {
         return;
     }
-    breaker->epoch++; /* what began before says nothing of this */
     breaker->since = past(gate->gates, row->breaker_since);
     breaker->forced = is_forced ? (enum breaker_force)row->forced : BREAKER_BY_ITSELF;
     if (is_broken) {

@@ -2,11 +2,14 @@
 /*
  * queue.c - who waits at a gate: one flow for each caller, and one ticket of each flow in turn.
  *
+ * One that fills the queue makes room for others: who has most in line loses what came last.
  * A flow whose user is held by a limit of his own steps aside, so that nobody waits behind it.
  */
 #include "base/map.h"
 #include "base/mem.h"
 #include "gate/gate_internal.h"
+
+#define FLOWS_LOOKED_AT 64
 
 uint64_t queue_key(const struct gate_caller *caller)
 {
@@ -137,6 +140,31 @@ void queue_leave(struct gate *gate, struct gate_ticket *ticket)
     if (!flow->count) {
         flow_free(gate, flow);
     }
+}
+
+/* Of all flows a few are looked at, others each time: a caller with much in line is soon found. */
+bool queue_make_room(struct gate *gate, uint64_t key)
+{
+    const struct gate_flow *own = map_get_id(&gate->flows, key);
+    struct gate_flow *longest = NULL;
+    unsigned bound = (own ? own->count : 0) + 1;
+    size_t looks = gate->flows.count < FLOWS_LOOKED_AT ? gate->flows.count : FLOWS_LOOKED_AT;
+    for (; looks; looks--) {
+        struct gate_flow *flow = map_next(&gate->flows, &gate->looked_at, NULL);
+        if (!flow) {
+            gate->looked_at = 0;
+            flow = map_next(&gate->flows, &gate->looked_at, NULL);
+        }
+        if (flow->count > bound) {
+            bound = flow->count;
+            longest = flow;
+        }
+    }
+    if (longest) {
+        condemn(gate, LIST_ITEM(longest->tickets.head.prev, struct gate_ticket, link),
+                GATE_NO_PLACE);
+    }
+    return longest != NULL;
 }
 
 static struct gate_ticket *first_of(const struct gate_flow *flow)

@@ -203,6 +203,32 @@ static void attempts_wait_for_what_is_kept(void **state)
     kept_free(kept);
 }
 
+static void what_comes_late_still_counts(void **state)
+{
+    struct kept *kept = kept_new();
+    struct gated *gated = kept->gated;
+    struct caller caller = {0};
+    (void)state;
+    break_it(gated, "one", 5, ERR_UNAVAILABLE, FAILURE_NETWORK);
+    assert_true(gates_quarantine(gated->gates, SLICE("two"), 0, SLICE("")));
+    close_kept(kept);
+    gated->store =
+        store_new(&(struct store_options){.loop = gated->loop, .folder = kept->folder});
+    gated_open(gated);
+    advance(gated, SECOND); /* the store's answer is not looked at */
+    assert_int_equal(come(gated, &caller, "one", SECOND), GATE_INSIDE);
+    assert_true(gates_release(gated->gates, SLICE("two"), &(bool){false}));
+    for (unsigned i = 0; i < 1000 && !view(gated, "one").breaker; i++) {
+        loop_turn(gated->loop, 10000);
+    }
+    assert_string_equal(changes(gated), "breaker one open 59000;"); /* a hand goes before */
+    assert_int_equal(view(gated, "two").is_quarantined, false);
+    leave(&caller); /* it says nothing of that */
+    assert_int_equal(view(gated, "one").breaker, BREAKER_OPEN);
+    forget(&caller, 1);
+    kept_free(kept);
+}
+
 static void but_not_for_ever(void **state)
 {
     struct gated *gated = gated_new();
@@ -236,6 +262,7 @@ int main(void)
         cmocka_unit_test(levers_stay),
         cmocka_unit_test(other_services_stay_in_the_file),
         cmocka_unit_test(attempts_wait_for_what_is_kept),
+        cmocka_unit_test(what_comes_late_still_counts),
         cmocka_unit_test(but_not_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

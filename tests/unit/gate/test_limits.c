@@ -89,6 +89,42 @@ static void no_crowd_behind_a_hold(void **state)
     gated_free(gated);
 }
 
+struct newcomer {
+    struct gated *gated;
+    struct caller caller;
+    enum gate_answer answer;
+};
+
+static void come_now(void *arg)
+{
+    struct newcomer *newcomer = arg;
+    newcomer->answer = come(newcomer->gated, &newcomer->caller, "one", 30 * SECOND);
+}
+
+static void nobody_overtakes_in_the_turn_of_the_end(void **state)
+{
+    struct gated *gated = gated_new();
+    struct caller caller = {0};
+    struct newcomer newcomer = {.gated = gated, .answer = GATE_REFUSED};
+    struct loop_timer timer;
+    (void)state;
+    gated_open(gated);
+    loop_timer_init(&timer, come_now, &newcomer); /* runs just before the gate's own */
+    loop_timer_set(gated->loop, &timer, loop_now(gated->loop) + 5 * SECOND + 1000);
+    limit_now(gated, 5000);
+    assert_int_equal(come(gated, &caller, "one", 30 * SECOND), GATE_WAITS);
+    advance(gated, 5 * SECOND);
+    assert_int_equal(newcomer.answer, GATE_WAITS);
+    assert_true(caller.is_in);
+    assert_int_equal(newcomer.caller.turns, 0);
+    leave(&caller);
+    settle(gated);
+    assert_true(newcomer.caller.is_in);
+    forget(&caller, 1);
+    forget(&newcomer.caller, 1);
+    gated_free(gated);
+}
+
 static void the_first_one_is_limited_again(void **state)
 {
     struct gated *gated = gated_new();
@@ -323,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hold_is_waited_for_or_refused),
         cmocka_unit_test(no_crowd_behind_a_hold),
+        cmocka_unit_test(nobody_overtakes_in_the_turn_of_the_end),
         cmocka_unit_test(the_first_one_is_limited_again),
         cmocka_unit_test(those_who_wait_hear_of_a_long_hold),
         cmocka_unit_test(what_remains_goes_and_no_more),

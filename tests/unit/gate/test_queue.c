@@ -97,6 +97,41 @@ static void a_crowd_does_not_delay_another(void **state)
     gated_free(gated);
 }
 
+static void a_crowd_makes_room(void **state)
+{
+    struct gated *gated = gated_new();
+    struct caller crowd[22] = {0}, few[5] = {0};
+    unsigned waiting = 0;
+    (void)state;
+    gated->confs[0].queue = 20;
+    gated_open(gated);
+    for (unsigned i = 0; i < 22; i++) {
+        assert_int_not_equal(come_peer(gated, &crowd[i], 1), GATE_REFUSED);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(come_peer(gated, &few[i], 2 + i % 2), GATE_WAITS);
+        assert_int_equal(view(gated, "one").waiting, 20);
+    }
+    assert_int_equal(crowd[21].turns, 0); /* told later */
+    settle(gated);
+    for (unsigned i = 0; i < 22; i++) { /* what came last went first */
+        assert_int_equal(crowd[i].is_refused, i >= 17);
+    }
+    assert_int_equal(crowd[21].failure.code, ERR_OVERLOADED);
+    forget(crowd, 22);
+    settle(gated);
+    for (unsigned i = 0; i < 22; i++) { /* one each: nobody has more than another */
+        waiting += come_peer(gated, &crowd[i], 100 + i) == GATE_WAITS;
+    }
+    settle(gated);
+    assert_int_equal(waiting,
+                     18); /* with two of the few: the third in line of a peer gave way */
+    assert_int_equal(view(gated, "one").waiting, 20);
+    forget(crowd, 22);
+    forget(few, 5);
+    gated_free(gated);
+}
+
 static void a_wait_ends_at_its_deadline(void **state)
 {
     struct gated *gated = gated_new();
@@ -285,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_place_is_waited_for),
         cmocka_unit_test(no_queue_is_no_wait),
         cmocka_unit_test(a_crowd_does_not_delay_another),
+        cmocka_unit_test(a_crowd_makes_room),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(who_waits_hears_of_the_breaker),
         cmocka_unit_test(a_reload_holds_at_once),
