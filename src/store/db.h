@@ -7,8 +7,8 @@
  *
  * Owns:    struct db its connection. Jobs belong to whoever made them (db_job_free).
  * Thread:  the store's, all of it but the making of jobs. Blocks.
- * Errors:  -code with words for the operator: what failed, why, what to do. After one of db_write,
- *          db_look and db_tidy it is to be closed, and opened anew to be tried again.
+ * Errors:  -code with words for the operator: what failed, why, what to do. After db_write, db_tidy and
+ *          db_read_image it is to be closed, and opened anew to be tried again.
  */
 #ifndef STORE_DB_H
 #define STORE_DB_H
@@ -84,7 +84,7 @@ struct db_claim {
     struct err error;
 };
 
-/* Records of activity as activity.h has them: kept in one piece. */
+/* Records of calls (record.h) that were gathered in a moment: kept in one piece. */
 struct db_records {
     struct db_job job;
     uint32_t count;
@@ -109,5 +109,45 @@ int db_write(struct db *db, struct db_job *jobs, size_t room, struct err *reterr
 
 /* All rows at once; NULL with *reterr. */
 struct image *db_read_image(struct db *db, struct err *reterr);
+
+/* ---- looking back ------------------------------------------------------------------------ */
+
+struct db_piece { /* as it was put */
+    int64_t id;   /* of its first record; the others follow */
+    uint32_t count;
+    struct slice bytes;
+};
+
+struct db_happening {
+    int64_t id;
+    struct store_happening happening;
+};
+
+/* Goes through what is kept, the latest first, and leaves out what `since` and `until` (0: no bound)
+ * exclude as a whole. Nothing that is visited outlives the visit. */
+struct db_look {
+    wall_ms since, until;
+    uint32_t most;                                                /* to be looked at */
+    bool (*visit_piece)(void *arg, const struct db_piece *piece); /* false: enough */
+    bool (*visit_happening)(void *arg, const struct db_happening *happening);
+    void *arg;
+    int64_t before; /* an id; 0: from the latest. Afterwards, where to go on; 0: that was all */
+    uint32_t passed; /* afterwards: left out */
+};
+int db_look_at_activity(struct db *db, struct db_look *look, struct err *reterr);
+int db_look_at_happenings(struct db *db, struct db_look *look, struct err *reterr);
+
+/* ---- keeping house ----------------------------------------------------------------------- */
+
+struct db_keep {
+    int64_t days, rows; /* of activity */
+};
+
+/* Whether db_tidy is to be called soon, for the sake of the log of what was written. */
+bool db_is_untidy(const struct db *db);
+/* A little of what is to be done now and then; what is too old or too much goes. Whether more is
+ * left: *ret_is_more. */
+int db_tidy(struct db *db, const struct db_keep *keep, wall_ms now, bool *ret_is_more,
+            struct err *reterr);
 
 #endif

@@ -32,9 +32,20 @@ struct queue {
     size_t bytes[DB_RANKS];
 };
 
+/* Records of calls that were not handed over yet. The loop's. */
+struct activity {
+    struct buf records;
+    uint32_t count;
+    wall_ms since, until;
+    struct loop_timer timer;
+    bool is_kept;
+};
+
+struct asked_query;
+
 struct store {
     struct store_options options;
-    char *folder;
+    char *folder, *path;
     uint8_t owner[DB_OWNER_BYTES]; /* this life of the daemon */
     pthread_t thread;
     pthread_mutex_t lock;
@@ -45,15 +56,20 @@ struct store {
     bool has_thread, is_closing, wants_load, is_open, is_waking;
     bool is_settled; /* the queue is empty, or could not be written just now */
     struct queue queue;
-    struct queue held;     /* what the thread writes just now: its figures */
-    uint64_t put, written; /* records, since the start */
-    uint64_t lost;
-    uint64_t lost_upto; /* what was put before the last of them */
-    bool is_lossy;      /* one was lost, and whoever put it may be about to wait for it */
+    struct queue held;      /* what the thread writes just now: its figures */
+    uint64_t put, written;  /* records, since the start */
+    uint64_t lost, dropped; /* rows; records of activity and what happened */
+    uint64_t in_pieces;     /* records of activity that wait to be written */
+    uint64_t lost_upto;     /* what was put before the last of them */
+    bool is_lossy;          /* one was lost, and whoever put it may be about to wait for it */
     struct store_wait *waits, *settled; /* the latter are told next */
     struct db_job *answered;            /* claims, to be told */
     struct db_job **answered_tail;
-    size_t outcome_bytes;    /* of these */
+    size_t outcome_bytes; /* of these */
+    struct asked_query *queries, *told_queries;
+    unsigned query_count; /* of those that are not answered */
+    struct db_keep keep;
+    mono_us tidy_at;
     struct image *image;     /* read, and not yet handed on */
     struct err failure;      /* code 0: none */
     struct err load_failure; /* to be handed on */
@@ -64,7 +80,9 @@ struct store {
     struct loop_wake wake;
     struct list loads;  /* struct store_load: to be told */
     struct list claims; /* struct asked_claim: not told yet */
-    mono_us claim_at;   /* while it fails: not before, one claim is let through to see */
+    struct list asked_queries;
+    struct activity activity;
+    mono_us claim_at; /* while it fails: not before, one claim is let through to see */
 
     /* the thread's */
     struct db *db;
@@ -84,6 +102,8 @@ bool queue_has_room(const struct store *store, const struct db_job *job); /* und
 /* Puts a job behind the others; it is freed and counted as lost where there is no room (or it is NULL:
  * there was no memory for it). */
 void store_put(struct store *store, struct db_job *job);
+/* The same for what is not worth as much: it is counted as dropped. */
+void store_offer(struct store *store, struct db_job *job, uint32_t records);
 
 /* ---- thread.c ----------------------------------------------------------------------------- */
 
@@ -98,5 +118,20 @@ void store_note_failure(struct store *store, const struct err *err);
  * was claimed. */
 void claims_answer(struct store *store, struct queue *queue, const struct err *err);
 void claims_tell(struct store *store); /* on the loop */
+
+/* ---- activity.c: on the loop -------------------------------------------------------------- */
+
+void activity_init(struct store *store);
+void activity_done(struct store *store);
+void activity_hand_over(struct store *store); /* what was gathered, to the thread */
+
+/* ---- query.c ------------------------------------------------------------------------------ */
+
+/* Under the lock, on the thread: whether the first can be looked at, now that what was put before it
+ * is written or cannot be; one slice of it. */
+bool queries_wait(const struct store *store);
+void queries_work(struct store *store);
+void queries_tell(struct store *store); /* on the loop */
+void queries_free(struct store *store);
 
 #endif

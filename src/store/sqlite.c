@@ -67,14 +67,24 @@ int sqlite_run(struct db *db, const char *sql, struct err *reterr)
 static int set_up(struct db *db, struct err *reterr)
 {
     static const char settings[] = "PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512;"
-                                   "PRAGMA temp_store = MEMORY; PRAGMA synchronous = NORMAL";
+                                   "PRAGMA temp_store = MEMORY; PRAGMA synchronous = NORMAL;"
+                                   "PRAGMA journal_size_limit = 16777216";
     (void)sqlite3_extended_result_codes(db->handle, 1);
     (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
+    sqlite_watch_log(db);
     int r = sqlite_run(db, settings, reterr);
     if (r == 0 && !sqlite3_db_readonly(db->handle, "main")) {
         r = sqlite_run(db, "PRAGMA journal_mode = WAL", reterr);
     }
     return r == 0 ? sqlite_migrate(db, reterr) : r;
+}
+
+static void note_size(struct db *db)
+{
+    struct stat status;
+    if (fstat(db->fd, &status) == 0) {
+        db->bytes = status.st_size;
+    }
 }
 
 int db_open(const char *folder, struct db **ret, struct err *reterr)
@@ -95,6 +105,7 @@ int db_open(const char *folder, struct db **ret, struct err *reterr)
         db_close(db);
         return r;
     }
+    note_size(db);
     *ret = db;
     return 0;
 }
@@ -220,7 +231,7 @@ static int carry_out(struct db *db, struct db_job *job, struct err *reterr)
     case DB_CLAIM:
         return sqlite_carry_out_claim(db, (struct db_claim *)job, reterr);
     case DB_RECORDS:
-        break;
+        return sqlite_put_records(db, (const struct db_records *)job, reterr);
     }
     return 0;
 }

@@ -28,6 +28,8 @@ struct db {
     bool is_synchronous;
     size_t room; /* for outcomes, in this batch */
     int64_t bytes;
+    int64_t next_record; /* id; 0: not known yet */
+    int log_pages;       /* of the write-ahead log */
 };
 
 /* Opens and looks at the file as such, and takes the lock that keeps other daemons out. */
@@ -42,6 +44,8 @@ int sqlite_run(struct db *db, const char *sql, struct err *reterr);
 int sqlite_get(struct db *db, unsigned which, sqlite3_stmt **ret, struct err *reterr);
 void sqlite_reset(sqlite3_stmt *statement); /* and forgets what was bound to it */
 
+void sqlite_watch_log(struct db *db);
+int sqlite_put_records(struct db *db, const struct db_records *records, struct err *reterr);
 int sqlite_carry_out_claim(struct db *db, struct db_claim *claim, struct err *reterr);
 
 #endif

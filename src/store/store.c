@@ -7,6 +7,8 @@
 #include "base/must.h"
 #include "value/pack.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 void store_wake_loop(struct store *store)
@@ -88,6 +90,7 @@ static void woken(void *arg)
     (void)pthread_mutex_unlock(&store->lock);
     tell_waits(store);
     claims_tell(store);
+    queries_tell(store);
     if (image) {
         tell_loads(store, &image->rows, NULL);
         image_free(image);
@@ -96,17 +99,28 @@ static void woken(void *arg)
     }
 }
 
+static char *path_of(const char *folder)
+{
+    size_t size = strlen(folder) + sizeof "/" STORE_FILE;
+    char *path = mem_new(size);
+    (void)snprintf(path, size, "%s/%s", folder, STORE_FILE);
+    return path;
+}
+
 struct store *store_new(const struct store_options *options)
 {
     struct store *store = mem_new(sizeof *store);
     pthread_condattr_t monotonic;
     store->options = *options;
     store->folder = mem_dup(slice_of(options->folder));
+    store->path = path_of(store->folder);
     queue_init(&store->queue);
     queue_init(&store->held);
     store->answered_tail = &store->answered;
     list_init(&store->loads);
     list_init(&store->claims);
+    list_init(&store->asked_queries);
+    activity_init(store);
     must(getrandom(store->owner, sizeof store->owner, 0) == sizeof store->owner);
     store->is_settled = true;
     store->wake = (struct loop_wake){NULL, woken, store};
@@ -124,6 +138,8 @@ void store_free(struct store *store)
     if (!store) {
         return;
     }
+    activity_hand_over(store);
+    activity_done(store);
     (void)pthread_mutex_lock(&store->lock);
     store->is_closing = true;
     store->try_at = 0; /* one more try */
@@ -140,16 +156,19 @@ void store_free(struct store *store)
     }
     db_job_free(store->queue.first);
     db_job_free(store->answered);
+    queries_free(store);
     image_free(store->image);
     (void)pthread_mutex_destroy(&store->lock);
     (void)pthread_cond_destroy(&store->work);
     (void)pthread_cond_destroy(&store->idle);
     mem_free(store->folder);
+    mem_free(store->path);
     mem_free(store);
 }
 
 void store_flush(struct store *store)
 {
+    activity_hand_over(store);
     (void)pthread_mutex_lock(&store->lock);
     while (!store->is_settled) {
         (void)pthread_cond_wait(&store->idle, &store->lock);
@@ -202,11 +221,11 @@ void store_forget_load(struct store_load *load)
     list_remove(&load->link);
 }
 
-void store_put_status(struct store *store, struct buf *out)
+/* Under the lock; how many pairs. */
+static uint32_t put_status(const struct store *store, struct buf *out)
 {
-    (void)pthread_mutex_lock(&store->lock);
     bool has_failed = store->failure.code != ERR_NONE;
-    size_t opened = pack_open(out);
+    uint64_t gathered = store->in_pieces + store->activity.count;
     pack_put_key_text(out, "state", has_failed ? "failed" : store->is_open ? "open" : "closed");
     if (has_failed) {
         pack_put_key_text(out, "reason", store->failure.text);
@@ -215,6 +234,25 @@ void store_put_status(struct store *store, struct buf *out)
     if (store->lost) {
         pack_put_key_int(out, "lost", (int64_t)store->lost);
     }
-    pack_close_map(out, opened, 2u + has_failed + (store->lost > 0));
+    if (gathered) {
+        pack_put_key_int(out, "activity_queued", (int64_t)gathered);
+    }
+    if (store->dropped) {
+        pack_put_key_int(out, "activity_dropped", (int64_t)store->dropped);
+    }
+    if (store->bytes) {
+        pack_put_key_int(out, "bytes", store->bytes);
+    }
+    return 2u + has_failed + (store->lost > 0) + (gathered > 0) + (store->dropped > 0) +
+           (store->bytes > 0);
+}
+
+void store_put_status(struct store *store, struct buf *out)
+{
+    size_t opened = pack_open(out);
+    (void)pthread_mutex_lock(&store->lock);
+    uint32_t count = put_status(store, out);
     (void)pthread_mutex_unlock(&store->lock);
+    pack_put_key_text(out, "path", store->path);
+    pack_close_map(out, opened, count + 1);
 }

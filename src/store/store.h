@@ -59,7 +59,9 @@ struct store_wait {
 void store_await(struct store *store, struct store_wait *wait);
 void store_forget_wait(struct store *store, struct store_wait *wait);
 
-/* Appends {state: "closed"|"open"|"failed", reason?, queued, lost?}. */
+/* Appends {state: "closed"|"open"|"failed", reason?, queued, lost?, activity_queued?,
+ * activity_dropped?, bytes?, path}: records that wait to be written, that found no room (of activity,
+ * what happened among them), the size of the file. */
 void store_put_status(struct store *store, struct buf *out);
 
 /* ---- rows -------------------------------------------------------------------------------- */
@@ -186,6 +188,7 @@ void store_keep_activity(struct store *store, int64_t days, int64_t rows);
  * fallback_from?}. At most `limit` rows and STORE_QUERY_MAX looked at; `*next`: the id to go on
  * `before`, 0: that was all. */
 #define STORE_QUERY_LIMIT 1000u
+#define STORE_QUERY_MAX   200000u
 struct store_query {
     struct store_query *next_query;
     wall_ms since, until; /* 0: no bound */

@@ -8,6 +8,9 @@
 #include <time.h>
 
 #define RETRY_MS 30000u
+/* When old records are looked for: after something was written, and else. */
+#define TIDY_SOON ((mono_us)10000000)
+#define TIDY_LATE ((mono_us)3600000000)
 
 /* ---- what came of it --------------------------------------------------------------------- */
 
@@ -83,8 +86,10 @@ static bool open_file(struct store *store)
     store->is_open = r == 0;
     if (r < 0) {
         store_note_failure(store, &err);
+        return false;
     }
-    return r == 0;
+    store->bytes = db_bytes(store->db);
+    return true;
 }
 
 /* A file that went wrong is looked at anew, from its modes on. */
@@ -123,11 +128,14 @@ static void load(struct store *store)
 }
 
 /* Whoever waits for one of those that could not be kept, is told so. */
-static void note_lost(struct store *store, const struct queue *batch)
+static void count_records(struct store *store, const struct queue *batch)
 {
     uint64_t at = store->written;
     for (const struct db_job *job = batch->first; job; job = job->next) {
         at++;
+        if (job->kind == DB_RECORDS) {
+            store->in_pieces -= ((const struct db_records *)job)->count;
+        }
         if (!job->is_lost) {
             continue;
         }
@@ -144,10 +152,12 @@ static void note_written(struct store *store, struct queue *batch)
 {
     store->bytes = db_bytes(store->db);
     claims_answer(store, batch, NULL);
-    note_lost(store, batch);
+    count_records(store, batch);
     store->written += batch->count;
     store_settle_waits(store, false);
     note_success(store);
+    mono_us soon = clock_mono() + TIDY_SOON;
+    store->tidy_at = soon < store->tidy_at ? soon : store->tidy_at;
     (void)pthread_mutex_unlock(&store->lock);
     db_job_free(batch->first);
     (void)pthread_mutex_lock(&store->lock);
@@ -178,22 +188,71 @@ static void write_queue(struct store *store)
     close_file(store);
 }
 
-/* ---- work -------------------------------------------------------------------------------- */
-
-/* Until it is roused, or until it is time for another try. */
-static void await_work(struct store *store)
+/* A little of it, so that nobody waits long. */
+static void tidy(struct store *store)
 {
-    if (!store->try_at) {
-        (void)pthread_cond_wait(&store->work, &store->lock);
-        return;
+    struct err err = {0};
+    struct db_keep keep = store->keep;
+    bool has_more = false;
+    (void)pthread_mutex_unlock(&store->lock);
+    int r = db_tidy(store->db, &keep, clock_wall(), &has_more, &err);
+    (void)pthread_mutex_lock(&store->lock);
+    store->tidy_at = has_more ? 0 : clock_mono() + TIDY_LATE;
+    if (r < 0) {
+        store_note_failure(store, &err);
+        close_file(store);
     }
-    struct timespec until = {store->try_at / 1000000, store->try_at % 1000000 * 1000};
-    (void)pthread_cond_timedwait(&store->work, &store->lock, &until);
 }
+
+/* ---- work -------------------------------------------------------------------------------- */
 
 static bool has_writing(const struct store *store)
 {
     return may_try(store) && (store->queue.first || store->failure.code);
+}
+
+static bool has_tidying(const struct store *store)
+{
+    return store->db && !store->failure.code && !store->is_closing &&
+           (db_is_untidy(store->db) || clock_mono() >= store->tidy_at);
+}
+
+/* Until it is roused, or until it is time for another try, or to tidy up. */
+static void await_work(struct store *store)
+{
+    mono_us when = store->try_at ? store->try_at : store->db ? store->tidy_at : 0;
+    if (!when) {
+        (void)pthread_cond_wait(&store->work, &store->lock);
+        return;
+    }
+    struct timespec until = {when / 1000000, when % 1000000 * 1000};
+    (void)pthread_cond_timedwait(&store->work, &store->lock, &until);
+}
+
+/* In the order of what is waited for. False: there was nothing to do. */
+static bool work_a_little(struct store *store)
+{
+    bool has_worked = false;
+    if (store->wants_load && !store->is_closing && may_try(store)) {
+        load(store);
+        has_worked = true;
+    }
+    if (has_writing(store)) {
+        write_queue(store);
+        has_worked = true;
+    }
+    if (!has_worked) {
+        settle(store);
+    }
+    if (queries_wait(store)) {
+        queries_work(store);
+        has_worked = true;
+    }
+    if (has_tidying(store)) {
+        tidy(store);
+        has_worked = true;
+    }
+    return has_worked;
 }
 
 void *store_work(void *arg)
@@ -203,18 +262,9 @@ void *store_work(void *arg)
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     (void)pthread_mutex_lock(&store->lock);
+    store->tidy_at = clock_mono() + TIDY_SOON;
     while (!store->is_closing || (store->queue.first && may_try(store))) {
-        bool is_idle = true;
-        if (store->wants_load && !store->is_closing && may_try(store)) {
-            load(store);
-            is_idle = false;
-        }
-        if (has_writing(store)) {
-            write_queue(store);
-            is_idle = false;
-        }
-        if (is_idle) {
-            settle(store);
+        if (!work_a_little(store)) {
             await_work(store);
         }
     }

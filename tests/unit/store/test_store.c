@@ -183,7 +183,7 @@ static void nothing_is_touched_before_it_is_used(void **state)
     struct stat status;
     assert_int_equal(stat(bench->path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
-    status_is(bench, "\"open\",\"queued\":0}");
+    status_is(bench, "\"open\",\"queued\":0,\"bytes\"");
 }
 
 static void rows_come_back(void **state)
@@ -257,7 +257,7 @@ static void thousands_are_written_behind(void **state)
         put_pin(bench, "s", tool, "{\"name\":\"x\"}");
     }
     store_flush(bench->store);
-    status_is(bench, "\"queued\":0}");
+    status_is(bench, "\"queued\":0,\"bytes\"");
     sqlite3 *db = NULL;
     sqlite3_stmt *row = NULL;
     assert_int_equal(sqlite3_open(bench->path, &db), SQLITE_OK);
@@ -492,12 +492,12 @@ static void a_locked_file_is_waited_for_and_told(void **state)
     put_pin(bench, "s", "a", "{}");
     store_flush(bench->store); /* after two seconds it gives up, and tries again */
     status_is(bench, "another process holds it");
-    status_is(bench, "\"queued\":1}");
+    status_is(bench, "\"queued\":1,\"bytes\"");
     assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(db);
     reopen(bench);
     assert_string_equal(bench->pins, "s/a 4413 {} 7 ana - 0;");
-    status_is(bench, "\"open\",\"queued\":0}");
+    status_is(bench, "\"open\",\"queued\":0,\"bytes\"");
 }
 
 /* In a process of its own, because root can write everywhere, and the limit is the process's. */
