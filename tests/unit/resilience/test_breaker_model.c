@@ -46,11 +46,16 @@ static unsigned in_a_row(const struct model *model, enum breaker_outcome outcome
     return run;
 }
 
+static bool is_inside(const struct model *model, const struct ticket *ticket)
+{
+    return ticket->is_out && ticket->period == model->period;
+}
+
 static unsigned inside(const struct model *model)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < TICKETS; i++) {
-        count += model->tickets[i].is_out && model->tickets[i].period == model->period;
+        count += is_inside(model, &model->tickets[i]);
     }
     return count;
 }
@@ -139,12 +144,10 @@ static void step_ask(struct model *model, struct breaker *breaker,
     }
     pass(model, conf, now);
     /* A probe that is still out keeps its place, and so its ticket; among calls one may get lost. */
-    if (ticket->is_out && ticket->period == model->period) {
-        for (unsigned i = 0; i < TICKETS && ticket->is_out; i++) {
-            ticket = &model->tickets[i];
-        }
-        assert_true(!ticket->is_out || model->state == BREAKER_CLOSED);
+    for (unsigned i = 0; i < TICKETS && is_inside(model, ticket); i++) {
+        ticket = &model->tickets[i];
     }
+    assert_true(!is_inside(model, ticket) || model->state == BREAKER_CLOSED);
     *ticket = (struct ticket){true, epoch, model->period};
 }
 
