@@ -25,7 +25,8 @@ struct rows {
     struct buf bytes; /* the rows one behind the other, newest first */
     struct buf ends;  /* size_t: where each of them ends */
     uint32_t count;
-    int64_t next; /* 0: there are no more */
+    int64_t next;        /* 0: there are no more */
+    bool is_from_memory; /* the daemon's database cannot be read */
 };
 
 static void rows_init(struct rows *rows, const char *method, const char *member)
@@ -111,6 +112,7 @@ static int fetch_page(struct cli *cli, struct rows *rows)
     }
     int64_t before = rows->next;
     rows->next = view_int(answer, "next", 0);
+    rows->is_from_memory = slice_is(view_text(answer, "from"), "memory");
     if (rows->next && before && rows->next >= before) {
         return cli_complain(cli, EXIT_FAILED, "Report it.",
                             "the daemon's pages do not come to an end");
@@ -148,12 +150,15 @@ static int put_rows_json(struct cli *cli, const struct rows *rows)
 {
     struct buf map;
     buf_init(&map, ROWS_BYTES);
-    pack_put_map(&map, 1 + (rows->next != 0));
+    pack_put_map(&map, 1u + (rows->next != 0) + rows->is_from_memory);
     pack_put_text(&map, rows->member);
     pack_put_array(&map, rows->count);
     buf_put_slice(&map, buf_slice(&rows->bytes));
     if (rows->next) {
         pack_put_key_int(&map, "next", rows->next);
+    }
+    if (rows->is_from_memory) {
+        pack_put_key_text(&map, "from", "memory");
     }
     int code = cli_put_json(cli, buf_slice(&map));
     buf_done(&map);
@@ -193,12 +198,18 @@ static int show(struct cli *cli, const struct rows *rows, const struct layout *l
         buf_put_text(&cli->out, layout->nothing);
     }
     table_done(&table);
-    if (rows->next) {
-        bool is_written = cli_flush(cli);
-        cli_note(cli, PAINT_DIM, SLICE("there are older ones: --limit N shows more"));
-        return is_written ? EXIT_FINE : EXIT_FAILED;
+    if (!rows->next && !rows->is_from_memory) {
+        return EXIT_FINE;
     }
-    return EXIT_FINE;
+    bool is_written = cli_flush(cli); /* the rows first, then what is to be said about them */
+    if (rows->is_from_memory) {
+        cli_note(cli, PAINT_YELLOW,
+                 SLICE("the database cannot be read: this is what memory has of late; "
+                       "`toolbroker daemon info` says why"));
+    } else {
+        cli_note(cli, PAINT_DIM, SLICE("there are older ones: --limit N shows more"));
+    }
+    return is_written ? EXIT_FINE : EXIT_FAILED;
 }
 
 /* ---- activity ------------------------------------------------------------------------------- */

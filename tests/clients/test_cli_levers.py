@@ -279,6 +279,14 @@ def test_history(tool):
     assert "✓ t1" in shown and "✗ t2" in shown
 
 
+def test_history_out_of_memory(tool):
+    rows = [{"time": "t1", "service": "crm", "kind": "check", "state": "ok"}]
+    tool.daemon(services_events={"events": rows, "from": "memory"})
+    done = tool.run("history")
+    assert done.returncode == 0 and "t1" in done.stdout and "the database cannot be read" in done.stderr
+    assert json.loads(tool.run("history", "--json").stdout) == {"events": rows, "from": "memory"}
+
+
 def test_nothing_happened(tool):
     tool.daemon(services_events={"events": []}, activity_query={"calls": []})
     assert tool.run("history").stdout == "Nothing is recorded that fits.\n"
