@@ -26,7 +26,8 @@ enum gate_why gate_refusal(const struct gate *gate, const struct gate_user *user
     if (known(user) && !breaker_would_pass(&user->breaker, conf, now, NULL)) {
         return GATE_USER_BROKEN;
     }
-    if (limit_is_held(&gate->limit, now) && gate->limit.until >= deadline) {
+    if (gate->limit.is_active && limit_is_held(&gate->limit, now) &&
+        gate->limit.until >= deadline) {
         return GATE_LIMITED;
     }
     if (known(user) && limit_is_held(&user->limit, now) && user->limit.until >= deadline) {
@@ -44,7 +45,7 @@ enum gate_why gate_block(const struct gate *gate, const struct gate_user *user, 
     if (!gate->gates->is_read) {
         return GATE_UNREAD;
     }
-    if ((until = limit_next(&gate->limit, now)) > now) {
+    if (gate->limit.is_active && (until = limit_next(&gate->limit, now)) > now) {
         *ret_until = until;
         return GATE_LIMITED;
     }
@@ -73,9 +74,9 @@ static void ask(struct gate *gate, struct gate_user *user, uint32_t *ret_epoch, 
 
 void gate_admit(struct gate *gate, struct gate_ticket *ticket, mono_us now)
 {
-    struct gate_user *user = user_of(ticket);
+    struct gate_user *user = ticket->user ? user_of(ticket) : NULL;
     ask(gate, NULL, &ticket->epoch, now);
-    ticket->is_first[0] = limit_pass(&gate->limit, now);
+    ticket->is_first[0] = gate->limit.is_active && limit_pass(&gate->limit, now);
     ticket->is_first[1] = false;
     ticket->user_epoch = 0;
     if (user) {
@@ -330,7 +331,9 @@ void gate_leave(struct gate_ticket *ticket, const struct failure *failure)
     give_place(gate, ticket);
     tell_breakers(ticket, judged, failure);
     tell_quarantine(gate, judged.quarantine, failure, now);
-    limits_judge(ticket, failure, now);
+    if (failure || gate->limit.is_active || gate->limit.unknown || ticket->user) {
+        limits_judge(ticket, failure, now);
+    }
     gate_settle(gate);
     gate_release(ticket);
 }
