@@ -67,7 +67,9 @@ static void state_changed(void *arg, const struct mcp_service *service)
            LOG_TEXT("state", mcp_state_name(state)));
     const struct api_detail detail = {"state", slice_of(mcp_state_name(state)), 0};
     api_tell_event(api, "service.state", service, &detail, 1);
-    health_state_changed(api->health, service);
+    if (api->health) { /* at the end it goes first */
+        health_state_changed(api->health, service);
+    }
 }
 
 static void rate_told(void *arg, const struct mcp_service *service, struct slice user,
@@ -231,6 +233,7 @@ void api_free(struct api *api)
     api_drop_watches(api);
     rpc_server_free(api->server);
     health_free(api->health);
+    api->health = NULL;
     calls_free(api->calls);
     mcp_services_free(api->services);
     gates_free(api->gates);

@@ -77,6 +77,7 @@ struct monitor {
     mono_us tried, opened, first;
     bool is_out; /* its breaker has opened and not closed again */
     bool is_new_outage;
+    unsigned unanswered; /* pings, in a row, of a session that stands */
     bool was_held, was_failing, has_erred;
     mono_us limited_until;
     mono_us held_back;   /* no probe before */

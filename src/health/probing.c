@@ -10,6 +10,8 @@
 #define MS        ((mono_us)1000)
 
 #define PROBE_MAX (15 * SECOND)
+/* Pings in a row that a session leaves unanswered before it is given up. */
+#define UNANSWERED_MAX 3u
 /* A probe that the gate did not let in is tried again after this time. */
 #define HELD_BACK (1 * SECOND)
 /* The same failure is written down again after this time. */
@@ -173,15 +175,41 @@ static void tell_result(struct monitor *monitor, const struct failure *failure, 
     }
 }
 
+/* A session that stands and does not answer: a process that hangs for good comes back by being begun
+ * anew alone. Whether it does so is asked a few times, and only in an outage. */
+static bool must_renew(struct monitor *monitor, const struct failure *failure)
+{
+    const struct mcp_service *service =
+        mcp_services_find(monitor->health->options.services, monitor->conf->name);
+    if (failure && failure->code == ERR_TIMEOUT && monitor->is_early && service &&
+        mcp_service_is_connected(service)) {
+        monitor->unanswered++;
+    } else {
+        monitor->unanswered = 0;
+    }
+    return monitor->unanswered >= UNANSWERED_MAX;
+}
+
+static void renew(struct monitor *monitor)
+{
+    struct mcp_service *service =
+        mcp_services_find(monitor->health->options.services, monitor->conf->name);
+    stop(monitor);
+    monitor->unanswered = 0;
+    mcp_service_renew(service);
+}
+
 static void conclude(struct monitor *monitor, const struct failure *failure, mono_us took)
 {
     struct list checks;
     tell_result(monitor, failure, took);
-    /* Those beside it may still do better, in a round of their own. */
-    if (list_is_empty(&monitor->probes) || !failure ||
-        !gate_probe(monitor->health->options.gates, monitor->conf->name, &monitor->ticket)) {
+    if (must_renew(monitor, failure)) {
+        renew(monitor);
+    } else if (list_is_empty(&monitor->probes) || !failure ||
+               !gate_probe(monitor->health->options.gates, monitor->conf->name,
+                           &monitor->ticket)) {
         stop(monitor);
-    } else if (!loop_timer_is_set(&monitor->beside)) {
+    } else if (!loop_timer_is_set(&monitor->beside)) { /* those beside it are the next round */
         loop_timer_set(loop_of(monitor), &monitor->beside, loop_now(loop_of(monitor)));
     }
     monitor->jitter = 900 + (unsigned)(health_random(monitor->health) % 201);

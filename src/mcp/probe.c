@@ -274,3 +274,15 @@ bool mcp_service_is_connected(const struct mcp_service *service)
     return seat &&
            (seat->session.state == SESSION_READY || seat->session.state == SESSION_RENEWING);
 }
+
+void mcp_service_renew(struct mcp_service *service)
+{
+    struct seat *seat = service->shared;
+    struct failure failure = {0};
+    if (!mcp_service_is_connected(service) || seat->users > seat->probes) {
+        return;
+    }
+    failure_set(&failure, ERR_UNAVAILABLE, "the server did not answer pings");
+    seat_stop(seat, "did not answer pings", &failure);
+    failure_done(&failure);
+}

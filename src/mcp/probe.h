@@ -45,6 +45,11 @@ struct mcp_request *mcp_probe(struct mcp_service *service, const struct mcp_iden
                               void (*done)(void *arg, const struct mcp_probe_report *report),
                               void *arg);
 
+/* Ends the session that all share, where it answers no pings, so that the next one to want it begins it
+ * anew; a child is ended with it. Not while anything but probes is under way there. Not to be
+ * called inside `done` of a probe while others are under way. */
+void mcp_service_renew(struct mcp_service *service);
+
 /* Whether a session stands, which can be asked without being started. */
 bool mcp_service_is_connected(const struct mcp_service *service);
 

@@ -74,7 +74,7 @@ static void others_are_refused(void **state)
 static void what_is_written_is_read(void **state)
 {
     (void)state;
-    for (wall_ms day = 0; day < 366 * 400; day++) {
+    for (wall_ms day = 0; day < (wall_ms)366 * 400; day++) {
         char text[CLOCK_TEXT];
         wall_ms moment = day * 86400000 + day * 997 % 86400000;
         clock_format(moment, text);

@@ -191,6 +191,86 @@ static void at_any_moment(void **state)
     }
 }
 
+/* It never answers again: only a new process does. */
+static void a_process_that_hangs_for_good_is_begun_anew(void **state)
+{
+    (void)state;
+    service("s", SERVICE_STDIO)->quarantine.is_off = true;
+    apply_services();
+    assert_true(call("s"));
+    at("s")->is_stuck_since = ++tower.wire_count;
+    for (int i = 0; i < 20 && view_of("s").breaker == BREAKER_CLOSED; i++) {
+        assert_false(call("s"));
+    }
+    assert_int_equal(view_of("s").breaker, BREAKER_OPEN);
+    assert_int_equal(at("s")->connects, 1);
+    pass(60 * S);
+    assert_true(at("s")->connects > 1);
+    assert_true(call("s"));
+    expect_health("s", "\"status\":\"up\"");
+}
+
+/* But not one that works on somebody's call. */
+static void a_call_under_way_is_not_ended(void **state)
+{
+    struct attempt long_one;
+    (void)state;
+    (void)service("s", SERVICE_STDIO);
+    apply_services();
+    assert_true(call("s"));
+    at("s")->is_stuck_since = ++tower.wire_count;
+    try_call_for(&long_one, "s", "", 10 * MINUTE);
+    for (int i = 0; i < 20 && view_of("s").breaker == BREAKER_CLOSED; i++) {
+        assert_false(call("s"));
+    }
+    pass(3 * MINUTE);
+    assert_false(long_one.is_over);
+    pass(10 * MINUTE);
+    assert_true(long_one.is_over);
+    assert_int_equal(long_one.code, ERR_TIMEOUT);
+}
+
+/* Probes keep nobody awake. */
+static void an_idle_session_ends_though_it_is_probed(void **state)
+{
+    (void)state;
+    service("s", SERVICE_STDIO)->idle_stop_s = 700;
+    apply_services();
+    assert_true(call("s"));
+    pass(11 * MINUTE);
+    assert_int_equal(at("s")->pings, 2);
+    expect_health("s", "\"status\":\"up\"");
+    pass(20 * MINUTE);
+    assert_in_range(at("s")->pings, 2, 3);
+    assert_int_equal(at("s")->connects, 1);
+    expect_health("s", "\"status\":\"unknown\"");
+}
+
+/* One that ends whenever it is begun: quarantined, asked soon behind it, and used again. */
+static void behind_a_quarantine_it_is_asked_soon(void **state)
+{
+    struct gate_view view = {0};
+    (void)state;
+    (void)service("s", SERVICE_STDIO);
+    apply_services();
+    assert_true(call("s"));
+    at("s")->mode = REFUSES;
+    for (int i = 0; i < 60 && !view.is_quarantined; i++) {
+        assert_false(call("s"));
+        pass(S);
+        view = view_of("s");
+    }
+    assert_true(view.is_quarantined);
+    at("s")->mode = IS_UP;
+    unsigned before = at("s")->connects;
+    pass(view.quarantine_left_ms * MS - S);
+    assert_int_equal(at("s")->connects, before);
+    pass(3 * S);
+    assert_true(at("s")->connects > before);
+    pass(3 * S);
+    assert_true(call("s"));
+}
+
 static void one_that_flaps_is_alone_in_it(void **state)
 {
     (void)state;
@@ -428,6 +508,25 @@ static void nobody_is_asked_where_users_are_needed(void **state)
     assert_int_equal(at("s")->connects, 0);
 }
 
+/* What is under way then is dropped: see that nothing is left or used. */
+static void the_end_comes_in_the_midst_of_it(void **state)
+{
+    static struct health_check one;
+    static unsigned done;
+    (void)state;
+    (void)service("hangs", SERVICE_HTTP);
+    (void)service("asked", SERVICE_STDIO);
+    apply_services();
+    assert_true(call("hangs"));
+    break_down("hangs", HANGS);
+    at("asked")->mode = HANGS;
+    one = (struct health_check){.done = checked, .arg = &done};
+    assert_true(
+        health_check(tower.health, SLICE("asked"), loop_now(tower.loop) + 60 * S, &one));
+    pass(7 * S);
+    assert_int_equal(done, 0);
+}
+
 /* ---- many -------------------------------------------------------------------------------- */
 
 /* Probes of many are spread, and those who hang keep nobody else waiting. */
@@ -460,6 +559,26 @@ static void a_thousand_are_spread(void **state)
     for (unsigned i = 0; i < 1000; i++) {
         assert_in_range(tower.servers[i].pings, 3, 5);
     }
+}
+
+static void those_that_hang_keep_nobody_waiting(void **state)
+{
+    char names[30][8];
+    (void)state;
+    for (unsigned i = 0; i < 30; i++) {
+        (void)snprintf(names[i], sizeof names[i], "h%02u", i);
+        service(names[i], SERVICE_HTTP)->breaker.failures = 1;
+    }
+    (void)service("s", SERVICE_HTTP);
+    apply_services();
+    assert_true(call("s"));
+    for (unsigned i = 0; i < 30; i++) {
+        break_down(names[i], HANGS);
+    }
+    break_down("s", REFUSES);
+    pass(5 * MINUTE);
+    at("s")->mode = IS_UP;
+    assert_true(time_back("s", false) <= 10 * S);
 }
 
 static void a_reload_drops_what_is_gone(void **state)
@@ -522,34 +641,40 @@ static void the_last_events_are_in_memory(void **state)
     buf_done(&json);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, tower_begin, tower_end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tower_begin, tower_end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(who_is_not_used_is_not_woken),
-        test(a_critical_one_is),
-        test(calls_go_before_probes),
-        test(an_interval_of_none_means_none),
-        test(what_has_gone_to_sleep_is_unknown),
-        test(after_a_failure_it_is_asked_soon),
-        test(and_later_if_it_fails_again),
+        TEST(who_is_not_used_is_not_woken),
+        TEST(a_critical_one_is),
+        TEST(calls_go_before_probes),
+        TEST(an_interval_of_none_means_none),
+        TEST(what_has_gone_to_sleep_is_unknown),
+        TEST(after_a_failure_it_is_asked_soon),
+        TEST(and_later_if_it_fails_again),
         cmocka_unit_test(what_is_back_is_used_within_10_s),
         cmocka_unit_test(at_any_moment),
-        test(one_that_flaps_is_alone_in_it),
-        test(for_users_calls_try_early),
-        test(users_calls_that_fail_do_not_end_it),
-        test(the_quarantined_is_left_alone),
-        test(what_is_held_open_is_not_probed),
-        test(a_limit_of_the_server_is_kept),
-        test(the_disabled_and_the_unlinked_are_not_down),
-        test(a_critical_one_that_is_down_is_the_whole),
-        test(a_check_asks_now),
-        test(a_check_ends_in_time),
-        test(nobody_is_asked_where_users_are_needed),
-        test(a_thousand_are_spread),
-        test(a_reload_drops_what_is_gone),
-        test(the_last_events_are_in_memory),
+        TEST(a_process_that_hangs_for_good_is_begun_anew),
+        TEST(a_call_under_way_is_not_ended),
+        TEST(an_idle_session_ends_though_it_is_probed),
+        TEST(behind_a_quarantine_it_is_asked_soon),
+        TEST(the_end_comes_in_the_midst_of_it),
+        TEST(one_that_flaps_is_alone_in_it),
+        TEST(for_users_calls_try_early),
+        TEST(users_calls_that_fail_do_not_end_it),
+        TEST(the_quarantined_is_left_alone),
+        TEST(what_is_held_open_is_not_probed),
+        TEST(a_limit_of_the_server_is_kept),
+        TEST(the_disabled_and_the_unlinked_are_not_down),
+        TEST(a_critical_one_that_is_down_is_the_whole),
+        TEST(a_check_asks_now),
+        TEST(a_check_ends_in_time),
+        TEST(nobody_is_asked_where_users_are_needed),
+        TEST(a_thousand_are_spread),
+        TEST(those_that_hang_keep_nobody_waiting),
+        TEST(a_reload_drops_what_is_gone),
+        TEST(the_last_events_are_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

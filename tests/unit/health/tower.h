@@ -38,7 +38,7 @@ struct server {
     enum mode mode;
     struct service_conf *conf;
     unsigned connects, pings, calls; /* that reached it, whatever it did then */
-    mono_us last_ping;
+    unsigned is_stuck_since; /* wires made before this one never answer again; 0: none */
 };
 
 struct tower_wire {
@@ -47,6 +47,7 @@ struct tower_wire {
     const struct mcp_transport_events *events;
     void *arg;
     struct server *server;
+    unsigned number;
     struct list said; /* struct saying: not yet answered */
     struct loop_task task;
     bool is_opening, is_closing, is_over;
@@ -67,6 +68,7 @@ static struct tower {
     struct server servers[SERVERS];
     unsigned count;
     struct list wires;
+    unsigned wire_count;
     char news[8192]; /* "name:from>to " for each change of status */
 } tower;
 
@@ -93,7 +95,7 @@ static inline struct tower_wire *wire_of(struct mcp_transport *transport)
     return (struct tower_wire *)(void *)transport;
 }
 
-static inline const char *result_of(struct server *server, const char *json)
+static inline const char *result_of(const char *json)
 {
     if (strstr(json, "\"method\":\"initialize\"")) {
         return "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},"
@@ -106,7 +108,6 @@ static inline const char *result_of(struct server *server, const char *json)
         return "{\"content\":[]}";
     }
     assert_non_null(strstr(json, "\"method\":\"ping\""));
-    server->last_ping = loop_now(tower.loop);
     return "{}";
 }
 
@@ -126,7 +127,7 @@ static inline void answer_ok(struct tower_wire *wire, const struct saying *sayin
     char text[1024];
     const char *id = strstr(saying->json, "\"id\":");
     (void)snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":%s}",
-                   strtoull(id + 5, NULL, 10), result_of(wire->server, saying->json));
+                   strtoull(id + 5, NULL, 10), result_of(saying->json));
     wire->events->message(wire->arg, slice_of(text), is_stdio(wire) ? 0 : saying->token);
     if (!is_stdio(wire)) {
         wire->events->exchange_ended(wire->arg, saying->token, NULL, false);
@@ -162,6 +163,9 @@ static inline void answer(struct tower_wire *wire, struct saying *saying)
 {
     if (saying->kind == MCP_REQUEST) {
         note_request(wire->server, saying->json);
+        if (wire->number < wire->server->is_stuck_since) {
+            return;
+        }
         if (wire->server->mode == IS_UP) {
             answer_ok(wire, saying);
         } else if (wire->server->mode != HANGS) {
@@ -283,6 +287,7 @@ static inline struct mcp_transport *tower_connect(void *arg, const struct mcp_se
     (void)arg;
     (void)failure;
     server->connects++;
+    wire->number = ++tower.wire_count;
     wire->transport.ops = server->conf->transport == SERVICE_STDIO ? &stdio_ops : &http_ops;
     wire->events = events;
     wire->arg = events_arg;
@@ -428,12 +433,13 @@ static inline void attempt_over(void *arg, const struct mcp_outcome *outcome)
 }
 
 /* One attempt of a user, as calls make them, that waits for nothing. */
-static inline void try_call(struct attempt *attempt, const char *name, const char *user)
+static inline void try_call_for(struct attempt *attempt, const char *name, const char *user,
+                                mono_us time)
 {
     static const struct mcp_call_events events = {.done = attempt_over};
     const struct gate_caller caller = {SLICE("a"), slice_of(user), 1};
     struct failure failure = {0};
-    mono_us deadline = loop_now(tower.loop) + 8 * S;
+    mono_us deadline = loop_now(tower.loop) + time;
     *attempt = (struct attempt){0};
     enum gate_answer answered = gate_enter(tower.gates, slice_of(name), &caller, deadline,
                                            false, &attempt->ticket, &failure);
@@ -456,7 +462,7 @@ static inline void try_call(struct attempt *attempt, const char *name, const cha
 static inline bool call_as(const char *name, const char *user, enum err_code *ret_code)
 {
     struct attempt attempt;
-    try_call(&attempt, name, user);
+    try_call_for(&attempt, name, user, 8 * S);
     turns();
     while (!attempt.is_over) {
         pass(STEP);
