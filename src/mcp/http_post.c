@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "loop/block.h"
 #include "mcp/http_internal.h"
 #include "mcp/message.h"
@@ -310,6 +311,29 @@ static bool says_no_such_method(struct slice error)
     return error.ptr && pack_get_int(error, "code", &code) && code == JSONRPC_METHOD_NOT_FOUND;
 }
 
+/* Servers that are built on the SDKs answer so, and not 404, for a session that they do not have
+ * (any more): "Bad Request: No valid session ID provided", "Server not initialized". */
+#define BAD_REQUEST_OF_SDKS (-32000)
+
+static bool says_no_session(struct slice error)
+{
+    int64_t code = 0;
+    struct slice words;
+    return error.ptr && pack_get_int(error, "code", &code) && code == BAD_REQUEST_OF_SDKS &&
+           pack_get_text(error, "message", &words) &&
+           (text_glob(SLICE("*ession*"), words) ||
+            text_glob(SLICE("*not initialized*"), words));
+}
+
+static bool is_session_dead(const struct mcp_http_exchange *exchange, struct slice error)
+{
+    if (!exchange->had_session) {
+        return false;
+    }
+    return exchange->status == 404 ? !says_no_such_method(error)
+                                   : exchange->status == 400 && says_no_session(error);
+}
+
 /* Statuses that say more than a JSON-RPC error beside them: whom to blame, and when to come back. */
 static bool is_telling(int status)
 {
@@ -325,8 +349,7 @@ static void end_with_status(struct mcp_http_exchange *exchange)
     struct slice body =
         exchange->body.overflow ? (struct slice){NULL, 0} : buf_slice(&exchange->body);
     struct slice error = mcp_http_find_error(body, &value);
-    bool is_session_gone =
-        exchange->status == 404 && exchange->had_session && !says_no_such_method(error);
+    bool is_session_gone = is_session_dead(exchange, error);
     if (error.ptr && exchange->kind == MCP_REQUEST && !is_session_gone &&
         !is_telling(exchange->status)) {
         tell(exchange, NULL, buf_slice(&exchange->body));

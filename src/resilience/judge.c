@@ -13,7 +13,8 @@ static const struct judgement by_class[FAILURE_CLASSES] = {
     [FAILURE_SERVER] = {BREAKER_FAILURE, QUARANTINE_NEUTRAL, false},
     [FAILURE_RATE_LIMIT] = {BREAKER_NEUTRAL, QUARANTINE_NEUTRAL, false}, /* the server works */
     [FAILURE_AUTHENTICATION] = {BREAKER_FAILURE, QUARANTINE_NEUTRAL, true},
-    [FAILURE_ANSWER] = {BREAKER_NEUTRAL, QUARANTINE_GOOD, false}, /* it speaks the protocol */
+    /* It is there and speaks the protocol: what it says no to is another matter. */
+    [FAILURE_ANSWER] = {BREAKER_SUCCESS, QUARANTINE_GOOD, false},
 };
 
 struct judgement judge(const struct failure *failure, mono_us took, mono_us patience)

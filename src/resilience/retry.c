@@ -41,9 +41,12 @@ mono_us retry_wait(const struct retry_conf *conf, unsigned attempt, uint64_t ran
     return least + by_chance((most < ceiling ? most : ceiling) - least, random);
 }
 
-static bool is_of_use(enum failure_class class)
+/* A start that has to wait a moment is worth the wait; other limits of ours were waited for. */
+static bool is_of_use(const struct failure *failure)
 {
-    switch (class) {
+    switch (failure->class) {
+    case FAILURE_OF_BROKER:
+        return failure->code == ERR_UNAVAILABLE && failure->retry_after_ms >= 0;
     case FAILURE_NETWORK:
     case FAILURE_PROCESS:
     case FAILURE_SERVER:
@@ -75,7 +78,7 @@ static mono_us wait_of(const struct retry_conf *conf, const struct retry_facts *
 enum retry_verdict retry_decide(const struct retry_conf *conf, const struct retry_facts *facts,
                                 mono_us *ret_at)
 {
-    if (!is_of_use(facts->failure->class)) {
+    if (!is_of_use(facts->failure)) {
         return RETRY_USELESS;
     }
     if (facts->may_have_been_done && !facts->is_harmless && !facts->failure->is_nothing_done) {

@@ -416,6 +416,17 @@ static inline bool answer_session(int fd, const struct peer_request *request)
                           "{\"jsonrpc\":\"2.0\",\"id\":null,"
                           "\"error\":{\"code\":-32001,\"message\":\"Session not found\"}}");
     }
+    if (peer_is(request, "POST /session-invalid")) { /* as servers on the SDKs say it */
+        return peer_reply(
+            fd, "400 Bad Request", "Content-Type: application/json\r\n",
+            "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":"
+            "\"Bad Request: No valid session ID provided\"}}");
+    }
+    if (peer_is(request, "POST /session-refusal")) {
+        return peer_reply(fd, "400 Bad Request", "Content-Type: application/json\r\n",
+                          "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32000,"
+                          "\"message\":\"no such order\"}}");
+    }
     if (peer_is(request, "POST /session-method")) {
         return peer_reply(fd, "404 Not Found", "Content-Type: application/json\r\n",
                           "{\"jsonrpc\":\"2.0\",\"id\":1,"

@@ -62,6 +62,28 @@ static void test_a_404_that_is_no_lost_session(void **state)
     assert_int_equal(fixture->messages, 2);
 }
 
+static void expect_gone(struct fixture *fixture, const char *path, bool is_gone)
+{
+    ask(fixture, path);
+    fixture->transport->ops->set_revision(fixture->transport,
+                                          revision_find(SLICE("2025-06-18")));
+    assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
+    run_until(fixture, &fixture->ended, 2);
+    assert_int_equal(fixture->is_session_gone, is_gone);
+}
+
+/* What servers on the official SDKs say after a restart ... */
+static void test_a_400_for_a_lost_session(void **state)
+{
+    expect_gone(*state, "/session-invalid", true);
+}
+
+/* ... and what they also say with this status and code. */
+static void test_a_400_that_is_no_lost_session(void **state)
+{
+    expect_gone(*state, "/session-refusal", false);
+}
+
 static void test_a_session_id_that_is_none(void **state)
 {
     struct fixture *fixture = *state;
@@ -276,6 +298,8 @@ int main(void)
         TEST(test_a_session),
         TEST(test_a_session_that_is_gone),
         TEST(test_a_404_that_is_no_lost_session),
+        TEST(test_a_400_for_a_lost_session),
+        TEST(test_a_400_that_is_no_lost_session),
         TEST(test_a_session_id_that_is_none),
         TEST(test_closing_without_a_session),
         TEST(test_options_that_cannot_be_used),

@@ -17,7 +17,7 @@ static void by_class(void **state)
         [FAILURE_SERVER] = {BREAKER_FAILURE, QUARANTINE_NEUTRAL, false},
         [FAILURE_RATE_LIMIT] = {BREAKER_NEUTRAL, QUARANTINE_NEUTRAL, false},
         [FAILURE_AUTHENTICATION] = {BREAKER_FAILURE, QUARANTINE_NEUTRAL, true},
-        [FAILURE_ANSWER] = {BREAKER_NEUTRAL, QUARANTINE_GOOD, false},
+        [FAILURE_ANSWER] = {BREAKER_SUCCESS, QUARANTINE_GOOD, false},
     };
     (void)state;
     for (unsigned i = 0; i < FAILURE_CLASSES; i++) {

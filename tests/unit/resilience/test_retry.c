@@ -121,10 +121,13 @@ static enum retry_verdict decide(const struct retry_conf *conf, const struct fai
     return verdict;
 }
 
-static bool is_of_use(enum failure_class class)
+static bool is_of_use(const struct failure *failure)
 {
+    enum failure_class class = failure->class;
     return class == FAILURE_NETWORK || class == FAILURE_PROCESS || class == FAILURE_SERVER ||
-           class == FAILURE_RATE_LIMIT;
+           class == FAILURE_RATE_LIMIT ||
+           (class == FAILURE_OF_BROKER && failure->code == ERR_UNAVAILABLE &&
+            failure->retry_after_ms >= 0);
 }
 
 /* Every code, every class, every flag. */
@@ -144,7 +147,7 @@ static void the_whole_product(void **state)
         enum retry_verdict verdict =
             decide(&usual, &failure, may_have_been_done, is_harmless, attempts);
         bool is_harmful = may_have_been_done && !is_harmless && !failure.is_nothing_done;
-        if (!is_of_use(failure.class)) {
+        if (!is_of_use(&failure)) {
             assert_int_equal(verdict, RETRY_USELESS);
         } else if (is_harmful) {
             assert_int_equal(verdict, RETRY_HARMFUL);
