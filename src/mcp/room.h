@@ -194,7 +194,7 @@ void seat_free(struct seat *seat);
 
 /* line.c: one request at a time, where the wire does not say whom a question is for */
 void line_init(struct seat *seat);
-/* Whether the request may go on; else it waits in line, and goes on by itself; or it has failed. */
+/* Whether the request may go on; else it waits in line and goes on by itself, or has failed. */
 bool line_take(struct mcp_request *request);
 void line_leave(struct mcp_request *request); /* lets go of its seat's session */
 /* It was given up, and the server told so: the next one has to wait until the server knows. */
@@ -236,8 +236,7 @@ extern const struct pending_ops request_ops;
 void request_complete(struct mcp_request *request, struct slice result);
 void request_break(struct mcp_request *request, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* "the server broke the protocol: ..." */
-void request_lack(struct mcp_request *request,
-                  const char *what); /* "there is no memory for ..." */
+void request_lack(struct mcp_request *request, const char *what); /* no memory for it */
 
 /* gather.c */
 /* One page more. True: `*ret` is the whole result. Else another page is asked for, or it failed. */

@@ -196,16 +196,14 @@ struct mcp_outcome {
         declined; /* questions that nobody could be asked, so that the default was answered */
     bool is_cached;
     bool
-        is_harmless; /* twice would do no harm: the method reads, a trusted annotation says so, or
-                        may_repeat did. With every outcome */
+        is_harmless; /* twice does no harm: it reads, is annotated so and trusted, may_repeat */
 };
 
 struct mcp_call_events {
     void (*done)(void *arg, const struct mcp_outcome *outcome);
     void (*progress)(void *arg, struct slice params); /* MessagePack, without the token */
     void (*log)(void *arg, struct slice params);
-    /* Static text: "queue" (for its turn at a session that serves one at a time), "start", "list",
-     * "answer", "client", "task". */
+    /* Static text: "queue" (of one session), "start", "list", "answer", "client", "task". */
     void (*waits_for)(void *arg, const char *what);
     /* The server asks: `method` is "elicitation/create", "sampling/createMessage" or "roots/list",
      * `params` MessagePack, valid during the call. To be answered with mcp_answer, now or
