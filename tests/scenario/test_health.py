@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """How services are: tested, checked and watched; what was down is used again within ten seconds."""
 
+import os
+import signal
 import socket
 import sqlite3
 import time
 
 import pytest
 
-from daemon import alive, echo_stdio, eventually, http, http_server, read_journal, stdio
+from daemon import alive, echo_stdio, eventually, http, http_server, read_journal, stat, stdio
 from rpc import RpcError
 
 # A breaker that opens soon, so that the tests are not long.
@@ -270,6 +272,56 @@ def test_what_is_back_is_used_within_ten_seconds(daemon, is_used):
     assert kinds.count(("breaker", "open")) == 1 and kinds.count(("breaker", "closed")) == 1
     assert ("health", "down") in kinds and ("check", "failed") in kinds
     assert ("check", "ok") in kinds
+
+
+HANGS = {"breaker": {"failures": 1}, "retry": {"max_attempts": 1}}
+
+
+def open_by_hanging(client):
+    error = client.tool_fails("s/echo", {"message": "m"}, timeout_ms=5500)
+    assert error.code in ("OUTCOME_UNKNOWN", "TIMEOUT"), error.error
+    assert client.tool_fails("s/echo", {"message": "m"}).code == "CIRCUIT_OPEN"
+
+
+def used_again(client, seconds):
+    began = time.monotonic()
+    while True:
+        try:
+            assert client.text("s/echo", {"message": "back"}) == "back"
+            return time.monotonic() - began
+        except RpcError as error:
+            assert error.code == "CIRCUIT_OPEN", error.error
+            assert time.monotonic() - began < seconds
+            time.sleep(0.2)
+
+
+def test_a_server_that_hung_and_goes_on(daemon, bad_http):
+    daemon.services({"s": http(bad_http.port, **HANGS)})
+    daemon.start()
+    client = daemon.client()
+    client.text("s/echo", {"message": "before"})
+    bad_http.process.send_signal(signal.SIGSTOP)
+    try:
+        open_by_hanging(client)
+        time.sleep(8)
+    finally:
+        bad_http.process.send_signal(signal.SIGCONT)
+    assert used_again(client, 30) < BACK
+
+
+def test_a_process_that_hangs_for_good_is_begun_anew(daemon, journal):
+    """It is stopped and never goes on: a ping after the other is left unanswered."""
+    daemon.services({"s": stdio(journal=journal, **HANGS)})
+    daemon.start()
+    client = daemon.client()
+    client.text("s/echo", {"message": "before"})
+    (stuck,) = [note["pid"] for note in read_journal(journal, "start")]
+    os.kill(stuck, signal.SIGSTOP)
+    open_by_hanging(client)
+    took = used_again(client, 60)
+    print(f"used again after {took:.1f} s")
+    eventually(lambda: stat(stuck) is None or stat(stuck)[0] == "Z", 15, "the end of the old one")
+    eventually(lambda: status(client, "s")["breaker"]["state"] == "closed", 10, "a closed breaker")
 
 
 # ---- history -------------------------------------------------------------------------------------

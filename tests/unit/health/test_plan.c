@@ -13,7 +13,7 @@
 
 #define S ((mono_us)1000000)
 
-#define expect(action, when, ...) \
+#define EXPECT(action, when, ...) \
     expect_plan((action), (when), &(struct plan_facts){__VA_ARGS__}, __LINE__)
 
 static void expect_plan(enum plan_action action, mono_us when, const struct plan_facts *facts,
@@ -32,35 +32,35 @@ static void expect_plan(enum plan_action action, mono_us when, const struct plan
 static void all_is_well(void **state)
 {
     (void)state;
-    expect(PLAN_PROBE, 400 * S, WELL);
-    expect(PLAN_NOTHING, 0, .may_probe = true, .is_connected = true, .answered = 100 * S);
-    expect(PLAN_PROBE, 7 * S, .may_probe = true, .is_critical = true, .interval = 300 * S,
+    EXPECT(PLAN_PROBE, 400 * S, WELL);
+    EXPECT(PLAN_NOTHING, 0, .may_probe = true, .is_connected = true, .answered = 100 * S);
+    EXPECT(PLAN_PROBE, 7 * S, .may_probe = true, .is_critical = true, .interval = 300 * S,
            .first = 7 * S);
-    expect(PLAN_PROBE, 400 * S, .may_probe = true, .is_critical = true, .answered = 100 * S,
+    EXPECT(PLAN_PROBE, 400 * S, .may_probe = true, .is_critical = true, .answered = 100 * S,
            .interval = 300 * S, .first = 7 * S);
 }
 
 static void who_sleeps_is_not_woken(void **state)
 {
     (void)state;
-    expect(PLAN_NOTHING, 0, .may_probe = true, .interval = 300 * S, .first = 7 * S);
-    expect(PLAN_LOOK, 400 * S, .may_probe = true, .answered = 100 * S, .interval = 300 * S);
-    expect(PLAN_NOTHING, 0, .may_probe = true, .answered = 100 * S, .interval = 300 * S,
+    EXPECT(PLAN_NOTHING, 0, .may_probe = true, .interval = 300 * S, .first = 7 * S);
+    EXPECT(PLAN_LOOK, 400 * S, .may_probe = true, .answered = 100 * S, .interval = 300 * S);
+    EXPECT(PLAN_NOTHING, 0, .may_probe = true, .answered = 100 * S, .interval = 300 * S,
            .is_asleep = true);
 }
 
 static void after_a_failure_sooner(void **state)
 {
     (void)state;
-    expect(PLAN_PROBE, 105 * S, WELL, .is_failing = true, .steps = 0);
-    expect(PLAN_PROBE, 110 * S, WELL, .is_failing = true, .steps = 1);
-    expect(PLAN_PROBE, 130 * S, WELL, .is_failing = true, .steps = 2);
-    expect(PLAN_PROBE, 400 * S, WELL, .is_failing = true, .steps = 3);
-    expect(PLAN_PROBE, 400 * S, WELL, .is_failing = true, .steps = 1000000);
+    EXPECT(PLAN_PROBE, 105 * S, WELL, .is_failing = true, .steps = 0);
+    EXPECT(PLAN_PROBE, 110 * S, WELL, .is_failing = true, .steps = 1);
+    EXPECT(PLAN_PROBE, 130 * S, WELL, .is_failing = true, .steps = 2);
+    EXPECT(PLAN_PROBE, 400 * S, WELL, .is_failing = true, .steps = 3);
+    EXPECT(PLAN_PROBE, 400 * S, WELL, .is_failing = true, .steps = 1000000);
     /* one without a session is looked after too, but not for ever */
-    expect(PLAN_PROBE, 105 * S, .may_probe = true, .answered = 100 * S, .interval = 300 * S,
+    EXPECT(PLAN_PROBE, 105 * S, .may_probe = true, .answered = 100 * S, .interval = 300 * S,
            .is_failing = true);
-    expect(PLAN_LOOK, 400 * S, .may_probe = true, .answered = 100 * S, .interval = 300 * S,
+    EXPECT(PLAN_LOOK, 400 * S, .may_probe = true, .answered = 100 * S, .interval = 300 * S,
            .is_failing = true, .steps = 3);
 }
 
@@ -69,45 +69,45 @@ static void after_a_failure_sooner(void **state)
 static void an_open_breaker_is_probed_early(void **state)
 {
     (void)state;
-    expect(PLAN_PROBE, 51 * S, OPEN);
-    expect(PLAN_PROBE, 53 * S, OPEN, .tries = 1, .tried = 51 * S);
-    expect(PLAN_PROBE, 58 * S, OPEN, .tries = 2, .tried = 53 * S);
-    expect(PLAN_PROBE, 99998 * S, OPEN, .tries = 9999, .tried = 99993 * S);
-    expect(PLAN_PROBE, 58 * S, OPEN, .tries = 7, .tried = 53 * S, .is_half_open = true);
-    expect(PLAN_PROBE, 53 * S, OPEN, .tries = 7, .tried = 53 * S, .is_half_open = true,
+    EXPECT(PLAN_PROBE, 51 * S, OPEN);
+    EXPECT(PLAN_PROBE, 53 * S, OPEN, .tries = 1, .tried = 51 * S);
+    EXPECT(PLAN_PROBE, 58 * S, OPEN, .tries = 2, .tried = 53 * S);
+    EXPECT(PLAN_PROBE, 99998 * S, OPEN, .tries = 9999, .tried = 99993 * S);
+    EXPECT(PLAN_PROBE, 58 * S, OPEN, .tries = 7, .tried = 53 * S, .is_half_open = true);
+    EXPECT(PLAN_PROBE, 53 * S, OPEN, .tries = 7, .tried = 53 * S, .is_half_open = true,
            .is_returning = true);
 }
 
 static void nobody_else_s_credentials(void **state)
 {
     (void)state;
-    expect(PLAN_TRY_EARLY, 51 * S, .is_open = true, .opened = 50 * S);
-    expect(PLAN_TRY_EARLY, 58 * S, .is_open = true, .opened = 50 * S, .tries = 2,
+    EXPECT(PLAN_TRY_EARLY, 51 * S, .is_open = true, .opened = 50 * S);
+    EXPECT(PLAN_TRY_EARLY, 58 * S, .is_open = true, .opened = 50 * S, .tries = 2,
            .tried = 53 * S);
-    expect(PLAN_NOTHING, 0, .is_open = true, .is_half_open = true, .opened = 50 * S, .tries = 2,
+    EXPECT(PLAN_NOTHING, 0, .is_open = true, .is_half_open = true, .opened = 50 * S, .tries = 2,
            .tried = 53 * S);
-    expect(PLAN_NOTHING, 0, .is_connected = true, .answered = 100 * S, .interval = 300 * S);
-    expect(PLAN_NOTHING, 0, .is_connected = true, .is_failing = true, .answered = 100 * S,
+    EXPECT(PLAN_NOTHING, 0, .is_connected = true, .answered = 100 * S, .interval = 300 * S);
+    EXPECT(PLAN_NOTHING, 0, .is_connected = true, .is_failing = true, .answered = 100 * S,
            .interval = 300 * S);
-    expect(PLAN_LOOK, 400 * S, .answered = 100 * S, .interval = 300 * S);
+    EXPECT(PLAN_LOOK, 400 * S, .answered = 100 * S, .interval = 300 * S);
 }
 
 static void a_quarantine_is_waited_out(void **state)
 {
     (void)state;
-    expect(PLAN_NOTHING, 0, OPEN, .is_held = true, .held_until = MONO_NEVER);
-    expect(PLAN_LOOK, 90 * S + S / 2, OPEN, .is_held = true, .held_until = 90 * S);
-    expect(PLAN_PROBE, 0, WELL, .was_held = true);
-    expect(PLAN_PROBE, 0, .may_probe = true, .was_held = true);
-    expect(PLAN_NOTHING, 0, .was_held = true);
+    EXPECT(PLAN_NOTHING, 0, OPEN, .is_held = true, .held_until = MONO_NEVER);
+    EXPECT(PLAN_LOOK, 90 * S + S / 2, OPEN, .is_held = true, .held_until = 90 * S);
+    EXPECT(PLAN_PROBE, 0, WELL, .was_held = true);
+    EXPECT(PLAN_PROBE, 0, .may_probe = true, .was_held = true);
+    EXPECT(PLAN_NOTHING, 0, .was_held = true);
 }
 
 static void what_the_server_forbids_is_waited_out(void **state)
 {
     (void)state;
-    expect(PLAN_PROBE, 500 * S, WELL, .not_before = 500 * S);
-    expect(PLAN_PROBE, 500 * S, OPEN, .not_before = 500 * S);
-    expect(PLAN_PROBE, 400 * S, WELL, .not_before = 300 * S);
+    EXPECT(PLAN_PROBE, 500 * S, WELL, .not_before = 500 * S);
+    EXPECT(PLAN_PROBE, 500 * S, OPEN, .not_before = 500 * S);
+    EXPECT(PLAN_PROBE, 400 * S, WELL, .not_before = 300 * S);
 }
 
 /* Whatever is known: an outage is never left alone for more than five seconds, nobody is probed
