@@ -63,7 +63,8 @@ enum {
     CALL_DEMO,
     CALL_META,
     CALL_LOG_LEVEL,
-    CALL_TASK
+    CALL_TASK,
+    CALL_KEY
 };
 
 bool api_check_timeout(struct rpc_request *request, const struct rpc_value *timeout)
@@ -117,6 +118,9 @@ void api_tools_call(void *arg, struct rpc_request *request)
     };
     if (!api_check_timeout(request, &args[CALL_TIMEOUT])) {
         return;
+    }
+    if (args[CALL_KEY].given) { /* an empty one is one too, and refused */
+        options.idempotency_key = args[CALL_KEY].text.len ? args[CALL_KEY].text : SLICE("");
     }
     call_start(api->calls, request, &options);
 }

@@ -8,8 +8,19 @@ static void tell_drained(void *arg);
 
 struct calls *calls_new(const struct calls_options *options)
 {
+    static const struct share_limits no_limits;
     struct calls *calls = mem_new(sizeof *calls);
     calls->options = *options;
+    if (!options->shares) {
+        calls->options.shares = &no_limits;
+    }
+    calls->room = (struct attempt_room){.loop = options->loop,
+                                        .gates = options->gates,
+                                        .services = options->services,
+                                        .metrics = options->metrics};
+    attempt_room_seed(&calls->room);
+    calls->onces = onces_new(options->loop, options->store);
+    shares_init(&calls->shares);
     list_init(&calls->live);
     list_init(&calls->kept);
     list_init(&calls->listings);
@@ -19,17 +30,25 @@ struct calls *calls_new(const struct calls_options *options)
     return calls;
 }
 
+static void free_call(struct call *call)
+{
+    attempt_done(&call->attempt);
+    arena_done(&call->arena);
+    failure_done(&call->failure);
+    mem_free(call);
+}
+
 void calls_free(struct calls *calls)
 {
     if (!calls) {
         return;
     }
+    calls_cancel_all(calls); /* those whose clients have left */
     list_each (link, &calls->kept) {
-        struct call *call = LIST_ITEM(link, struct call, link);
-        arena_done(&call->arena);
-        failure_done(&call->failure);
-        mem_free(call);
+        free_call(LIST_ITEM(link, struct call, link));
     }
+    onces_free(calls->onces);
+    shares_done(&calls->shares);
     loop_task_cancel(&calls->drained_task);
     tasks_done(&calls->tasks);
     (void)policy_unref(calls->policy);
@@ -65,6 +84,7 @@ static struct call *take(struct calls *calls)
     } else {
         call = mem_new(sizeof *call);
         arena_init(&call->arena, CALL_ARENA_BYTES);
+        attempt_init(&call->attempt, &calls->room);
         call->calls = calls;
     }
     list_append(&calls->live, &call->link);
@@ -80,15 +100,18 @@ void call_recycle(struct call *call)
     calls->count--;
     call->policy = policy_unref(call->policy);
     call->frame = block_unref(call->frame);
+    if (call->keyed) {
+        keyed_free(call->keyed);
+        call->keyed = NULL;
+    }
+    shares_give_back(&calls->shares, &call->share);
     arena_clear(&call->arena);
     failure_clear(&call->failure);
     if (calls->kept_count < CALLS_KEPT) {
         list_append(&calls->kept, &call->link);
         calls->kept_count++;
     } else {
-        arena_done(&call->arena);
-        failure_done(&call->failure);
-        mem_free(call);
+        free_call(call);
     }
     calls_maybe_drained(calls);
 }
@@ -119,11 +142,12 @@ void calls_drain(struct calls *calls, void (*drained)(void *arg), void *arg)
 
 static void cancel(struct call *call, const char *reason)
 {
+    bool may_be_done = attempt_may_be_done(&call->attempt);
     dialogue_end(&call->dialogue);
-    if (call->upstream) {
-        struct mcp_request *upstream = call->upstream;
-        call->upstream = NULL;
-        mcp_cancel(upstream, reason);
+    call->attempts += attempt_under_way(&call->attempt);
+    attempt_cancel(&call->attempt, reason);
+    if (call->keyed && keyed_cancelled(call, may_be_done)) {
+        return;
     }
     failure_set(&call->failure, ERR_CANCELLED, "the call was cancelled: %s", reason);
     call_finish(call, (struct slice){NULL, 0});
@@ -132,7 +156,14 @@ static void cancel(struct call *call, const char *reason)
 static void cancelled(struct rpc_pending *pending)
 {
     struct call *call = LIST_ITEM(pending, struct call, pending);
-    cancel(call, pending->peer ? "by its client" : "its client disconnected");
+    bool has_left = !pending->peer;
+    if (call->keyed && keyed_goes_on(call, has_left)) {
+        if (has_left) {
+            dialogue_abandon(&call->dialogue);
+        }
+        return;
+    }
+    cancel(call, has_left ? "its client disconnected" : "by its client");
 }
 
 void calls_cancel_all(struct calls *calls)
@@ -185,13 +216,13 @@ void call_no_memory(struct failure *failure)
 static enum policy_service service_state(void *arg, struct slice name)
 {
     struct call *call = arg;
-    return call_service_state(call->calls->options.services, name, call->view.user);
+    return call_service_state(call->calls, name, call->view.user);
 }
 
-enum policy_service call_service_state(const struct mcp_services *services, struct slice name,
+enum policy_service call_service_state(const struct calls *calls, struct slice name,
                                        struct slice user)
 {
-    const struct mcp_service *service = mcp_services_find(services, name);
+    const struct mcp_service *service = mcp_services_find(calls->room.services, name);
     if (!service) {
         return POLICY_SERVICE_UNKNOWN;
     }
@@ -202,14 +233,16 @@ enum policy_service call_service_state(const struct mcp_services *services, stru
     if (!service_conf_has_credentials(conf, user)) {
         return POLICY_SERVICE_NO_CREDENTIALS;
     }
-    return mcp_service_state(service) == MCP_ERROR ? POLICY_SERVICE_UNAVAILABLE
-                                                   : POLICY_SERVICE_USABLE;
+    return mcp_service_state(service) == MCP_ERROR ||
+                   !gates_would_pass(calls->room.gates, name, user, NULL)
+               ? POLICY_SERVICE_UNAVAILABLE
+               : POLICY_SERVICE_USABLE;
 }
 
-void call_refuse_service(const struct mcp_services *services, struct slice name,
-                         struct slice user, struct failure *failure)
+void call_refuse_service(const struct calls *calls, struct slice name, struct slice user,
+                         struct failure *failure)
 {
-    switch (call_service_state(services, name, user)) {
+    switch (call_service_state(calls, name, user)) {
     case POLICY_SERVICE_UNKNOWN:
         failure_set(failure, ERR_NOT_FOUND, "no service `%.*s`", SLICE_ARG(name));
         break;
@@ -220,9 +253,13 @@ void call_refuse_service(const struct mcp_services *services, struct slice name,
     case POLICY_SERVICE_DISABLED:
         failure_set(failure, ERR_DISABLED, "`%.*s` is switched off", SLICE_ARG(name));
         break;
-    default:
-        break;
+    case POLICY_SERVICE_UNAVAILABLE: /* in error: it is tried; held back: it is not */
+        (void)gates_would_pass(calls->room.gates, name, user, failure);
+        return;
+    case POLICY_SERVICE_USABLE:
+        return;
     }
+    failure_detail_str(failure, "service", name);
 }
 
 bool calls_admit(const struct calls *calls, unsigned others, struct failure *failure)
@@ -263,6 +300,37 @@ static void follow(struct call *call)
     }
 }
 
+/* ADMIT: what the daemon, this agent and this client may have at once, and a key that can be one. */
+static bool admit(struct call *call)
+{
+    struct calls *calls = call->calls;
+    struct failure *failure = &call->failure;
+    const struct call_options *options = &call->options;
+    if (!calls_admit(calls, calls->count - 1 + calls->listing_count, failure)) {
+        return false;
+    }
+    if (options->idempotency_key.ptr) {
+        if (!keyed_check(options->idempotency_key, options->wants_task, failure)) {
+            return false;
+        }
+        call->keyed = keyed_new(call, options->idempotency_key);
+    }
+    return calls_take_share(calls, &call->peer, call->view.agent, &call->share, failure);
+}
+
+bool calls_take_share(struct calls *calls, const struct policy_peer *peer, struct slice agent,
+                      struct share_taken *ret, struct failure *failure)
+{
+    bool is_agent = agent.len && policy_has_agent(calls->policy, agent); /* else it is denied */
+    if (shares_take(&calls->shares, calls->options.shares,
+                    is_agent ? agent : (struct slice){NULL, 0}, peer->uid, peer->pid,
+                    loop_now(calls->room.loop), ret, failure)) {
+        return true;
+    }
+    metrics_add(calls->room.metrics, METRIC_SHARES_REFUSED, 1);
+    return false;
+}
+
 void call_start(struct calls *calls, struct rpc_request *request,
                 const struct call_options *options)
 {
@@ -284,9 +352,10 @@ void call_start(struct calls *calls, struct rpc_request *request,
                                       .service_state = service_state,
                                       .arg = call};
     call->pending = (struct rpc_pending){.id = request->id, .msgid = request->msgid};
-    call->upstream = NULL;
-    call->client = rpc_peer_id(request->peer);
-    call->capabilities = rpc_defaults(request->peer).capabilities;
+    call->sent = (struct attempt_options){
+        .identity = {.client = rpc_peer_id(request->peer),
+                     .capabilities = rpc_defaults(request->peer).capabilities},
+        .peer = rpc_peer_id(request->peer)};
     call->task = (struct slice){NULL, 0};
     call->declined = 0;
     call->is_cached = false;
@@ -294,14 +363,15 @@ void call_start(struct calls *calls, struct rpc_request *request,
     call->started = request->started;
     call->deadline = 0;
     call->fallback_from = (struct slice){NULL, 0};
-    call->attempts = 0;
+    call->attempts = call->hop_count = 0;
     call->source = CALL_LIVE;
-    call->is_kept = false;
-    call->may_be_done = false;
+    call->repeats = NULL;
+    call->block = NULL;
+    call->is_kept = call->may_be_done = call->is_unkept = false;
     memset(&call->decision, 0, sizeof call->decision);
     call->stage = CALL_ADMIT;
     metrics_add(calls->options.metrics, METRIC_CALLS, 1);
-    if (!calls_admit(calls, calls->count - 1 + calls->listing_count, &call->failure)) {
+    if (!admit(call)) {
         call_finish(call, (struct slice){NULL, 0});
         return;
     }
@@ -321,6 +391,9 @@ void call_executed(struct call *call, struct slice result)
         bool may_follow = call->decision.verdict != POLICY_CALL || !call->may_be_done;
         if (call->decision.verdict != POLICY_FAIL && may_follow) {
             call->fallback_from = failed;
+            if (call->hop_count < CALL_HOPS_MAX) {
+                call->hops[call->hop_count++] = (struct call_hop){failed, call->failure.code};
+            }
             call->source = CALL_FALLBACK;
             failure_clear(&call->failure);
             follow(call);

@@ -9,28 +9,39 @@
  *
  * Owns:    struct calls owns the live calls; a call owns its copies, its policy and its request
  *          upstream. Nobody outside keeps a pointer to a call.
- * Life:    call_start .. exactly one answer (none if the client is gone) .. freed.
+ * Life:    call_start .. exactly one answer (none if the client is gone) .. freed. A call with an
+ *          idempotency_key goes on at its server when the client has left, so that a repeat finds
+ *          its outcome.
  * Thread:  the loop thread.
  */
 #ifndef CALL_CALL_H
 #define CALL_CALL_H
 
+#include "call/share.h"
+#include "gate/gate.h"
 #include "mcp/service.h"
 #include "observe/metrics.h"
 #include "policy/policy.h"
 #include "rpc/rpc.h"
 
 struct calls;
+struct store; /* store/store.h */
 
 struct calls_options {
     struct loop *loop;
     struct mcp_services *services;
+    struct gates *gates;
+    /* Keeps idempotency keys and the record of calls; NULL: such keys are refused, nothing is
+     * recorded. Outlives the calls. */
+    struct store *store;
     struct metrics *metrics;
-    const uint32_t *calls_max; /* limits.calls; read at each call */
+    const uint32_t *calls_max;         /* limits.calls; read at each call */
+    const struct share_limits *shares; /* likewise; NULL: no limits */
 };
 
 struct calls *calls_new(const struct calls_options *options);
-void calls_free(struct calls *calls); /* no call may be live */
+/* Before what its options name; no client is there any more. Calls that go on without one end. */
+void calls_free(struct calls *calls);
 
 /* The policy of calls that start from now on; takes over the reference. */
 void calls_set_policy(struct calls *calls, struct policy *policy);
@@ -40,6 +51,7 @@ struct policy *calls_policy(const struct calls *calls); /* borrowed */
 struct call_options {
     struct slice service, tool, agent, user, locale;
     struct slice arguments, meta; /* MessagePack maps, or empty */
+    struct slice idempotency_key; /* ptr NULL: none */
     int64_t timeout_ms;           /* 0: the service's own */
     const char *log_level;        /* static text; NULL: not said */
     enum policy_demo demo;
@@ -88,7 +100,7 @@ void calls_drain(struct calls *calls, void (*drained)(void *arg), void *arg);
 void calls_cancel_all(struct calls *calls);
 
 /* What policy wants to know of a service, for a user. */
-enum policy_service call_service_state(const struct mcp_services *services, struct slice name,
+enum policy_service call_service_state(const struct calls *calls, struct slice name,
                                        struct slice user);
 
 #endif

@@ -151,6 +151,18 @@ void dialogue_ask_ended(struct dialogue *dialogue, const struct mcp_ask *ask)
     }
 }
 
+void dialogue_abandon(struct dialogue *dialogue)
+{
+    struct list_link *link;
+    while ((link = list_first(&dialogue->open))) {
+        struct question *question = LIST_ITEM(link, struct question, link);
+        struct mcp_ask *ask = question->ask;
+        rpc_question_drop(&question->rpc);
+        free_question(question);
+        mcp_answer(ask, (struct slice){NULL, 0});
+    }
+}
+
 void dialogue_end(struct dialogue *dialogue)
 {
     struct list_link *link;

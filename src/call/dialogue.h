@@ -32,6 +32,9 @@ void dialogue_asked(struct dialogue *dialogue, struct mcp_ask *ask, const char *
                     struct slice params);
 void dialogue_ask_ended(struct dialogue *dialogue, const struct mcp_ask *ask);
 
+/* The client has left, and the call goes on: its open questions get the default answer. */
+void dialogue_abandon(struct dialogue *dialogue);
+
 /* Takes back what is still open. */
 void dialogue_end(struct dialogue *dialogue);
 

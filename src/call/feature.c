@@ -16,8 +16,12 @@ struct feature {
     struct slice id;                /* tasks: the server's */
     struct slice tool;              /* tasks: what made it ... */
     uint64_t place;                 /* ... and where it is */
-    struct mcp_request *upstream;
+    struct attempt attempt;
+    struct attempt_options sent; /* what the attempts carry */
+    struct policy_peer peer;
+    struct share_taken share;
     struct dialogue dialogue;
+    unsigned attempts;
     mono_us started;
 };
 
@@ -27,9 +31,9 @@ static void free_feature(struct feature *feature)
 {
     struct calls *calls = feature->calls;
     dialogue_end(&feature->dialogue);
-    if (feature->upstream) {
-        mcp_cancel(feature->upstream, "by its client");
-    }
+    attempt_cancel(&feature->attempt, "by its client");
+    attempt_done(&feature->attempt);
+    shares_give_back(&calls->shares, &feature->share);
     rpc_pending_drop(&feature->pending);
     (void)policy_unref(feature->policy);
     list_remove(&feature->link);
@@ -41,19 +45,37 @@ static void free_feature(struct feature *feature)
 
 static void record(const struct feature *feature, const char *outcome)
 {
+    struct calls *calls = feature->calls;
+    const struct feature_options *options = &feature->options;
+    mono_us took = loop_now(calls->room.loop) - feature->started;
     char id[RPC_ID_TEXT];
     rpc_id_text(feature->pending.id, id);
     log_at(LOG_INFO, "call", "request answered", LOG_TEXT("request_id", id),
-           LOG_TEXT("method", feature->method), LOG_SLICE("agent", feature->options.agent),
-           LOG_SLICE("user", feature->options.user),
-           LOG_SLICE("service", feature->options.service), LOG_TEXT("outcome", outcome),
-           LOG_INT("us", loop_now(feature->calls->options.loop) - feature->started));
+           LOG_TEXT("method", feature->method), LOG_SLICE("agent", options->agent),
+           LOG_SLICE("user", options->user), LOG_SLICE("service", options->service),
+           LOG_TEXT("outcome", outcome), LOG_INT("us", took),
+           LOG_INT("attempts", feature->attempts));
+    if (calls->options.store) {
+        store_put_activity(calls->options.store,
+                           &(struct store_activity){.at = loop_wall(calls->room.loop),
+                                                    .request_id = feature->pending.id,
+                                                    .took_us = took,
+                                                    .attempts = feature->attempts,
+                                                    .uid = (uint32_t)feature->peer.uid,
+                                                    .pid = (uint32_t)feature->peer.pid,
+                                                    .method = slice_of(feature->method),
+                                                    .agent = options->agent,
+                                                    .user = options->user,
+                                                    .service = options->service,
+                                                    .tool = options->name,
+                                                    .outcome = outcome});
+    }
 }
 
 static void end(struct feature *feature, struct failure *failure)
 {
     const struct mcp_service *service =
-        mcp_services_find(feature->calls->options.services, feature->options.service);
+        mcp_services_find(feature->calls->room.services, feature->options.service);
     record(feature, err_name(failure->code));
     if (feature->pending.peer) {
         policy_message(feature->policy, feature->options.locale, feature->options.service,
@@ -69,6 +91,7 @@ static void end(struct feature *feature, struct failure *failure)
 static void cancel(struct feature *feature, const char *reason)
 {
     struct failure failure = {0};
+    feature->attempts = attempt_under_way(&feature->attempt);
     failure_set(&failure, ERR_CANCELLED, "the request was cancelled: %s", reason);
     end(feature, &failure);
 }
@@ -137,14 +160,14 @@ static uint32_t put_task(struct feature *feature, struct slice state, struct buf
     }
     if (pack_get(state, "result", &value)) {
         pack_put_text(out, "result");
-        call_put_answer(feature->calls, &feature->pending, value, out);
+        call_put_answer(feature->calls, &feature->pending, NULL, value, out);
         count++;
     }
     return count;
 }
 
 static void put_answer(struct feature *feature, const struct mcp_outcome *outcome,
-                       struct buf *out)
+                       unsigned declined, struct buf *out)
 {
     char id[RPC_ID_TEXT];
     const char *key = list_key(feature->options.method);
@@ -155,17 +178,17 @@ static void put_answer(struct feature *feature, const struct mcp_outcome *outcom
     pack_put_key_str(out, "service", feature->options.service);
     pack_put_key_text(out, "source", outcome->is_cached ? "cache" : "live");
     pack_put_key_int(out, "execution_time_ms",
-                     (loop_now(feature->calls->options.loop) - feature->started) / 1000);
+                     (loop_now(feature->calls->room.loop) - feature->started) / 1000);
     if (is_of_task(feature->options.method)) {
         count += put_task(feature, outcome->result, out);
     } else if (key) {
         count += put_list(key, outcome->result, out);
     } else if (outcome->result.ptr) {
         pack_put_text(out, "result");
-        call_put_answer(feature->calls, &feature->pending, outcome->result, out);
+        call_put_answer(feature->calls, &feature->pending, NULL, outcome->result, out);
         count++;
     }
-    if (outcome->declined) {
+    if (declined) {
         pack_put_text(out, "warnings");
         pack_put_array(out, 1);
         pack_put_str(out, SLICE(CALL_DECLINED_WARNING));
@@ -174,13 +197,14 @@ static void put_answer(struct feature *feature, const struct mcp_outcome *outcom
     pack_close_map(out, opened, count);
 }
 
-static void done(void *arg, const struct mcp_outcome *outcome)
+static void done(void *arg, const struct attempt_end *told)
 {
     struct feature *feature = arg;
-    feature->upstream = NULL;
-    if (outcome->failure) {
+    const struct mcp_outcome *outcome = told->outcome;
+    feature->attempts = told->attempts;
+    if (told->failure) {
         struct failure failure = {0};
-        failure_copy(&failure, outcome->failure);
+        failure_copy(&failure, told->failure);
         end(feature, &failure);
         return;
     }
@@ -188,7 +212,7 @@ static void done(void *arg, const struct mcp_outcome *outcome)
     dialogue_end(&feature->dialogue);
     struct buf *out = rpc_pending_result(&feature->pending);
     if (out) {
-        put_answer(feature, outcome, out);
+        put_answer(feature, outcome, told->declined, out);
         rpc_pending_end(&feature->pending);
     }
     free_feature(feature);
@@ -214,11 +238,11 @@ static void ask_ended(void *arg, struct mcp_ask *ask)
     dialogue_ask_ended(&((struct feature *)arg)->dialogue, ask);
 }
 
-static const struct mcp_call_events events = {.done = done,
-                                              .progress = progressed,
-                                              .log = logged,
-                                              .asked = asked,
-                                              .ask_ended = ask_ended};
+static const struct attempt_events events = {.done = done,
+                                             .progress = progressed,
+                                             .log = logged,
+                                             .asked = asked,
+                                             .ask_ended = ask_ended};
 
 /* ---- asking ------------------------------------------------------------------------------ */
 
@@ -259,8 +283,9 @@ bool call_may_use(const struct calls *calls, const struct feature_options *optio
                        options->agent.ptr);
         failure_detail_text(failure, "rule", rule);
         failure_detail_str(failure, "agent", options->agent);
+        failure_detail_str(failure, "service", options->service);
     } else {
-        call_refuse_service(calls->options.services, options->service, options->user, failure);
+        call_refuse_service(calls, options->service, options->user, failure);
     }
     if (failure->code == ERR_NONE && options->agent.len &&
         policy_would_demo(calls->policy, options->agent, POLICY_SERVICE_USABLE)) {
@@ -269,8 +294,6 @@ bool call_may_use(const struct calls *calls, const struct feature_options *optio
                     SLICE_ARG(options->agent));
         failure_suggest(failure, "Tools have demo answers; or let the operator change `demo` "
                                  "for this agent.");
-    }
-    if (failure->code != ERR_NONE) {
         failure_detail_str(failure, "service", options->service);
     }
     return failure->code == ERR_NONE;
@@ -296,27 +319,33 @@ static bool find_task(struct feature *feature, uid_t uid, struct failure *failur
     return true;
 }
 
-static void ask(struct feature *feature, struct mcp_service *service,
+static void ask(struct feature *feature, const struct mcp_service *service,
                 const struct mcp_identity *identity)
 {
     const struct feature_options *given = &feature->options;
     int64_t ms =
         given->timeout_ms > 0 ? given->timeout_ms : mcp_service_conf(service)->timeout_ms;
     ms = ms < CALL_TIMEOUT_MAX_MS ? ms : CALL_TIMEOUT_MAX_MS;
-    const struct mcp_call_options options = {
-        .method = given->method,
-        .name = is_of_task(given->method) ? feature->id : given->name,
-        .arguments = given->arguments,
-        .cursor = given->cursor,
-        .is_page = given->is_page,
-        .meta = given->meta,
-        .task_place = feature->place,
-        .wants_progress = true,
-        .deadline = feature->started + ms * 1000,
+    feature->sent = (struct attempt_options){
+        .service = given->service,
+        .identity = *identity,
+        .peer = identity->client,
+        .call =
+            {
+                .method = given->method,
+                .name = is_of_task(given->method) ? feature->id : given->name,
+                .arguments = given->arguments,
+                .cursor = given->cursor,
+                .is_page = given->is_page,
+                .meta = given->meta,
+                .task_place = feature->place,
+                .wants_progress = true,
+                .deadline = feature->started + ms * 1000,
+            },
     };
     feature->dialogue.service = given->service;
     feature->dialogue.tool = is_of_task(given->method) ? feature->tool : given->name;
-    feature->upstream = mcp_call(service, identity, &options, &events, feature);
+    attempt_start(&feature->attempt, &feature->sent, &events, feature);
 }
 
 static struct feature *feature_new(struct calls *calls, struct rpc_request *request,
@@ -331,6 +360,9 @@ static struct feature *feature_new(struct calls *calls, struct rpc_request *requ
     arena_init(&feature->arena, CALL_ARENA_BYTES);
     list_append(&calls->features, &feature->link);
     calls->listing_count++;
+    const struct rpc_identity *peer = rpc_identity(request->peer);
+    feature->peer = (struct policy_peer){.uid = peer->uid, .gid = peer->gid, .pid = peer->pid};
+    attempt_init(&feature->attempt, &calls->room);
     rpc_keep(request, &feature->pending, cancelled);
     dialogue_init(&feature->dialogue, &feature->pending);
     return feature;
@@ -342,9 +374,11 @@ void call_feature(struct calls *calls, struct rpc_request *request,
     struct failure failure = {0};
     unsigned others = calls->count + calls->listing_count;
     struct feature *feature = feature_new(calls, request, options);
-    bool is_fine = calls_admit(calls, others, &failure) &&
-                   (!is_of_task(options->method) ||
-                    find_task(feature, rpc_identity(request->peer)->uid, &failure));
+    bool is_fine =
+        calls_admit(calls, others, &failure) &&
+        calls_take_share(calls, &feature->peer, options->agent, &feature->share, &failure) &&
+        (!is_of_task(options->method) ||
+         find_task(feature, rpc_identity(request->peer)->uid, &failure));
     if (is_fine && !keep(feature)) {
         call_no_memory(&failure);
         is_fine = false;
@@ -358,6 +392,5 @@ void call_feature(struct calls *calls, struct rpc_request *request,
                                           .client = rpc_peer_id(request->peer),
                                           .capabilities =
                                               rpc_defaults(request->peer).capabilities};
-    ask(feature, mcp_services_find(calls->options.services, feature->options.service),
-        &identity);
+    ask(feature, mcp_services_find(calls->room.services, feature->options.service), &identity);
 }

@@ -262,17 +262,13 @@ static bool must_ask(struct listing *listing, struct list_part *part)
 {
     const struct list_options *options = &listing->options;
     enum policy_service state =
-        call_service_state(listing->calls->options.services, part->service, options->user);
+        call_service_state(listing->calls, part->service, options->user);
     if (options->agent.len && policy_would_demo(listing->policy, options->agent, state) &&
         (state != POLICY_SERVICE_NO_CREDENTIALS || has_demo(listing, part))) {
         part->is_demo = true;
         return false;
     }
-    call_refuse_service(listing->calls->options.services, part->service, options->user,
-                        &part->failure);
-    if (part->failure.code != ERR_NONE) {
-        failure_detail_str(&part->failure, "service", part->service);
-    }
+    call_refuse_service(listing->calls, part->service, options->user, &part->failure);
     return part->failure.code == ERR_NONE;
 }
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* reply.c - RECORD and REPLY: the end of every call, exactly once. */
 #include "base/log.h"
+#include "base/text.h"
 #include "call/call_internal.h"
+
+#include <stdio.h>
 
 static const char *const source_names[] = {"live", "demo", "fallback", "fallback"};
 
@@ -11,14 +14,22 @@ static const char *const stage_names[] = {"admit", "decide", "execute",
 static const enum metric source_metrics[] = {METRIC_CALLS_LIVE, METRIC_CALLS_DEMO,
                                              METRIC_CALLS_POLICY, METRIC_CALLS_FALLBACK};
 
-static void record(struct call *call)
+const char *call_source(const struct call *call)
 {
-    struct metrics *metrics = call->calls->options.metrics;
+    if (!call->repeats) {
+        return call->is_cached ? "cache" : source_names[call->source];
+    }
+    struct slice source = call->repeats->source;
+    return slice_is(source, "cache")      ? "cache"
+           : slice_is(source, "demo")     ? "demo"
+           : slice_is(source, "fallback") ? "fallback"
+                                          : "live";
+}
+
+static void count(const struct call *call, mono_us took)
+{
+    struct metrics *metrics = call->calls->room.metrics;
     enum err_code code = call->failure.code;
-    mono_us took = loop_now(call->calls->options.loop) - call->started;
-    char id[RPC_ID_TEXT];
-    call->stage = CALL_RECORD;
-    rpc_id_text(call->pending.id, id);
     metrics_latency(metrics, took);
     if (code == ERR_NONE) {
         metrics_add(metrics, source_metrics[call->source], 1);
@@ -28,12 +39,40 @@ static void record(struct call *call)
         metrics_add(metrics, METRIC_CALLS_CANCELLED, code == ERR_CANCELLED);
         metrics_add(metrics, METRIC_CALLS_TIMED_OUT, code == ERR_TIMEOUT);
     }
+}
+
+static void record(struct call *call)
+{
+    struct calls *calls = call->calls;
+    enum err_code code = call->failure.code;
+    struct slice tool = call->decision.tool.len ? call->decision.tool : call->view.tool;
+    const char *outcome = code == ERR_NONE ? call_source(call) : err_name(code);
+    mono_us took = loop_now(calls->room.loop) - call->started;
+    char id[RPC_ID_TEXT];
+    call->stage = CALL_RECORD;
+    rpc_id_text(call->pending.id, id);
+    count(call, took);
     log_at(LOG_INFO, "call", code == ERR_NONE ? "call answered" : "call failed",
            LOG_TEXT("request_id", id), LOG_SLICE("agent", call->view.agent),
            LOG_SLICE("user", call->view.user), LOG_SLICE("service", call->decision.service),
-           LOG_SLICE("tool", call->decision.tool.len ? call->decision.tool : call->view.tool),
-           LOG_TEXT("outcome", code == ERR_NONE ? source_names[call->source] : err_name(code)),
-           LOG_INT("us", took), LOG_INT("attempts", call->attempts));
+           LOG_SLICE("tool", tool), LOG_TEXT("outcome", outcome), LOG_INT("us", took),
+           LOG_INT("attempts", call->attempts));
+    if (calls->options.store) {
+        store_put_activity(calls->options.store,
+                           &(struct store_activity){.at = loop_wall(calls->room.loop),
+                                                    .request_id = call->pending.id,
+                                                    .took_us = took,
+                                                    .attempts = call->attempts,
+                                                    .uid = (uint32_t)call->peer.uid,
+                                                    .pid = (uint32_t)call->peer.pid,
+                                                    .method = SLICE("tools.call"),
+                                                    .agent = call->view.agent,
+                                                    .user = call->view.user,
+                                                    .service = call->decision.service,
+                                                    .tool = tool,
+                                                    .fallback_from = call->fallback_from,
+                                                    .outcome = outcome});
+    }
 }
 
 /* The service that a failure is about: the decided one, else the one that was asked for. */
@@ -57,7 +96,7 @@ static void reply_failure(struct call *call)
         return; /* nobody reads it */
     }
     struct slice name = service_of(call);
-    const struct mcp_service *service = mcp_services_find(call->calls->options.services, name);
+    const struct mcp_service *service = mcp_services_find(call->calls->room.services, name);
     policy_message(call->policy, call->view.locale, name,
                    service ? mcp_service_conf(service)->title : name, &call->failure);
     if (call->is_kept) {
@@ -67,9 +106,58 @@ static void reply_failure(struct call *call)
     }
 }
 
+static uint32_t count_warnings(const struct call *call)
+{
+    return call->hop_count + (call->decision.warning.len ? 1u : 0) + (call->declined ? 1u : 0) +
+           (call->repeats ? 1u : 0) + (call->is_unkept ? 1u : 0);
+}
+
+static void put_formatted(struct buf *out, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void put_formatted(struct buf *out, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct slice whole = {text, len < (int)sizeof text ? (size_t)len : sizeof text - 1};
+    pack_put_str(out, text_is_utf8(whole) ? whole : SLICE("a service could not be used"));
+}
+
+/* Each with what came after it. */
+static void put_hops(const struct call *call, struct buf *out)
+{
+    for (unsigned i = 0; i < call->hop_count; i++) {
+        const struct call_hop *hop = &call->hops[i];
+        bool is_last = i + 1 == call->hop_count;
+        struct slice next = is_last ? call->decision.service : call->hops[i + 1].service;
+        if (is_last && call->decision.verdict == POLICY_DEMO_ANSWER) {
+            put_formatted(out, "%.*s could not be used (%s): a demo answer stood in for it.",
+                          SLICE_ARG(hop->service), err_name(hop->code));
+        } else if (is_last && call->source == CALL_POLICY) {
+            put_formatted(out, "%.*s could not be used (%s): policy answered in its place.",
+                          SLICE_ARG(hop->service), err_name(hop->code));
+        } else {
+            put_formatted(out, "%.*s could not be used (%s): %.*s stood in for it.",
+                          SLICE_ARG(hop->service), err_name(hop->code), SLICE_ARG(next));
+        }
+    }
+}
+
+static void put_repeat(const struct recorded *repeats, struct buf *out)
+{
+    char time[CLOCK_TEXT];
+    clock_format(repeats->at, time);
+    put_formatted(out,
+                  "This is the outcome of an earlier call with the same idempotency_key, of %s "
+                  "(request_id %.*s).",
+                  time, SLICE_ARG(repeats->request_id));
+}
+
 static void put_warnings(const struct call *call, struct buf *out)
 {
-    uint32_t count = (call->decision.warning.len != 0 ? 1u : 0) + (call->declined ? 1u : 0);
+    uint32_t count = count_warnings(call);
     if (!count) {
         return;
     }
@@ -78,8 +166,17 @@ static void put_warnings(const struct call *call, struct buf *out)
     if (call->decision.warning.len) {
         pack_put_str(out, call->decision.warning);
     }
+    put_hops(call, out);
     if (call->declined) {
         pack_put_str(out, SLICE(CALL_DECLINED_WARNING));
+    }
+    if (call->repeats) {
+        put_repeat(call->repeats, out);
+    }
+    if (call->is_unkept) {
+        pack_put_str(out, SLICE("It was carried out, but its outcome is not on disk: after a "
+                                "restart of the daemon a repeat with this idempotency_key will "
+                                "not find it."));
     }
 }
 
@@ -98,11 +195,12 @@ static void put_task(struct call *call, struct buf *out)
 }
 
 void call_put_answer(const struct calls *calls, struct rpc_pending *pending,
-                     struct slice answer, struct buf *out)
+                     struct block *block, struct slice answer, struct buf *out)
 {
-    struct block *block =
-        pending->peer ? mcp_services_block(calls->options.services, answer) : NULL;
-    if (block) {
+    if (!block && pending->peer) {
+        block = mcp_services_block(calls->room.services, answer);
+    }
+    if (block && pending->peer) {
         rpc_pending_put(pending, block, answer);
     } else {
         buf_put_slice(out, answer);
@@ -113,11 +211,10 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
 {
     const struct policy_decision *decision = &call->decision;
     char id[RPC_ID_TEXT];
-    mono_us took = loop_now(call->calls->options.loop) - call->started;
+    mono_us took = loop_now(call->calls->room.loop) - call->started;
     rpc_id_text(call->pending.id, id);
     pack_put_map(out, 7u + (call->options.wants_text && result.ptr) +
-                          (call->fallback_from.len != 0) +
-                          (decision->warning.len != 0 || call->declined != 0));
+                          (call->fallback_from.len != 0) + (count_warnings(call) != 0));
     pack_put_literal(out, "request_id");
     pack_put_short(out, id, RPC_ID_TEXT - 1);
     pack_put_literal(out, "service");
@@ -125,12 +222,12 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
     pack_put_literal(out, "tool");
     pack_put_str(out, decision->tool);
     pack_put_literal(out, "source");
-    pack_put_text(out, call->is_cached ? "cache" : source_names[call->source]);
+    pack_put_text(out, call_source(call));
     if (call->task.ptr) {
         put_task(call, out);
     } else {
         pack_put_literal(out, "result");
-        call_put_answer(call->calls, &call->pending, result, out);
+        call_put_answer(call->calls, &call->pending, call->block, result, out);
     }
     pack_put_literal(out, "execution_time_ms");
     pack_put_int(out, took / 1000);
@@ -166,6 +263,13 @@ static void reply_result(struct call *call, struct slice result)
 void call_finish(struct call *call, struct slice result)
 {
     dialogue_end(&call->dialogue);
+    if (!call->keyed || !keyed_settle(call, result)) {
+        call_close(call, result);
+    }
+}
+
+void call_close(struct call *call, struct slice result)
+{
     record(call);
     call->stage = CALL_REPLY;
     if (call->failure.code != ERR_NONE) {
@@ -178,7 +282,7 @@ void call_finish(struct call *call, struct slice result)
 
 void calls_put(const struct calls *calls, struct buf *out)
 {
-    mono_us now = loop_now(calls->options.loop);
+    mono_us now = loop_now(calls->room.loop);
     pack_put_array(out, calls->count);
     list_each (link, &calls->live) {
         const struct call *call = LIST_ITEM(link, struct call, link);

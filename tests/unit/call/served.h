@@ -26,6 +26,8 @@ static struct served {
     struct rpc_limits limits;
     struct metrics metrics;
     struct calls *calls;
+    struct gates *gates;
+    struct share_limits shares;
     uint32_t calls_max;
     struct sockaddr_un address;
     char folder[64];
@@ -44,7 +46,8 @@ static void handle_call(void *arg, struct rpc_request *request)
                                       .user = args[2].text,
                                       .arguments = args[3].text,
                                       .timeout_ms = args[4].number,
-                                      .wants_task = args[5].given && args[5].number});
+                                      .wants_task = args[5].given && args[5].number,
+                                      .idempotency_key = args[6].text});
 }
 
 /* resources.list, resources.read, tasks.get: `name` is the uri or the handle. */
@@ -117,15 +120,16 @@ static void handle_count(void *arg, struct rpc_request *request)
         {(text), sizeof(text) - 1}, RPC_##type, false, NULL, "" \
     }
 static const struct rpc_param call_params[] = {
-    PARAM("tool", TEXT),     PARAM("agent", TEXT),     PARAM("user", TEXT),
-    PARAM("arguments", MAP), PARAM("timeout_ms", INT), PARAM("task", BOOL)};
+    PARAM("tool", TEXT),           PARAM("agent", TEXT),     PARAM("user", TEXT),
+    PARAM("arguments", MAP),       PARAM("timeout_ms", INT), PARAM("task", BOOL),
+    PARAM("idempotency_key", TEXT)};
 static const struct rpc_param feature_params[] = {PARAM("service", TEXT), PARAM("agent", TEXT),
                                                   PARAM("user", TEXT), PARAM("name", TEXT),
                                                   PARAM("cursor", TEXT)};
 static const struct rpc_param hello_params[] = {PARAM("uid", INT)};
 static const struct rpc_param list_params[] = {PARAM("agent", TEXT), PARAM("service", TEXT)};
 static const struct rpc_method served_methods[] = {
-    {"tools.call", "", call_params, 6, RPC_CLIENT, handle_call, "{}"},
+    {"tools.call", "", call_params, 7, RPC_CLIENT, handle_call, "{}"},
     {"resources.list", "", feature_params, 5, RPC_CLIENT, handle_resources, "{}"},
     {"resources.read", "", feature_params, 5, RPC_CLIENT, handle_read, "{}"},
     {"tasks.get", "", feature_params, 5, RPC_CLIENT, handle_task, "{}"},
@@ -161,11 +165,72 @@ static inline struct policy *policy_of(const char *text)
     return policy;
 }
 
+/* What holds where nothing is written. */
+static inline struct service_conf *plain_conf(const char *name, const char *written)
+{
+    struct service_conf *conf = conf_new(name, written);
+    service_conf_set_defaults(conf);
+    conf->era = SERVICE_ERA_LEGACY;
+    conf->concurrency = 100;
+    return conf;
+}
+
+/* Takes over the references. */
+static inline void apply_served(struct service_conf **list, size_t count)
+{
+    struct service_set set = {list, count};
+    gates_apply(served.gates, &set);
+    apply(&served.bench, list, count);
+}
+
+/* The rooms behind the socket. `state`: folder of the store; NULL: there is none. */
+static inline void serve_rooms(bool is_http, const char *state)
+{
+    bench_init_at(&served.bench, is_http, state);
+    served.gates = gates_new(
+        &(struct gates_options){.loop = served.bench.loop, .store = served.bench.store});
+    served.calls = calls_new(&(struct calls_options){.loop = served.bench.loop,
+                                                     .services = served.bench.services,
+                                                     .gates = served.gates,
+                                                     .store = served.bench.store,
+                                                     .metrics = &served.metrics,
+                                                     .calls_max = &served.calls_max,
+                                                     .shares = &served.shares});
+}
+
+static inline void serve_socket(void)
+{
+    served.server = rpc_server_new(
+        &(struct rpc_options){.loop = served.bench.loop,
+                              .limits = &served.limits,
+                              .methods = served_methods,
+                              .method_count = sizeof served_methods / sizeof *served_methods,
+                              .metrics = &served.metrics});
+    served.address.sun_family = AF_UNIX;
+    (void)snprintf(served.address.sun_path, sizeof served.address.sun_path, "%s/s",
+                   served.folder);
+    (void)unlink(served.address.sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&served.address, sizeof served.address), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    rpc_server_listen(served.server, fd);
+}
+
+static inline void end_rooms(void)
+{
+    rpc_server_free(served.server);
+    calls_free(served.calls);
+    mcp_services_free(served.bench.services);
+    gates_free(served.gates);
+    served.bench.services = NULL;
+    bench_done(&served.bench);
+    served.server = NULL;
+}
+
 /* Services "s" and "t", both with the tool `echo` once serve_echo has been run on their fakes. */
-static inline int serve(const char *policy_text)
+static inline int serve_at(const char *policy_text, bool is_http, const char *state)
 {
     memset(&served, 0, sizeof served);
-    bench_init(&served.bench, false);
     served.limits = (struct rpc_limits){
         .frame = {.bytes = 1u << 24, .depth = 32, .items = 100000},
         .reply_bytes = 1u << 24,
@@ -177,36 +242,24 @@ static inline int serve(const char *policy_text)
     served.calls_max = 100;
     (void)snprintf(served.folder, sizeof served.folder, "/tmp/test_call.XXXXXX");
     assert_non_null(mkdtemp(served.folder));
-    served.calls = calls_new(&(struct calls_options){.loop = served.bench.loop,
-                                                     .services = served.bench.services,
-                                                     .metrics = &served.metrics,
-                                                     .calls_max = &served.calls_max});
+    serve_rooms(is_http, state);
     calls_set_policy(served.calls, policy_of(policy_text));
-    served.server = rpc_server_new(
-        &(struct rpc_options){.loop = served.bench.loop,
-                              .limits = &served.limits,
-                              .methods = served_methods,
-                              .method_count = sizeof served_methods / sizeof *served_methods,
-                              .metrics = &served.metrics});
-    served.address.sun_family = AF_UNIX;
-    (void)snprintf(served.address.sun_path, sizeof served.address.sun_path, "%s/s",
-                   served.folder);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&served.address, sizeof served.address), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    rpc_server_listen(served.server, fd);
-    struct service_conf *list[] = {conf_new("s", "s"), conf_new("t", "t")};
-    apply(&served.bench, list, 2);
+    serve_socket();
+    struct service_conf *list[] = {plain_conf("s", "s"), plain_conf("t", "t")};
+    apply_served(list, 2);
     (void)alarm(60); /* a loop without an end is a failure too */
     return 0;
+}
+
+static inline int serve(const char *policy_text)
+{
+    return serve_at(policy_text, false, NULL);
 }
 
 static inline int serve_end(void **state)
 {
     (void)state;
-    rpc_server_free(served.server);
-    calls_free(served.calls);
-    bench_done(&served.bench);
+    end_rooms();
     (void)unlink(served.address.sun_path);
     (void)rmdir(served.folder);
     (void)alarm(0);

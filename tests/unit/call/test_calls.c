@@ -55,6 +55,9 @@ static void an_answer_comes_back(void **state)
 static void a_stand_in_is_named(void **state)
 {
     (void)state;
+    struct service_conf *list[] = {plain_conf("s", "s"), plain_conf("t", "t")};
+    list[0]->retry.max_attempts = 1;
+    apply_served(list, 2);
     int fd = connect_client();
     ask(fd, 1, "tools.call", ECHO_CALL);
     turns(3);
@@ -74,6 +77,7 @@ static void a_stand_in_is_named(void **state)
     assert_non_null(
         strstr(text, "\"service\":\"t\",\"tool\":\"echo\",\"source\":\"fallback\""));
     assert_non_null(strstr(text, "\"fallback_from\":\"s\""));
+    assert_non_null(strstr(text, "s could not be used (UNAVAILABLE): t stood in for it."));
     mem_free(text);
     (void)close(fd);
 }

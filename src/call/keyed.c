@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/* keyed.c - a call with an idempotency_key: between its stages and the ids of once.c. */
+#include "call/keyed.h"
+
+#include "base/must.h"
+#include "base/text.h"
+#include "call/call_internal.h"
+
+enum keyed_stage {
+    KEYED_NEW,
+    KEYED_WAITS, /* for an earlier call */
+    KEYED_RUNS,  /* nothing is claimed yet */
+    KEYED_CLAIMS,
+    KEYED_LOOKS,   /* likewise, behind a refusal of the gate */
+    KEYED_CLAIMED, /* its attempts go out */
+    KEYED_ENDS,    /* its outcome is on its way to disk */
+    KEYED_OVER
+};
+
+struct keyed {
+    struct once once;
+    struct slice key;
+    struct buf outcome;  /* as it is recorded */
+    struct buf copy;     /* of a result that is not, or is too long to be */
+    struct block *block; /* holds the result instead */
+    struct slice result; /* in one of these; ptr NULL: it failed */
+    enum keyed_stage stage;
+    bool was_done; /* something was, or may have been, done, or the server said no in order */
+};
+
+static const struct once_events events;
+
+bool keyed_check(struct slice key, bool wants_task, struct failure *failure)
+{
+    if (!key.len || key.len > ONCE_KEY_MAX || !text_is_utf8(key)) {
+        failure_set(failure, ERR_INVALID_REQUEST,
+                    "`idempotency_key` must be UTF-8 text of 1 to %u bytes", ONCE_KEY_MAX);
+    } else if (wants_task) {
+        failure_set(failure, ERR_INVALID_REQUEST,
+                    "`idempotency_key` and `task` do not go together: the handle of a task is "
+                    "not kept over a restart");
+        failure_suggest(failure, "Leave one of both out.");
+    } else {
+        return true;
+    }
+    failure_detail_text(failure, "field", "idempotency_key");
+    return false;
+}
+
+struct keyed *keyed_new(struct call *call, struct slice key)
+{
+    struct keyed *keyed = mem_new(sizeof *keyed);
+    keyed->key = key;
+    keyed->once.arg = call;
+    buf_init(&keyed->outcome, STORE_OUTCOME_MAX);
+    buf_init(&keyed->copy, CALL_ARENA_BYTES);
+    return keyed;
+}
+
+void keyed_free(struct keyed *keyed)
+{
+    if (keyed) {
+        buf_done(&keyed->outcome);
+        buf_done(&keyed->copy);
+        keyed->block = block_unref(keyed->block);
+        mem_free(keyed);
+    }
+}
+
+bool keyed_begin(struct call *call)
+{
+    struct keyed *keyed = call->keyed;
+    uint8_t id[SHA256_BYTES];
+    uint8_t fingerprint[SHA256_BYTES];
+    if (keyed->stage != KEYED_NEW) {
+        return true;
+    }
+    once_id(call->view.agent, call->view.user, keyed->key, id);
+    once_fingerprint(call->view.service, call->view.tool, call->view.arguments, fingerprint);
+    enum once_begun begun = once_begin(call->calls->onces, &keyed->once,
+                                       &(struct once_ask){.id = id,
+                                                          .fingerprint = fingerprint,
+                                                          .deadline = call->deadline,
+                                                          .events = &events,
+                                                          .arg = call});
+    if (begun == ONCE_WAITS) {
+        keyed->stage = KEYED_WAITS;
+        call_wait(call, "same key");
+        return false;
+    }
+    keyed->stage = KEYED_RUNS;
+    return true;
+}
+
+/* Whether what an earlier life of the daemon began may be begun again. */
+static bool is_harmless(const struct call *call)
+{
+    const struct mcp_service *service =
+        mcp_services_find(call->calls->room.services, call->decision.service);
+    bool is_idempotent = false;
+    if (service) {
+        (void)service_conf_retry(mcp_service_conf(service), call->decision.tool,
+                                 &is_idempotent);
+    }
+    return is_idempotent || call->decision.is_idempotent;
+}
+
+bool keyed_leaving(struct call *call)
+{
+    struct keyed *keyed = call->keyed;
+    if (keyed->stage == KEYED_CLAIMED) {
+        return true;
+    }
+    keyed->stage = KEYED_CLAIMS;
+    call_wait(call, "disk");
+    if (once_claim(&keyed->once, is_harmless(call))) { /* by who gave it up to this one */
+        keyed->stage = KEYED_CLAIMED;
+        return true;
+    }
+    return false;
+}
+
+bool keyed_attempted(struct call *call, const struct attempt_end *end)
+{
+    struct keyed *keyed = call->keyed;
+    const struct failure *failure = end->failure;
+    keyed->was_done =
+        !failure || end->may_be_done ||
+        (end->was_sent && !failure->is_nothing_done && !failure->is_retryable &&
+         (failure->class == FAILURE_ANSWER || failure->class == FAILURE_OF_CALLER));
+    if (!failure || end->attempts || keyed->stage != KEYED_RUNS ||
+        loop_now(call->calls->room.loop) >= call->deadline) {
+        return false;
+    }
+    keyed->stage = KEYED_LOOKS;
+    call_wait(call, "disk");
+    if (once_claim(&keyed->once, is_harmless(call))) {
+        keyed->stage = KEYED_CLAIMED;
+        return false;
+    }
+    return true;
+}
+
+/* ---- the outcome ------------------------------------------------------------------------- */
+
+/* What was not answered is not known to a repeat either, whatever this call hears of it. */
+static void record_failure(struct call *call, const struct recorded *recorded)
+{
+    struct failure failure = {0};
+    failure_copy(&failure, &call->failure);
+    if (call->may_be_done && failure.class != FAILURE_PROTOCOL) {
+        failure.code = ERR_OUTCOME_UNKNOWN;
+        failure.is_retryable = false;
+        failure_suggest(&failure, "%s", err_suggestion(ERR_OUTCOME_UNKNOWN));
+    }
+    recorded_put(recorded, &failure, &call->keyed->outcome, NULL);
+    failure_done(&failure);
+}
+
+/* The result stays where it can be read until the call is answered. */
+static void record_result(struct call *call, struct recorded *recorded, struct slice result)
+{
+    struct keyed *keyed = call->keyed;
+    struct block *block = mcp_services_block(call->calls->room.services, result);
+    size_t at = 0;
+    recorded->result = result;
+    recorded_put(recorded, NULL, &keyed->outcome, &at);
+    if (block) {
+        keyed->block = block_ref(block);
+        keyed->result = result;
+    } else if (!keyed->outcome.overflow) {
+        keyed->result = (struct slice){keyed->outcome.data + at, result.len};
+    } else {
+        buf_put_slice(&keyed->copy, result);
+        keyed->result = buf_slice(&keyed->copy);
+    }
+    if (keyed->outcome.overflow) {
+        buf_clear(&keyed->outcome);
+        recorded->too_long = result.len;
+        recorded_put(recorded, NULL, &keyed->outcome, NULL);
+    }
+}
+
+/* The decision points into the policy, which is asked for others while the disk works. */
+static bool keep_decision(struct call *call)
+{
+    struct slice *const texts[] = {&call->decision.service, &call->decision.tool,
+                                   &call->decision.warning};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct slice copy = texts[i]->len ? arena_copy(&call->arena, *texts[i]) : *texts[i];
+        if (texts[i]->len && !copy.ptr) {
+            return false;
+        }
+        *texts[i] = copy;
+    }
+    return true;
+}
+
+static struct slice record(struct call *call, struct slice result)
+{
+    char id[RPC_ID_TEXT];
+    rpc_id_text(call->pending.id, id);
+    struct recorded recorded = {.at = loop_wall(call->calls->room.loop),
+                                .request_id = {id, RPC_ID_TEXT - 1},
+                                .service = call->decision.service,
+                                .tool = call->decision.tool,
+                                .source = slice_of(call_source(call)),
+                                .fallback_from = call->fallback_from};
+    if (call->failure.code != ERR_NONE) {
+        record_failure(call, &recorded);
+    } else {
+        record_result(call, &recorded, result);
+    }
+    return buf_slice(&call->keyed->outcome);
+}
+
+/* A demo answer, or one of policy's own, for a call that did nothing. */
+static void keep_result(struct call *call, struct slice result)
+{
+    struct keyed *keyed = call->keyed;
+    if (call->failure.code == ERR_NONE) {
+        buf_put_slice(&keyed->copy, result);
+        keyed->result = buf_slice(&keyed->copy);
+    }
+}
+
+bool keyed_settle(struct call *call, struct slice result)
+{
+    struct keyed *keyed = call->keyed;
+    if (keyed->stage == KEYED_NEW || keyed->stage == KEYED_OVER) {
+        return false;
+    }
+    if (!once_is_claimed(&keyed->once)) {
+        keyed->stage = KEYED_OVER;
+        once_part(&keyed->once);
+        return false;
+    }
+    bool can_wait = keep_decision(call);
+    if (keyed->was_done || call->may_be_done) {
+        once_end(&keyed->once, record(call, result));
+    } else {
+        keep_result(call, result);
+        once_end(&keyed->once, (struct slice){NULL, 0});
+    }
+    /* Without memory to wait; and that nobody knows is what a repeat hears anyhow. */
+    if (!can_wait || keyed->copy.overflow || call->may_be_done ||
+        call->failure.code == ERR_CANCELLED) {
+        keyed->stage = KEYED_OVER;
+        once_part(&keyed->once);
+        return false;
+    }
+    keyed->stage = KEYED_ENDS;
+    call->stage = CALL_RECORD;
+    call_wait(call, "disk");
+    return true;
+}
+
+/* ---- events ------------------------------------------------------------------------------ */
+
+static void ours(void *arg)
+{
+    struct call *call = arg;
+    struct keyed *keyed = call->keyed;
+    enum keyed_stage stage = keyed->stage;
+    if (stage == KEYED_WAITS) {
+        keyed->stage = KEYED_RUNS;
+        call_attempt(call);
+        return;
+    }
+    keyed->stage = KEYED_CLAIMED;
+    if (stage == KEYED_LOOKS) {
+        call_executed(call, (struct slice){NULL, 0});
+    } else {
+        attempt_go_on(&call->attempt);
+    }
+}
+
+static void close_now(struct call *call, bool is_kept)
+{
+    struct keyed *keyed = call->keyed;
+    keyed->stage = KEYED_OVER;
+    call->is_unkept = !is_kept && (keyed->was_done || call->may_be_done);
+    call->block = keyed->block;
+    call_close(call, keyed->result);
+}
+
+static void kept(void *arg, bool is_kept)
+{
+    close_now(arg, is_kept);
+}
+
+static void tell_unknown(struct call *call, wall_ms begun_at)
+{
+    char time[CLOCK_TEXT];
+    clock_format(begun_at, time);
+    failure_set(
+        &call->failure, ERR_OUTCOME_UNKNOWN,
+        "an earlier call with this idempotency_key was begun at %s, and the daemon ended "
+        "before its outcome was known",
+        time);
+    failure_detail_text(&call->failure, "begun_at", time);
+}
+
+static void tell_conflict(struct call *call)
+{
+    failure_set(&call->failure, ERR_CONFLICT,
+                "this idempotency_key belongs to another call: its service, tool or arguments "
+                "were not these");
+    failure_suggest(&call->failure, "Use a new key for each new call, and an old one only to "
+                                    "repeat the very same call.");
+}
+
+static void tell_no_disk(struct call *call, const struct err *err)
+{
+    failure_set(&call->failure, ERR_UNAVAILABLE,
+                "nothing was sent, because the idempotency_key could not be kept: %s",
+                err->text);
+    call->failure.class = FAILURE_OF_BROKER;
+    failure_suggest(&call->failure, "Call again later; or without idempotency_key, if doing it "
+                                    "twice does no harm.");
+}
+
+static void tell_late(struct call *call)
+{
+    failure_set(
+        &call->failure, ERR_TIMEOUT,
+        "an earlier call with this idempotency_key was still under way at the deadline");
+    call->failure.class = FAILURE_OF_BROKER;
+    failure_suggest(&call->failure,
+                    "Call again with the same idempotency_key: it gets the outcome.");
+}
+
+/* The answer is that of the earlier call, under the id of this one. */
+static void tell_outcome(struct call *call, struct slice outcome)
+{
+    struct recorded recorded;
+    char time[CLOCK_TEXT];
+    failure_clear(&call->failure);
+    if (!recorded_read(outcome, &recorded, &call->failure)) {
+        failure_set(&call->failure, ERR_INTERNAL,
+                    "the recorded outcome of this idempotency_key cannot be read");
+        call_close(call, (struct slice){NULL, 0});
+        return;
+    }
+    clock_format(recorded.at, time);
+    metrics_add(call->calls->room.metrics, METRIC_IDEMPOTENT_REPEATS, 1);
+    call->repeats = &recorded;
+    call->decision.service = recorded.service;
+    call->decision.tool = recorded.tool;
+    call->fallback_from = recorded.fallback_from;
+    call->hop_count = 0;
+    call->decision.warning = (struct slice){NULL, 0};
+    if (recorded.too_long) {
+        failure_set(&call->failure, ERR_CONFLICT,
+                    "the call with this idempotency_key was carried out at %s; its result of "
+                    "%llu bytes was too long to be kept",
+                    time, (unsigned long long)recorded.too_long);
+        failure_suggest(&call->failure, "Do not repeat it; ask the service for what it did.");
+    }
+    if (call->failure.code != ERR_NONE) {
+        failure_detail_str(&call->failure, "first_request_id", recorded.request_id);
+        failure_detail_text(&call->failure, "first_ended_at", time);
+    }
+    call_close(call, recorded.result);
+}
+
+static void told(void *arg, const struct once_told *told)
+{
+    struct call *call = arg;
+    enum keyed_stage stage = call->keyed->stage;
+    call->keyed->stage = KEYED_OVER;
+    if (stage == KEYED_LOOKS && told->word == ONCE_NO_DISK) { /* the gate's refusal says more */
+        call_close(call, (struct slice){NULL, 0});
+        return;
+    }
+    attempt_cancel(&call->attempt, "it was carried out before");
+    switch (told->word) {
+    case ONCE_OUTCOME:
+        tell_outcome(call, told->outcome);
+        return;
+    case ONCE_UNKNOWN:
+        tell_unknown(call, told->begun_at);
+        break;
+    case ONCE_CONFLICT:
+        tell_conflict(call);
+        break;
+    case ONCE_NO_DISK:
+        tell_no_disk(call, told->err);
+        break;
+    case ONCE_LATE:
+        tell_late(call);
+        break;
+    }
+    call_close(call, (struct slice){NULL, 0});
+}
+
+static const struct once_events events = {.ours = ours, .told = told, .kept = kept};
+
+/* ---- ending early ------------------------------------------------------------------------- */
+
+bool keyed_goes_on(struct call *call, bool has_left)
+{
+    const struct keyed *keyed = call->keyed;
+    return keyed->stage == KEYED_ENDS ||
+           (has_left && keyed->stage == KEYED_CLAIMED && call->attempt.state == ATTEMPT_SENT);
+}
+
+bool keyed_cancelled(struct call *call, bool may_be_done)
+{
+    struct keyed *keyed = call->keyed;
+    if (keyed->stage == KEYED_ENDS) {
+        once_part(&keyed->once);
+        close_now(call, false);
+        return true;
+    }
+    call->may_be_done |= may_be_done && !is_harmless(call);
+    keyed->was_done = false; /* what was refused before may be asked for again */
+    return false;
+}
