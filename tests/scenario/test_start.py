@@ -17,7 +17,9 @@ from rpc import Closed, RpcError
 METHODS = """hello ping describe tools.list tools.call tools.approvals tools.approve
 resources.list resources.templates resources.read resources.subscribe resources.unsubscribe
 prompts.list prompts.get complete tasks.get tasks.cancel events.subscribe
-services.list services.get services.status agents.list agents.get policy.check policy.reload
+services.list services.get services.status services.test services.breaker services.quarantine
+services.release services.events health.get health.check health.history activity.query metrics.get
+agents.list agents.get policy.check policy.reload
 calls.list daemon.info daemon.shutdown""".split()
 
 
@@ -62,6 +64,10 @@ def test_describe_is_complete(daemon, journal):
     given = {
         "tools.call": {"tool": "echo/echo", "arguments": {"message": "m"}},
         "services.get": {"service": "echo"},
+        "services.test": {"service": "echo"},
+        "services.breaker": {"service": "echo", "action": "auto"},
+        "services.quarantine": {"service": "echo"},
+        "services.release": {"service": "echo"},
         "agents.get": {"agent": "tester"},
         "hello": {"client": "scenario", "version": "1", "agent": "tester", "user": "u1"},
         "policy.explain": {"tool": "echo/echo", "agent": "tester", "user": "u1"},
