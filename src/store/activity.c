@@ -3,7 +3,6 @@
 #include "store/room.h"
 
 #include "base/mem.h"
-#include "store/record.h"
 
 #include <string.h>
 
@@ -19,7 +18,7 @@ static void is_due(void *store)
 void activity_init(struct store *store)
 {
     struct activity *activity = &store->activity;
-    buf_init(&activity->records, PIECE_BYTES + RECORD_BYTES_MAX);
+    record_writer_init(&activity->writer, PIECE_BYTES);
     loop_timer_init(&activity->timer, is_due, store);
     activity->is_kept = true;
     store->keep = (struct db_keep){.days = 30, .rows = 1000000};
@@ -28,53 +27,49 @@ void activity_init(struct store *store)
 void activity_done(struct store *store)
 {
     loop_timer_cancel(store->options.loop, &store->activity.timer);
-    buf_done(&store->activity.records);
+    record_writer_done(&store->activity.writer);
 }
 
-static struct db_job *piece_new(const struct activity *activity)
+static struct db_job *piece_new(const struct record_writer *writer)
 {
-    size_t size = sizeof(struct db_records) + activity->records.len;
+    size_t size = sizeof(struct db_records) + writer->out.len;
     struct db_records *piece = mem_try(size);
     if (!piece) {
         return NULL;
     }
     *piece = (struct db_records){
         .job = {.kind = DB_RECORDS, .rank = DB_MINOR, .size = size},
-        .count = activity->count,
-        .since = activity->since,
-        .until = activity->until,
-        .bytes = {(const char *)(piece + 1), activity->records.len},
+        .count = writer->count,
+        .since = writer->since,
+        .until = writer->until,
+        .bytes = {(const char *)(piece + 1), writer->out.len},
     };
-    memcpy(piece + 1, activity->records.data, activity->records.len);
+    memcpy(piece + 1, writer->out.data, writer->out.len);
     return &piece->job;
 }
 
 /* Where there is no room they are counted, and that is all. */
 void activity_hand_over(struct store *store)
 {
-    struct activity *activity = &store->activity;
-    if (!activity->count) {
-        return;
+    struct record_writer *writer = &store->activity.writer;
+    if (writer->count) {
+        loop_timer_cancel(store->options.loop, &store->activity.timer);
+        store_offer(store, piece_new(writer), writer->count);
+        writer->count = 0;
     }
-    loop_timer_cancel(store->options.loop, &activity->timer);
-    store_offer(store, piece_new(activity), activity->count);
-    activity->count = 0;
-    buf_clear(&activity->records);
 }
 
 /* The first of a piece: there is time for what is done once for all of them. */
-static bool begin(struct store *store, wall_ms at)
+static bool begin(struct store *store)
 {
     struct activity *activity = &store->activity;
     if (!activity->is_kept) {
         return false;
     }
-    if (!buf_reserve(&activity->records, PIECE_BYTES + RECORD_BYTES_MAX)) {
-        buf_clear(&activity->records);
+    if (!record_writer_begin(&activity->writer)) {
         store_offer(store, NULL, 1);
         return false;
     }
-    activity->since = activity->until = at;
     loop_timer_set(store->options.loop, &activity->timer,
                    loop_now(store->options.loop) + PIECE_US);
     return true;
@@ -82,15 +77,12 @@ static bool begin(struct store *store, wall_ms at)
 
 void store_put_activity(struct store *store, const struct store_activity *record)
 {
-    struct activity *activity = &store->activity;
-    if (!activity->count && !begin(store, record->at)) {
+    struct record_writer *writer = &store->activity.writer;
+    if (!writer->count && !begin(store)) {
         return;
     }
-    activity->since = record->at < activity->since ? record->at : activity->since;
-    activity->until = record->at > activity->until ? record->at : activity->until;
-    activity->count++;
-    record_put(record, &activity->records);
-    if (activity->records.len >= PIECE_BYTES) {
+    record_write(writer, record);
+    if (writer->out.len >= PIECE_BYTES) {
         activity_hand_over(store);
     }
 }

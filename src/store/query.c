@@ -3,7 +3,6 @@
 #include "store/room.h"
 
 #include "base/mem.h"
-#include "store/record.h"
 
 #include <string.h>
 
@@ -12,8 +11,6 @@
 #define ROW_MAX     ((size_t)4096)
 /* What is looked at before other work has its turn. */
 #define SLICE_ROWS 10000u
-/* In one piece; more are in a damaged one only. */
-#define PIECE_RECORDS 8192u
 /* A longer text is in no record: so much of it is enough not to be found. */
 #define TEXT_BYTES 256u
 
@@ -30,8 +27,9 @@ struct asked_query {
     struct buf rows;
     size_t opened;
     uint32_t count, looked, looked_in_slice;
-    int64_t before;   /* where to go on; 0: that was all */
-    bool has_stopped; /* the slice, before it came to the end of what it was given */
+    int64_t before;              /* where to go on; 0: that was all */
+    struct record_reader reader; /* in a slice */
+    bool has_stopped;            /* the slice, before it came to the end of what it was given */
     struct err error;
 };
 
@@ -161,36 +159,23 @@ static bool go_on(struct asked_query *asked, int64_t id)
     return !asked->has_stopped;
 }
 
-static uint32_t find_records(const struct db_piece *piece, uint32_t starts[PIECE_RECORDS])
-{
-    struct pack cursor = pack_over(piece->bytes);
-    const unsigned char *begin = cursor.at;
-    uint32_t count = 0;
-    while (count < piece->count && count < PIECE_RECORDS && cursor.at < cursor.end) {
-        starts[count] = (uint32_t)(cursor.at - begin);
-        if (!pack_skip(&cursor)) {
-            break;
-        }
-        count++;
-    }
-    return count;
-}
-
 /* They are read from the first to the last, and wanted from the last to the first. */
 static bool visit_piece(void *arg, const struct db_piece *piece)
 {
     struct asked_query *asked = arg;
-    uint32_t starts[PIECE_RECORDS];
-    for (uint32_t i = find_records(piece, starts); i-- > 0;) {
+    if (!record_read(&asked->reader, piece->bytes, piece->count)) {
+        (void)err_set(&asked->error, ERR_OVERLOADED, "there is no memory for the answer");
+        asked->has_stopped = true;
+        return false;
+    }
+    for (uint32_t i = asked->reader.count; i-- > 0;) {
+        const struct record *record = &asked->reader.records[i];
         int64_t id = piece->id + i;
-        struct pack cursor = pack_over(piece->bytes);
-        struct record record;
         if (asked->before && id >= asked->before) {
             continue;
         }
-        cursor.at += starts[i];
-        if (record_next(&cursor, &record) && record_fits(&record, &asked->query)) {
-            record_put_row(&record, id, &asked->rows);
+        if (record_fits(record, &asked->query)) {
+            record_put_row(record, id, &asked->rows);
             asked->count++;
         }
         if (!go_on(asked, id)) {
@@ -244,11 +229,12 @@ static bool look(struct db *db, struct asked_query *asked)
     asked->has_stopped = false;
     int r = asked->is_of_happenings ? db_look_at_happenings(db, &look, &asked->error)
                                     : db_look_at_activity(db, &look, &asked->error);
+    record_reader_done(&asked->reader);
     if (!asked->has_stopped) {
         asked->before = look.before;
     }
     asked->looked += look.passed;
-    return r == 0 && asked->before && !is_enough(asked);
+    return r == 0 && !asked->error.code && asked->before && !is_enough(asked);
 }
 
 static void finish(struct asked_query *asked)

@@ -12,6 +12,7 @@
 #include "loop/loop.h"
 #include "store/db.h"
 #include "store/image.h"
+#include "store/record.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -34,9 +35,7 @@ struct queue {
 
 /* Records of calls that were not handed over yet. The loop's. */
 struct activity {
-    struct buf records;
-    uint32_t count;
-    wall_ms since, until;
+    struct record_writer writer;
     struct loop_timer timer;
     bool is_kept;
 };

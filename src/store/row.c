@@ -4,11 +4,9 @@
 
 #include "base/mem.h"
 #include "base/must.h"
-#include "store/record.h"
 
 #include <string.h>
 
-#define TEXT_MAX   255u
 #define REASON_MAX 1024u
 
 static bool has_bytes(const struct db_value *value)
@@ -130,9 +128,9 @@ void store_put_happening(struct store *store, const struct store_happening *happ
 {
     const struct db_value values[] = {
         number(happening->at),
-        text(record_cut(happening->service, TEXT_MAX)),
+        text(record_cut(happening->service, RECORD_TEXT_MAX)),
         text(slice_of(happening->kind)),
-        text(record_cut(happening->state, TEXT_MAX)),
+        text(record_cut(happening->state, RECORD_TEXT_MAX)),
         text(record_cut(happening->reason, REASON_MAX)),
         number(happening->took_us),
     };

@@ -212,6 +212,10 @@ void store_load(struct store *store, struct store_load *load)
     list_append(&store->loads, &load->link);
     (void)pthread_mutex_lock(&store->lock);
     store->wants_load = true;
+    if (store->failure.code) { /* as it is now; and again when it can be read */
+        store->load_failure = store->failure;
+        store_wake_loop(store);
+    }
     store_rouse(store);
     (void)pthread_mutex_unlock(&store->lock);
 }
@@ -225,7 +229,7 @@ void store_forget_load(struct store_load *load)
 static uint32_t put_status(const struct store *store, struct buf *out)
 {
     bool has_failed = store->failure.code != ERR_NONE;
-    uint64_t gathered = store->in_pieces + store->activity.count;
+    uint64_t gathered = store->in_pieces + store->activity.writer.count;
     pack_put_key_text(out, "state", has_failed ? "failed" : store->is_open ? "open" : "closed");
     if (has_failed) {
         pack_put_key_text(out, "reason", store->failure.text);

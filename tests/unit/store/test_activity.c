@@ -170,7 +170,7 @@ static void they_are_written_behind_by_time_and_by_length(void **state)
     }
     store_flush(scratch->store);
     assert_int_equal(scratch_ask(scratch, "SELECT sum(count) FROM activity"), 1);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 9000; i++) {
         put(scratch, i, 1000 + i);
     }
     for (int i = 0; i < 200; i++) { /* what is long enough does not wait for the time */
@@ -181,7 +181,7 @@ static void they_are_written_behind_by_time_and_by_length(void **state)
     }
     assert_true(scratch_ask(scratch, "SELECT sum(count) FROM activity") > 500);
     store_flush(scratch->store);
-    assert_int_equal(scratch_ask(scratch, "SELECT sum(count) FROM activity"), 2001);
+    assert_int_equal(scratch_ask(scratch, "SELECT sum(count) FROM activity"), 9001);
     assert_int_equal(scratch_ask(scratch, "SELECT max(length(records)) < 68000 FROM activity"),
                      1);
 }
@@ -481,6 +481,68 @@ static void happenings_come_back(void **state)
     assert_int_equal(answer->count, 1);
 }
 
+/* ---- pieces ------------------------------------------------------------------------------ */
+
+/* Any texts and numbers come back, also where texts share a place among those remembered. */
+static void pieces_hold_anything(void **state)
+{
+    (void)state;
+    static struct record_writer writer;
+    struct record_reader reader = {0};
+    uint32_t seed = 1;
+    char texts[400][40];
+    struct store_activity put[400];
+    for (int i = 0; i < 400; i++) {
+        seed = seed * 1664525 + 1013904223;
+        size_t len = seed >> 16 & 31;
+        memset(texts[i], 'a' + (int)(seed >> 8 & 1), sizeof texts[i]);
+        texts[i][len / 2] = (char)('a' + i % 7); /* the same ends, and another middle */
+        put[i] = (struct store_activity){
+            .at = i % 5 ? (wall_ms)seed << 7 : -(wall_ms)seed,
+            .request_id = i % 3 ? UINT64_MAX - seed : seed,
+            .took_us = i % 2 ? -1 : (int64_t)seed * 1000,
+            .attempts = seed >> 20,
+            .uid = i % 4 ? UINT32_MAX : 0,
+            .pid = seed,
+            .method = {texts[i], len},
+            .agent = {texts[i / 2], (size_t)i / 2 % 32},
+            .outcome = i % 2 ? "live" : "TIMEOUT",
+            .fallback_from = {texts[0], (size_t)i % 3},
+        };
+    }
+    record_writer_init(&writer, 64 * 1024);
+    for (int round = 0; round < 2; round++) { /* nothing is left of the piece before */
+        assert_true(record_writer_begin(&writer));
+        for (int i = 0; i < 400; i++) {
+            record_write(&writer, &put[i]);
+        }
+        assert_true(record_read(&reader, buf_slice(&writer.out), 1000));
+        assert_int_equal(reader.count, 400);
+    }
+    for (int i = 0; i < 400; i++) {
+        const struct record *got = &reader.records[i];
+        assert_int_equal(got->at, put[i].at);
+        assert_true(got->request_id == put[i].request_id);
+        assert_int_equal(got->took_us, put[i].took_us);
+        assert_int_equal(got->attempts, put[i].attempts);
+        assert_int_equal(got->uid, put[i].uid);
+        assert_int_equal(got->pid, put[i].pid);
+        assert_true(slice_equal(got->method, put[i].method));
+        assert_true(slice_equal(got->agent, put[i].agent));
+        assert_true(slice_is(got->outcome, put[i].outcome));
+        assert_true(slice_equal(got->fallback_from, put[i].fallback_from));
+        assert_int_equal(got->user.len, 0);
+    }
+    assert_true(writer.since <= writer.until);
+    assert_true(record_read(&reader, buf_slice(&writer.out), 7));
+    assert_int_equal(reader.count, 7);
+    mem_fail_at(1);
+    assert_false(record_read(&reader, (struct slice){writer.out.data, writer.out.cap}, 7));
+    mem_fail_at(0);
+    record_reader_done(&reader);
+    record_writer_done(&writer);
+}
+
 /* ---- faults ------------------------------------------------------------------------------ */
 
 static void while_nothing_can_be_written_they_are_dropped(void **state)
@@ -493,8 +555,12 @@ static void while_nothing_can_be_written_they_are_dropped(void **state)
     assert_int_equal(write(fd, garbage, sizeof garbage), sizeof garbage);
     (void)close(fd);
     scratch_open(scratch);
-    for (int i = 0; i < 700000; i++) {
-        put(scratch, i, i);
+    char user[255] = "";
+    for (int i = 0; i < 150000; i++) {
+        (void)snprintf(user, sizeof user, "%0250d", i); /* each takes place */
+        store_put_activity(
+            scratch->store,
+            &(struct store_activity){.at = i, .user = {user, 250}, .outcome = "live"});
     }
     scratch_status_has(scratch, "\"activity_dropped\":");
     store_flush(scratch->store);
@@ -571,6 +637,7 @@ int main(void)
         TEST(the_oldest_go_first),
         TEST(old_claims_and_happenings_go_too),
         TEST(happenings_come_back),
+        TEST(pieces_hold_anything),
         TEST(while_nothing_can_be_written_they_are_dropped),
         TEST(damaged_pieces_do_no_harm),
     };
