@@ -44,6 +44,9 @@ mono_us retry_wait(const struct retry_conf *conf, unsigned attempt, uint64_t ran
 /* A start that has to wait a moment is worth the wait; other limits of ours were waited for. */
 static bool is_of_use(const struct failure *failure)
 {
+    if (!failure->is_retryable) { /* a certificate, a program that is not there */
+        return false;
+    }
     switch (failure->class) {
     case FAILURE_OF_BROKER:
         return failure->code == ERR_UNAVAILABLE && failure->retry_after_ms >= 0;

@@ -124,10 +124,11 @@ static enum retry_verdict decide(const struct retry_conf *conf, const struct fai
 static bool is_of_use(const struct failure *failure)
 {
     enum failure_class class = failure->class;
-    return class == FAILURE_NETWORK || class == FAILURE_PROCESS || class == FAILURE_SERVER ||
-           class == FAILURE_RATE_LIMIT ||
-           (class == FAILURE_OF_BROKER && failure->code == ERR_UNAVAILABLE &&
-            failure->retry_after_ms >= 0);
+    return failure->is_retryable &&
+           (class == FAILURE_NETWORK || class == FAILURE_PROCESS || class == FAILURE_SERVER ||
+            class == FAILURE_RATE_LIMIT ||
+            (class == FAILURE_OF_BROKER && failure->code == ERR_UNAVAILABLE &&
+             failure->retry_after_ms >= 0));
 }
 
 /* Every code, every class, every flag. */
@@ -189,7 +190,8 @@ static void what_rooms_say_by_code(void **state)
 static void attempts_are_counted(void **state)
 {
     struct retry_conf conf = usual;
-    const struct failure failure = {.class = FAILURE_NETWORK, .retry_after_ms = -1};
+    const struct failure failure = {
+        .class = FAILURE_NETWORK, .is_retryable = true, .retry_after_ms = -1};
     (void)state;
     assert_int_equal(decide(&conf, &failure, false, false, 2), RETRY_YES);
     assert_int_equal(decide(&conf, &failure, false, false, 3), RETRY_EXHAUSTED);
@@ -201,7 +203,8 @@ static void attempts_are_counted(void **state)
 
 static mono_us at_of(const struct retry_conf *conf, int64_t retry_after_ms, uint64_t random)
 {
-    const struct failure failure = {.class = FAILURE_SERVER, .retry_after_ms = retry_after_ms};
+    const struct failure failure = {
+        .class = FAILURE_SERVER, .is_retryable = true, .retry_after_ms = retry_after_ms};
     const struct retry_facts facts = {.failure = &failure,
                                       .attempts = 1,
                                       .now = 5 * S,
@@ -230,8 +233,10 @@ static void nothing_passes_the_deadline(void **state)
 {
     struct retry_conf fixed = usual;
     fixed.strategy = RETRY_FIXED;
-    const struct failure failure = {.class = FAILURE_NETWORK, .retry_after_ms = -1};
-    const struct failure told = {.class = FAILURE_RATE_LIMIT, .retry_after_ms = INT64_MAX};
+    const struct failure failure = {
+        .class = FAILURE_NETWORK, .is_retryable = true, .retry_after_ms = -1};
+    const struct failure told = {
+        .class = FAILURE_RATE_LIMIT, .is_retryable = true, .retry_after_ms = INT64_MAX};
     struct retry_facts facts = {
         .failure = &failure, .attempts = 1, .now = 10 * S, .deadline = 11 * S + 1};
     mono_us at = -1;
@@ -260,6 +265,7 @@ static void waits_of_a_call_end_before_its_deadline(void **state)
         mono_us deadline = start > INT64_MAX - length ? INT64_MAX : start + length;
         const struct failure failure = {
             .class = FAILURE_NETWORK,
+            .is_retryable = true,
             .retry_after_ms = chance_of(50) ? -1 : (int64_t)chance_size(INT64_MAX)};
         struct retry_facts facts = {.failure = &failure, .now = start, .deadline = deadline};
         for (facts.attempts = 1;; facts.attempts++) {
