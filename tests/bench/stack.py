@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from measure import (POLICY, SERVICE, TEXT, ask, echo_http, headline, median, row, rpc, tool_call, tree)
+from measure import (POLICY, SERVICE, TEXT, ask, echo_http, headline, least, median, row, rpc, tool_call, tree)
 
 OFF = "retry = false, breaker = false, quarantine = false, health = false, limits = { concurrency = 2048 }"
 ON = 'limits = { concurrency = 2048, rate = "1000000/s", queue = 2048 }'  # defaults, and what is never reached
@@ -196,10 +196,11 @@ def row_bulkhead(bench):
                 with Hanging(path, f"echo_{kind}_{places}", 1000):
                     return load()
 
-            with_, without = bench.versus(load_beside, load)
+            # The least of the rounds: what else runs on the machine only ever adds to a p99.
+            a, b = bench.versus(load_beside, load, least)
             name = f"{kind}, {places} places, {connections} connections"
-            row(f"{name}: p99", with_["p99_us"], without["p99_us"], "us", "< 1.2")
-            row("    p50", with_["p50_us"], without["p50_us"], "us", "")
-            row("    CPU a call", with_["cpu_us"], without["cpu_us"], "us", "")
+            row(f"{name}: p99", a["p99_us"], b["p99_us"], "us", "< 1.2")
+            row("    p50", a["p50_us"], b["p50_us"], "us", "")
+            row("    CPU a call", a["cpu_us"], b["cpu_us"], "us", "")
     bench.stop(daemon)
     bench.stop(echo)
