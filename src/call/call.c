@@ -321,10 +321,14 @@ static bool admit(struct call *call)
 bool calls_take_share(struct calls *calls, const struct policy_peer *peer, struct slice agent,
                       struct share_taken *ret, struct failure *failure)
 {
-    bool is_agent = agent.len && policy_has_agent(calls->policy, agent); /* else it is denied */
-    if (shares_take(&calls->shares, calls->options.shares,
-                    is_agent ? agent : (struct slice){NULL, 0}, peer->uid, peer->pid,
-                    loop_now(calls->room.loop), ret, failure)) {
+    const struct share_limits *limits = calls->options.shares;
+    bool is_agent = agent.len && (limits->agent_calls || limits->agent_rate.count) &&
+                    policy_has_agent(calls->policy, agent); /* else it is denied */
+    const struct share_ask ask = {.agent = is_agent ? agent : (struct slice){NULL, 0},
+                                  .uid = peer->uid,
+                                  .pid = peer->pid,
+                                  .now = loop_now(calls->room.loop)};
+    if (shares_take(&calls->shares, limits, &ask, ret, failure)) {
         return true;
     }
     metrics_add(calls->room.metrics, METRIC_SHARES_REFUSED, 1);

@@ -125,23 +125,25 @@ static void put_formatted(struct buf *out, const char *format, ...)
     pack_put_str(out, text_is_utf8(whole) ? whole : SLICE("a service could not be used"));
 }
 
-/* Each with what came after it. */
+/* What came after the last of the services that could not be used. */
+static const char *last_resort(const struct call *call)
+{
+    return call->source == CALL_POLICY                    ? "policy answered in its place"
+           : call->decision.verdict == POLICY_DEMO_ANSWER ? "a demo answer stood in for it"
+                                                          : NULL;
+}
+
 static void put_hops(const struct call *call, struct buf *out)
 {
     for (unsigned i = 0; i < call->hop_count; i++) {
         const struct call_hop *hop = &call->hops[i];
         bool is_last = i + 1 == call->hop_count;
-        struct slice next = is_last ? call->decision.service : call->hops[i + 1].service;
-        if (is_last && call->decision.verdict == POLICY_DEMO_ANSWER) {
-            put_formatted(out, "%.*s could not be used (%s): a demo answer stood in for it.",
-                          SLICE_ARG(hop->service), err_name(hop->code));
-        } else if (is_last && call->source == CALL_POLICY) {
-            put_formatted(out, "%.*s could not be used (%s): policy answered in its place.",
-                          SLICE_ARG(hop->service), err_name(hop->code));
-        } else {
-            put_formatted(out, "%.*s could not be used (%s): %.*s stood in for it.",
-                          SLICE_ARG(hop->service), err_name(hop->code), SLICE_ARG(next));
-        }
+        const char *resort = is_last ? last_resort(call) : NULL;
+        struct slice next = resort    ? slice_of(resort)
+                            : is_last ? call->decision.service
+                                      : call->hops[i + 1].service;
+        put_formatted(out, "%.*s could not be used (%s): %.*s%s.", SLICE_ARG(hop->service),
+                      err_name(hop->code), SLICE_ARG(next), resort ? "" : " stood in for it");
     }
 }
 

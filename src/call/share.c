@@ -139,19 +139,18 @@ static void give_back(struct share_table *table, struct share **share)
     *share = NULL;
 }
 
-bool shares_take(struct shares *shares, const struct share_limits *limits, struct slice agent,
-                 uid_t uid, pid_t pid, mono_us now, struct share_taken *ret,
-                 struct failure *failure)
+bool shares_take(struct shares *shares, const struct share_limits *limits,
+                 const struct share_ask *ask, struct share_taken *ret, struct failure *failure)
 {
     char process[48];
     if (!limits->agent_calls && !limits->agent_rate.count && !limits->peer_calls &&
         !limits->peer_rate.count) {
         return true;
     }
-    int len =
-        snprintf(process, sizeof process, "%lld of uid %lld", (long long)pid, (long long)uid);
+    int len = snprintf(process, sizeof process, "%lld of uid %lld", (long long)ask->pid,
+                       (long long)ask->uid);
     struct claim by_agent = {.table = &shares->agents,
-                             .key = agent,
+                             .key = ask->agent,
                              .calls_max = limits->agent_calls,
                              .rate = &limits->agent_rate,
                              .who = "agent",
@@ -164,12 +163,12 @@ bool shares_take(struct shares *shares, const struct share_limits *limits, struc
                             .who = "client process",
                             .calls_limit = "limits.peer_calls",
                             .rate_limit = "limits.peer_rate"};
-    if (agent.len && !take(&by_agent, now, failure)) {
+    if (ask->agent.len && !take(&by_agent, ask->now, failure)) {
         return false;
     }
-    if (!take(&by_peer, now, failure)) {
+    if (!take(&by_peer, ask->now, failure)) {
         if (by_agent.share && limits->agent_rate.count) {
-            bucket_give_back(&by_agent.share->bucket, &limits->agent_rate, now);
+            bucket_give_back(&by_agent.share->bucket, &limits->agent_rate, ask->now);
         }
         give_back(&shares->agents, &by_agent.share);
         return false;

@@ -39,6 +39,13 @@ struct shares {
     struct share_table agents, peers;
 };
 
+struct share_ask {      /* one call: of whom */
+    struct slice agent; /* empty: of none */
+    uid_t uid;
+    pid_t pid;
+    mono_us now;
+};
+
 struct share_taken { /* zeroed: nothing */
     struct share *agent, *peer;
 };
@@ -46,11 +53,9 @@ struct share_taken { /* zeroed: nothing */
 void shares_init(struct shares *shares);
 void shares_done(struct shares *shares);
 
-/* One call of this agent (empty: of none) and process. False: *failure is OVERLOADED and says whose
- * limit it is; nothing is taken. */
-bool shares_take(struct shares *shares, const struct share_limits *limits, struct slice agent,
-                 uid_t uid, pid_t pid, mono_us now, struct share_taken *ret,
-                 struct failure *failure);
+/* False: *failure is OVERLOADED and says whose limit it is; nothing is taken. */
+bool shares_take(struct shares *shares, const struct share_limits *limits,
+                 const struct share_ask *ask, struct share_taken *ret, struct failure *failure);
 void shares_give_back(struct shares *shares, struct share_taken *taken);
 
 #endif
