@@ -303,6 +303,37 @@ static void retries_are_of_one_claim(void **state)
     (void)close(fd);
 }
 
+/* So does a stand-in: one claim, and its outcome is that of the call. */
+static void a_stand_in_is_of_one_claim(void **state)
+{
+    (void)state;
+    calls_set_policy(served.calls,
+                     policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
+                               "fallback { on = { 'AUTH_FAILED' }, to = { s = 't' } }\n"));
+    const struct wrong told = {ERR_AUTH_FAILED, FAILURE_AUTHENTICATION, false, true, -1};
+    int fd = connect_client();
+    struct fake *fake = stand_soon(fd);
+    send_keyed(fd, fake, 1, KEYED("k"));
+    go_wrong(fake, &told);
+    turns(3);
+    struct fake *other = fake_number(1);
+    serve_echo(other);
+    for (unsigned i = 0; i < 2000 && !calls_at(other); i++) {
+        wait_a_little();
+    }
+    answer_last(other, RESULT);
+    expect_soon(fd, "\"service\":\"t\",\"tool\":\"echo\",\"source\":\"fallback\"");
+    ask(fd, 2, "tools.call", KEYED("k"));
+    char *text = heard_soon(fd);
+    assert_non_null(
+        strstr(text, "\"service\":\"t\",\"tool\":\"echo\",\"source\":\"fallback\""));
+    assert_non_null(strstr(text, "\"fallback_from\":\"s\""));
+    assert_non_null(strstr(text, REPEATED));
+    mem_free(text);
+    assert_int_equal(calls_at(fake) + calls_at(other), 3);
+    (void)close(fd);
+}
+
 /* ---- behind a gate that is shut --------------------------------------------------------------- */
 
 static void an_outcome_passes_a_shut_gate(void **state)
@@ -453,6 +484,7 @@ int main(void)
         TEST(a_deadline_at_the_server_is_not_known),
         TEST(what_was_not_done_is_done),
         TEST(retries_are_of_one_claim),
+        TEST(a_stand_in_is_of_one_claim),
         TEST(an_outcome_passes_a_shut_gate),
         TEST(a_shut_gate_forgets_no_claim),
         TEST(a_result_may_be_too_long),
