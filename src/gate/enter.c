@@ -320,6 +320,9 @@ void gate_leave(struct gate_ticket *ticket, const struct failure *failure)
         judge(failure, now - ticket->since, judge_patience(gate->conf->timeout_ms));
     if (!ticket->is_probe) {
         count(gate, failure, judged, now);
+    } else if (judged.quarantine == QUARANTINE_FAULT) {
+        /* It harmed nobody; and what an outage makes fail is to be used again when it is back. */
+        judged.quarantine = QUARANTINE_NEUTRAL;
     }
     if (is_echo(gate, failure, now)) {
         judged.quarantine = QUARANTINE_NEUTRAL;

@@ -155,7 +155,8 @@ bool gates_quarantine(struct gates *gates, struct slice service, int64_t ms, /* 
 bool gates_release(struct gates *gates, struct slice service, bool *ret_was_held);
 
 /* A probe of the monitor: an attempt that half-opens an open breaker ahead of time, waits for
- * nothing, and counts as no call. False: quarantined, forced open, or another probe is inside. */
+ * nothing, and counts neither as a call nor as a fault for the quarantine. False: quarantined, forced
+ * open, or another probe is inside. */
 bool gate_probe(struct gates *gates, struct slice service, struct gate_ticket *ticket);
 /* Where the monitor cannot probe (credentials are the users'): the next call may try. */
 void gates_try_early(struct gates *gates, struct slice service);
