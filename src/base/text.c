@@ -81,6 +81,23 @@ size_t text_utf8_step(struct slice text)
     return !text.len ? 0 : *at < 0x80 ? 1 : sequence_length(at, text.len);
 }
 
+void text_copy(char *out, size_t size, struct slice text)
+{
+    while (text.len) {
+        size_t step = text_utf8_step(text);
+        size_t len = step ? step : 1;
+        if (len >= size) {
+            break;
+        }
+        memcpy(out, step ? text.ptr : "?", len);
+        out += len;
+        size -= len;
+        text.ptr += len;
+        text.len -= len;
+    }
+    *out = '\0';
+}
+
 void text_put_base64(struct buf *out, struct slice bytes)
 {
     static const char digits[] =

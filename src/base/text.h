@@ -14,6 +14,10 @@ bool text_is_utf8(struct slice text);
 /* Length of the well-formed sequence at the start of `text`, 1 for ASCII; 0 if there is none. */
 size_t text_utf8_step(struct slice text);
 
+/* Copies `text` to `out` of `size` bytes (at least 1), with a zero behind it: as many whole
+ * characters as there is room for, and for each byte that is part of none a `?`. */
+void text_copy(char *out, size_t size, struct slice text);
+
 /* Appends standard base64 with padding (RFC 4648 section 4). */
 void text_put_base64(struct buf *out, struct slice bytes);
 

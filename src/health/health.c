@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* health.c - how each service is, and when it is looked at next. Probes are probing.c's. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "health/health_internal.h"
 #include "value/pack.h"
 
@@ -51,13 +52,18 @@ bool health_is_linked(const struct service_conf *conf)
            service_conf_has_credentials(conf, nobody);
 }
 
+bool health_may_check(const struct service_conf *conf)
+{
+    return conf->enabled && health_may_probe(conf) && health_is_linked(conf);
+}
+
 /* ---- what is known ----------------------------------------------------------------------- */
 
 struct picture {
     struct gate_view view;
     mono_us now;
     bool is_connected, is_off; /* disabled, or not linked */
-    bool has_erred;            /* its sessions cannot start */
+    bool has_erred;            /* its sessions cannot start, though they are begun again */
     mono_us success, failure;  /* the last of each, calls and probes */
     bool is_failing;
 };
@@ -71,7 +77,7 @@ static void look(const struct monitor *monitor, struct picture *ret)
     *ret = (struct picture){.now = loop_now(health->options.loop)};
     (void)gates_view(health->options.gates, monitor->conf->name, &ret->view);
     ret->is_connected = service && mcp_service_is_connected(service);
-    ret->has_erred = service && mcp_service_state(service) == MCP_ERROR;
+    ret->has_erred = monitor->has_erred;
     ret->is_off = !monitor->conf->enabled || !health_is_linked(monitor->conf);
     ret->success = ret->view.last_success;
     ret->failure = ret->view.last_failure;
@@ -348,8 +354,7 @@ static bool take_breaker(struct monitor *monitor, const struct gate_change *chan
 /* The status tells of it, and why. */
 static void take_outcome(struct monitor *monitor, const struct gate_change *change)
 {
-    (void)snprintf(monitor->why_failing, sizeof monitor->why_failing, "%.*s",
-                   SLICE_ARG(change->reason));
+    text_copy(monitor->why_failing, sizeof monitor->why_failing, change->reason);
     if (!monitor->was_failing) {
         monitor->steps = 0;
     }
@@ -478,13 +483,17 @@ static void reconfigure(struct monitor *monitor, struct service_conf *conf)
     service_conf_ref(conf);
     service_conf_unref(monitor->conf);
     monitor->conf = conf;
-    if (!is_same) {
-        probing_drop(monitor);
-        monitor->last = (struct checked){0};
-        monitor->steps = 0;
-        if (was_wanted) {
-            probing_want(monitor, !list_is_empty(&monitor->checks));
-        }
+    if (is_same) {
+        return;
+    }
+    probing_drop(monitor);
+    monitor->last = (struct checked){0};
+    monitor->steps = 0;
+    monitor->has_erred = false;
+    if (!health_may_check(conf)) {
+        probing_end_checks(monitor);
+    } else if (was_wanted) {
+        probing_want(monitor, !list_is_empty(&monitor->checks));
     }
 }
 

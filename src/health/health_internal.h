@@ -99,6 +99,7 @@ struct health {
 struct monitor *health_find(const struct health *health, struct slice service);
 bool health_is_linked(const struct service_conf *conf);
 bool health_may_probe(const struct service_conf *conf);
+bool health_may_check(const struct service_conf *conf); /* it is enabled and linked, too */
 /* Status and schedule, after anything has happened. */
 void monitor_refresh(struct monitor *monitor);
 uint64_t health_random(struct health *health);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* notes.c - what happened to services: a ring of each in memory, and the store's table. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "health/health_internal.h"
 #include "value/pack.h"
 
@@ -50,14 +51,14 @@ void notes_done(struct notes *notes)
 
 void monitor_note(struct monitor *monitor, const struct store_happening *happening)
 {
-    struct slice reason = happening->reason;
     struct note *note = append(&monitor->notes);
-    reason.len = reason.len < REASON_BYTES ? reason.len : REASON_BYTES;
+    char reason[REASON_BYTES + 1]; /* a zero too */
+    text_copy(reason, sizeof reason, happening->reason);
     *note = (struct note){.at = happening->at,
                           .took_us = happening->took_us,
                           .kind = happening->kind,
                           .state = mem_dup(happening->state),
-                          .reason = mem_dup(reason)};
+                          .reason = mem_dup(slice_of(reason))};
     if (monitor->health->options.store) {
         store_put_happening(monitor->health->options.store, happening);
     }

@@ -2,9 +2,8 @@
 /* probing.c - probes: who may be probed now, one beside another that does not answer, what came of
  * them; and the checks that wait for it. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "health/health_internal.h"
-
-#include <stdio.h>
 
 #define SECOND    ((mono_us)1000000)
 #define MS        ((mono_us)1000)
@@ -82,8 +81,7 @@ bool health_check(struct health *health, struct slice service, mono_us deadline,
     if (!monitor) {
         return false;
     }
-    const struct service_conf *conf = monitor->conf;
-    bool may_probe = conf->enabled && health_may_probe(conf) && health_is_linked(conf);
+    bool may_probe = health_may_check(monitor->conf);
     check->health = health;
     check->link = (struct list_link){NULL, NULL};
     loop_timer_init(&check->timer, end_check, check);
@@ -128,8 +126,7 @@ static void take_result(struct monitor *monitor, const struct failure *failure, 
     }
     last->is_unreachable =
         failure->class == FAILURE_NETWORK || failure->class == FAILURE_PROCESS;
-    (void)snprintf(last->error, sizeof last->error, "%.*s",
-                   SLICE_ARG(buf_slice(&failure->message)));
+    text_copy(last->error, sizeof last->error, buf_slice(&failure->message));
     monitor->steps = monitor->was_failing ? monitor->steps + 1 : 0;
     if (!before.ended || before.is_ok || strcmp(before.error, last->error) != 0 ||
         last->at - monitor->failed_told >= TELL_AGAIN_MS) {
@@ -292,21 +289,21 @@ static void begin(struct monitor *monitor)
     begin_probe(monitor, service);
 }
 
-static void begin_first(struct list *list, unsigned running, unsigned max)
+/* One that is held meanwhile does not run, and leaves its place to the next one. */
+static void begin_first(struct list *list, const unsigned *running, unsigned max)
 {
     struct list_link *link;
-    while (running < max && (link = list_first(list))) {
+    while (*running < max && (link = list_first(list))) {
         list_remove(link);
         begin(LIST_ITEM(link, struct monitor, queued));
-        running++;
     }
 }
 
 void probing_pump(void *arg)
 {
     struct health *health = arg;
-    begin_first(&health->urgent, health->urgent_running, URGENT_MAX);
-    begin_first(&health->routine, health->routine_running, ROUTINE_MAX);
+    begin_first(&health->urgent, &health->urgent_running, URGENT_MAX);
+    begin_first(&health->routine, &health->routine_running, ROUTINE_MAX);
 }
 
 void probing_want(struct monitor *monitor, bool is_urgent)

@@ -39,6 +39,7 @@ struct server {
     struct service_conf *conf;
     unsigned connects, pings, calls; /* that reached it, whatever it did then */
     unsigned is_stuck_since; /* wires made before this one never answer again; 0: none */
+    const char *words;       /* of its failures; NULL: as usual */
 };
 
 struct tower_wire {
@@ -138,8 +139,11 @@ static inline void answer_badly(struct tower_wire *wire, const struct saying *sa
 {
     struct failure failure = {0};
     bool is_refused = wire->server->mode == REFUSES;
-    failure_set(&failure, ERR_UNAVAILABLE,
-                is_refused ? "connection refused" : "the server answered 500");
+    const char *words = wire->server->words;
+    failure_set(&failure, ERR_UNAVAILABLE, "%s",
+                words        ? words
+                : is_refused ? "connection refused"
+                             : "the server answered 500");
     if (is_stdio(wire)) {
         failure.class = FAILURE_PROCESS;
         wire->is_over = true;
