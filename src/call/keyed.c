@@ -127,6 +127,7 @@ bool keyed_attempted(struct call *call, const struct attempt_end *end)
     keyed->was_done =
         !failure || end->may_be_done ||
         (end->was_sent && !failure->is_nothing_done && !failure->is_retryable &&
+         failure->code != ERR_AUTH_FAILED && /* 403: it may be allowed by then */
          (failure->class == FAILURE_ANSWER || failure->class == FAILURE_OF_CALLER));
     if (!failure || end->attempts || keyed->stage != KEYED_RUNS ||
         loop_now(call->calls->room.loop) >= call->deadline) {

@@ -113,7 +113,7 @@ static const struct rights rights[FAULT_COUNT] = {
                           true},
     [FAULT_STATUS_403] = {{"AUTH_FAILED", 1, "AUTH_FAILED", 1},
                           {"AUTH_FAILED", 1, "AUTH_FAILED", 1},
-                          false},
+                          true},
 };
 
 /* ---- the daemon's rooms ------------------------------------------------------------------ */
