@@ -76,7 +76,10 @@ static int set_up(struct db *db, struct err *reterr)
     if (r == 0 && !sqlite3_db_readonly(db->handle, "main")) {
         r = sqlite_run(db, "PRAGMA journal_mode = WAL", reterr);
     }
-    return r == 0 ? sqlite_migrate(db, reterr) : r;
+    if (r == 0) {
+        r = sqlite_migrate(db, reterr);
+    }
+    return r == 0 ? sqlite_lock(db, reterr) : r;
 }
 
 static void note_size(struct db *db)
@@ -259,7 +262,7 @@ static int check_place(struct db *db, struct err *reterr)
     if (fstat(db->fd, &here) == 0 && stat(db->path, &there) == 0 &&
         here.st_ino == there.st_ino && here.st_dev == there.st_dev) {
         db->bytes = here.st_size;
-        return 0;
+        return sqlite_lock(db, reterr);
     }
     return err_set(reterr, ERR_UNAVAILABLE,
                    "%s was moved away or removed while it was in use; a new one is begun",

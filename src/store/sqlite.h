@@ -23,6 +23,7 @@ struct db {
     sqlite3 *handle;
     char *path;
     int fd; /* of the same file: holds the lock against another daemon */
+    bool is_writable;
     sqlite3_stmt *prepared[SQLITE_STATEMENTS];
     struct buf json; /* of one value */
     bool is_synchronous;
@@ -32,8 +33,12 @@ struct db {
     int log_pages;       /* of the write-ahead log */
 };
 
-/* Opens and looks at the file as such, and takes the lock that keeps other daemons out. */
+/* Opens and looks at the file as such, and locks it. */
 int sqlite_take_file(struct db *db, const char *folder, struct err *reterr);
+/* Keeps other daemons out; a lock of the process: it ends with it, however it ends, and children do
+ * not inherit it. SQLite drops it with its own while it opens the file, so it is taken time and again:
+ * to take what one has is nothing. */
+int sqlite_lock(struct db *db, struct err *reterr);
 int sqlite_migrate(struct db *db, struct err *reterr);
 int sqlite_mark(struct db *db, struct err *reterr); /* writes once more which version it is */
 

@@ -61,13 +61,13 @@ static int check_folder(const char *folder, struct err *reterr)
 }
 
 /* Made here, so that it never has another mode, and looked at before SQLite follows anything. */
-static int open_file(struct db *db, bool *ret_is_writable, struct err *reterr)
+static int open_file(struct db *db, struct err *reterr)
 {
     struct stat status;
-    *ret_is_writable = true;
+    db->is_writable = true;
     db->fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (db->fd < 0 && (errno == EACCES || errno == EROFS)) {
-        *ret_is_writable = false;
+        db->is_writable = false;
         db->fd = open(db->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     }
     if (db->fd < 0) {
@@ -80,25 +80,24 @@ static int open_file(struct db *db, bool *ret_is_writable, struct err *reterr)
     return check_owner("database", db->path, &status, 0600, reterr);
 }
 
-/* A lock of the process: it ends with it, however it ends, and children do not inherit it. */
-static int lock_file(struct db *db, const char *folder, struct err *reterr)
+int sqlite_lock(struct db *db, struct err *reterr)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCKED_BYTE, .l_len = 1};
-    if (fcntl(db->fd, F_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES)) {
+    if (!db->is_writable || fcntl(db->fd, F_SETLK, &lock) == 0 ||
+        (errno != EAGAIN && errno != EACCES)) {
         return 0; /* a file system that knows no locks is for SQLite to refuse */
     }
     int holder = fcntl(db->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
     return err_set(reterr, ERR_UNAVAILABLE,
-                   "another daemon (process %d) keeps its state in %s; end it, or give one of "
-                   "them another folder with --state",
-                   holder, folder);
+                   "another daemon (process %d) keeps its state in %.*s; end it, or give one "
+                   "of them another folder with --state",
+                   holder, (int)(strlen(db->path) - sizeof STORE_FILE), db->path);
 }
 
 int sqlite_take_file(struct db *db, const char *folder, struct err *reterr)
 {
     char path[PATH_MAX];
-    bool is_writable;
     int len = snprintf(path, sizeof path, "%s/%s", folder, STORE_FILE);
     if (len < 0 || (size_t)len >= sizeof path) {
         return err_set(reterr, ERR_UNAVAILABLE, "the path of the state folder is too long");
@@ -106,12 +105,9 @@ int sqlite_take_file(struct db *db, const char *folder, struct err *reterr)
     db->path = mem_dup(slice_of(path));
     int r = check_folder(folder, reterr);
     if (r == 0) {
-        r = open_file(db, &is_writable, reterr);
+        r = open_file(db, reterr);
     }
-    if (r == 0 && is_writable) {
-        r = lock_file(db, folder, reterr);
-    }
-    return r;
+    return r == 0 ? sqlite_lock(db, reterr) : r;
 }
 
 /* ---- the schema -------------------------------------------------------------------------- */
