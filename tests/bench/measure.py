@@ -99,21 +99,17 @@ class Bench:
             sys.exit(f"bench: wrong answers or a lost connection:\n{done.stdout}{done.stderr}")
         return json.loads(done.stdout)
 
-    def versus(self, ours, theirs, of=None):
-        """Alternates two loads; gives the median of every figure of both, or what `of` makes of rounds."""
+    def versus(self, ours, theirs):
+        """Alternates two loads; gives the medians of every figure of both, and their ratios."""
         results = [[], []]
         for _ in range(self.rounds):
             results[0].append(ours())
             results[1].append(theirs())
-        return [(of or median)(rounds) for rounds in results]
+        return [median(rounds) for rounds in results]
 
 
 def median(rounds):
     return {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
-
-
-def least(rounds):
-    return {key: min(one[key] for one in rounds) for key in rounds[0]}
 
 
 def wait_for(path, child, seconds=30):

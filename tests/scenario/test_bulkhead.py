@@ -13,8 +13,9 @@ from daemon import ECHO, IS_SANITIZED, echo_stdio, eventually, http
 from rpc import pack
 
 WAITING, CLIENTS = 1000, 5
-SECONDS, SETTLE = 0.2, 0.2
-ROUNDS = (5, 25)  # at least, at most
+SECONDS, WINDOWS = 0.06, 6  # many short windows: some of them are not disturbed
+SETTLE = 0.2
+ROUNDS = (4, 16)  # at least, at most
 # How much the latency of others may rise. With sanitizers, and other tests beside, it is only a sign.
 RISE = 3 if IS_SANITIZED else 1.2
 SERVER_CPU, CLIENT_CPU = max(os.sched_getaffinity(0)), min(os.sched_getaffinity(0))
@@ -49,8 +50,11 @@ def latency(daemon, request):
 
 
 def rises(alone, beside):
-    """The best rounds compared: what else runs on the machine makes some slow, and none fast."""
-    return [min(b) / min(a) for a, b in zip(zip(*alone), zip(*beside))]
+    """The best tenth compared: what else runs on the machine makes windows slow, and none fast."""
+    best = [
+        [sorted(figure)[len(figure) // 10] for figure in zip(*windows)] for windows in (alone, beside)
+    ]
+    return [b / a for a, b in zip(*best)]
 
 
 def state(client, service):
@@ -95,13 +99,15 @@ def test_others_do_not_feel_it(daemon, echo, tmp_path, transport, places):
     with daemon.client() as client:
         client.tool("echo/echo", {"message": text})
     alone, beside = [], []
-    while len(beside) < ROUNDS[0] or (max(rises(alone, beside)) >= RISE and len(beside) < ROUNDS[1]):
-        alone.append(latency(daemon, request))
+    for number in range(ROUNDS[1]):
+        alone += [latency(daemon, request) for _ in range(WINDOWS)]
         with hanging(daemon, "hung", places):
-            beside.append(latency(daemon, request))
-    p50, p99 = rises(alone, beside)
-    print(f"p50 rises by {p50 - 1:.0%}, p99 by {p99 - 1:.0%}, {len(beside)} rounds")
-    assert max(p50, p99) < RISE, (alone, beside)
+            beside += [latency(daemon, request) for _ in range(WINDOWS)]
+        p50, p99 = rises(alone, beside)
+        if number + 1 >= ROUNDS[0] and max(p50, p99) < RISE:
+            break
+    print(f"p50 rises by {p50 - 1:.0%}, p99 by {p99 - 1:.0%}, in {number + 1} rounds")
+    assert max(p50, p99) < RISE, (sorted(alone), sorted(beside))
 
 
 def test_one_more_than_the_queue_holds_is_told_at_once(daemon):
