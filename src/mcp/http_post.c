@@ -7,7 +7,6 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "loop/block.h"
 #include "mcp/http_internal.h"
 #include "mcp/message.h"
@@ -15,11 +14,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define TELL_US        30000000 /* for a notification or response to be taken */
 #define STREAM_HEAD_US 60000000 /* for the answer of a stream that lasts to begin */
 #define LINGER_US      500000   /* for a stream to end after the answer */
 #define RESERVED_BYTES 8388608  /* at most, on the word of a Content-Length */
+#define PLAIN_BYTES    256u     /* of a refusal in words, looked at to see what it is about */
 #define TELLING_BYTES  65536    /* of a message, looked at to see whether it is a response */
 
 /* ---- the end of an exchange ------------------------------------------------------------- */
@@ -312,26 +313,38 @@ static bool says_no_such_method(struct slice error)
 }
 
 /* Servers that are built on the SDKs answer so, and not 404, for a session that they do not have
- * (any more): "Bad Request: No valid session ID provided", "Server not initialized". */
-#define BAD_REQUEST_OF_SDKS (-32000)
-
-static bool says_no_session(struct slice error)
+ * (any more): "Bad Request: No valid session ID provided", "Server not initialized"; those in
+ * Python without any JSON. A call is sent again for it, so nothing else may read like it. */
+static bool says_no_session(struct slice words)
 {
-    int64_t code = 0;
-    struct slice words;
-    return error.ptr && pack_get_int(error, "code", &code) && code == BAD_REQUEST_OF_SDKS &&
-           pack_get_text(error, "message", &words) &&
-           (text_glob(SLICE("*ession*"), words) ||
-            text_glob(SLICE("*not initialized*"), words));
+    static const char *const phrases[] = {"session id", "session-id", "server not initialized"};
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++) {
+        size_t len = strlen(phrases[i]);
+        for (size_t at = 0; at + len <= words.len; at++) {
+            if (strncasecmp(words.ptr + at, phrases[i], len) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
-static bool is_session_dead(const struct mcp_http_exchange *exchange, struct slice error)
+static bool is_session_dead(const struct mcp_http_exchange *exchange, struct slice body,
+                            struct slice error)
 {
+    struct slice words = {NULL, 0};
     if (!exchange->had_session) {
         return false;
     }
-    return exchange->status == 404 ? !says_no_such_method(error)
-                                   : exchange->status == 400 && says_no_session(error);
+    if (exchange->status == 404) {
+        return !says_no_such_method(error);
+    }
+    if (error.ptr) {
+        (void)pack_get_text(error, "message", &words);
+    } else if (body.len <= PLAIN_BYTES && mcp_http_is_type(exchange->http, "text/plain")) {
+        words = body;
+    }
+    return exchange->status == 400 && says_no_session(words);
 }
 
 /* Statuses that say more than a JSON-RPC error beside them: whom to blame, and when to come back. */
@@ -349,7 +362,7 @@ static void end_with_status(struct mcp_http_exchange *exchange)
     struct slice body =
         exchange->body.overflow ? (struct slice){NULL, 0} : buf_slice(&exchange->body);
     struct slice error = mcp_http_find_error(body, &value);
-    bool is_session_gone = is_session_dead(exchange, error);
+    bool is_session_gone = is_session_dead(exchange, body, error);
     if (error.ptr && exchange->kind == MCP_REQUEST && !is_session_gone &&
         !is_telling(exchange->status)) {
         tell(exchange, NULL, buf_slice(&exchange->body));

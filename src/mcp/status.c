@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* status.c - one service as the operator sees it: the map of services.status. */
+#include "base/text.h"
 #include "mcp/room.h"
 #include "value/pack.h"
 
@@ -27,13 +28,21 @@ static const struct mcp_catalog *newest_catalog(const struct mcp_service *servic
     return newest ? newest->catalog : NULL;
 }
 
+/* Servers' own words may be in it, cut somewhere. */
+static void put_words(const char *key, const struct buf *words, struct buf *out)
+{
+    char text[FAILURE_TEXT_BYTES + 1];
+    text_copy(text, sizeof text, buf_slice(words));
+    pack_put_key_text(out, key, text);
+}
+
 static void put_error(const struct failure *failure, struct buf *out)
 {
     pack_put_text(out, "last_error");
     pack_put_map(out, 3);
     pack_put_key_text(out, "code", err_name(failure->code));
-    pack_put_key_str(out, "message", buf_slice(&failure->message));
-    pack_put_key_str(out, "suggestion", buf_slice(&failure->suggestion));
+    put_words("message", &failure->message, out);
+    put_words("suggestion", &failure->suggestion, out);
 }
 
 static const char *era_of(const struct mcp_service *service)

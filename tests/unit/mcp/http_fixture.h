@@ -422,6 +422,16 @@ static inline bool answer_session(int fd, const struct peer_request *request)
             "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":"
             "\"Bad Request: No valid session ID provided\"}}");
     }
+    if (peer_is(request, "POST /session-plain")) { /* likewise, those in Python */
+        return peer_reply(fd, "400 Bad Request", "Content-Type: text/plain; charset=utf-8\r\n",
+                          "Bad Request: No valid session ID provided");
+    }
+    if (peer_is(request, "POST /session-expression")) {
+        return peer_reply(
+            fd, "400 Bad Request", "Content-Type: application/json\r\n",
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32000,"
+            "\"message\":\"no valid expression: compression is not initialized\"}}");
+    }
     if (peer_is(request, "POST /session-refusal")) {
         return peer_reply(fd, "400 Bad Request", "Content-Type: application/json\r\n",
                           "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32000,"

@@ -78,10 +78,21 @@ static void test_a_400_for_a_lost_session(void **state)
     expect_gone(*state, "/session-invalid", true);
 }
 
+static void test_a_400_in_words_for_a_lost_session(void **state)
+{
+    expect_gone(*state, "/session-plain", true);
+}
+
 /* ... and what they also say with this status and code. */
 static void test_a_400_that_is_no_lost_session(void **state)
 {
     expect_gone(*state, "/session-refusal", false);
+}
+
+/* "session" is within other words, too: a call that was refused is not sent again for it. */
+static void test_a_400_with_other_words(void **state)
+{
+    expect_gone(*state, "/session-expression", false);
 }
 
 static void test_a_session_id_that_is_none(void **state)
@@ -299,7 +310,9 @@ int main(void)
         TEST(test_a_session_that_is_gone),
         TEST(test_a_404_that_is_no_lost_session),
         TEST(test_a_400_for_a_lost_session),
+        TEST(test_a_400_in_words_for_a_lost_session),
         TEST(test_a_400_that_is_no_lost_session),
+        TEST(test_a_400_with_other_words),
         TEST(test_a_session_id_that_is_none),
         TEST(test_closing_without_a_session),
         TEST(test_options_that_cannot_be_used),
