@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define LIMIT_DEFAULT 100
+#define MOMENT_MAX    INT64_C(253402300799999)
 
 /* The first parameters of each of them; activity.query has more. */
 enum {
@@ -133,6 +134,15 @@ static void history_left(struct rpc_pending *pending)
 
 /* ---- asking ------------------------------------------------------------------------------ */
 
+/* Milliseconds since 1970, to the end of the year 9999. */
+static bool take_number(struct slice value, wall_ms *ret)
+{
+    struct pack cursor = pack_over(value);
+    struct pack_item item;
+    return pack_next(&cursor, &item) && pack_as_int(&item, ret) && *ret >= 0 &&
+           *ret <= MOMENT_MAX;
+}
+
 /* False: it is no moment, and the request is answered. */
 static bool take_moment(struct rpc_request *request, unsigned param, wall_ms *ret)
 {
@@ -140,15 +150,10 @@ static bool take_moment(struct rpc_request *request, unsigned param, wall_ms *re
     struct slice name = request->method->params[param].name;
     struct pack cursor = pack_over(value->text);
     struct slice text;
-    struct pack_item item;
     *ret = 0;
-    if (!value->given) {
+    if (!value->given || take_number(value->text, ret)) {
         return true;
     }
-    if (pack_next(&cursor, &item) && pack_as_int(&item, ret)) {
-        return true;
-    }
-    cursor = pack_over(value->text);
     if (pack_next_text(&cursor, &text) && api_parse_moment(text, ret)) {
         return true;
     }

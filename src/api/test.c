@@ -2,6 +2,7 @@
 /* test.c - the method services.test: a connection of its own to one server, told step by step. */
 #include "api/api_internal.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "mcp/probe.h"
 
 /* Each may start a process. */
@@ -35,6 +36,7 @@ static void put_step(const struct mcp_probe_report *report, enum mcp_probe_step 
                                         [MCP_PROBE_HANDSHAKE] = "handshake",
                                         [MCP_PROBE_PING] = "ping",
                                         [MCP_PROBE_LIST] = "list"};
+    char words[FAILURE_TEXT_BYTES + 1];
     bool has_failed = report->failure && step == report->reached;
     mono_us took = report->took[step];
     pack_put_map(out, 3u + has_failed);
@@ -45,7 +47,8 @@ static void put_step(const struct mcp_probe_report *report, enum mcp_probe_step 
         pack_put_text(out, "error");
         pack_put_map(out, 2);
         pack_put_key_text(out, "code", err_name(report->failure->code));
-        pack_put_key_str(out, "message", buf_slice(&report->failure->message));
+        text_copy(words, sizeof words, buf_slice(&report->failure->message));
+        pack_put_key_text(out, "message", words);
     }
 }
 
