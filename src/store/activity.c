@@ -75,13 +75,13 @@ static bool begin(struct store *store)
     return true;
 }
 
-void store_put_activity(struct store *store, const struct store_activity *record)
+void store_put_activity(struct store *store, const struct store_activity *activity)
 {
     struct record_writer *writer = &store->activity.writer;
     if (!writer->count && !begin(store)) {
         return;
     }
-    record_write(writer, record);
+    record_write(writer, activity);
     if (writer->out.len >= PIECE_BYTES) {
         activity_hand_over(store);
     }

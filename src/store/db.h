@@ -104,7 +104,8 @@ void db_close(struct db *db);
 int64_t db_bytes(const struct db *db); /* of its file, when it was last written */
 
 /* All of them in one transaction, or none; of no job, whether it can be written. A job that can never be carried out is left out, and
- * logged. Of outcomes that claims ask for, at most `room` bytes are read; the other claims fail. */
+ * logged. Of outcomes that claims ask for, at most `room` bytes are read; the other claims fail.
+ * -ERR_NOT_FOUND: nothing was written, because the file is not in its place any more. */
 int db_write(struct db *db, struct db_job *jobs, size_t room, struct err *reterr);
 
 /* All rows at once; NULL with *reterr. */

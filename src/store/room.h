@@ -106,7 +106,7 @@ void store_offer(struct store *store, struct db_job *job, uint32_t records);
 
 /* ---- thread.c ----------------------------------------------------------------------------- */
 
-void *store_work(void *store);
+void *store_work(void *arg); /* the thread; of the store */
 /* Under the lock: those that wait for what is written are told, with `all` also the others. */
 void store_settle_waits(struct store *store, bool all);
 void store_note_failure(struct store *store, const struct err *err);

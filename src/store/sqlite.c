@@ -202,7 +202,7 @@ static void lose(struct db_job *job, const char *why)
 
 static int carry_out_row(struct db *db, struct db_row *row, struct err *reterr)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = sqlite_get(db, row->statement, &statement, reterr);
     if (r < 0) {
         return r;
@@ -264,8 +264,7 @@ static int check_place(struct db *db, struct err *reterr)
         db->bytes = here.st_size;
         return sqlite_lock(db, reterr);
     }
-    return err_set(reterr, ERR_UNAVAILABLE,
-                   "%s was moved away or removed while it was in use; a new one is begun",
+    return err_set(reterr, ERR_NOT_FOUND, "%s was moved away or removed while it was in use",
                    db->path);
 }
 

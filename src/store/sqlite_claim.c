@@ -54,7 +54,7 @@ static bool does_answer(struct db *db, struct db_claim *claim, sqlite3_stmt *row
 static int look_up(struct db *db, struct db_claim *claim, bool *ret_is_answered,
                    struct err *reterr)
 {
-    sqlite3_stmt *find;
+    sqlite3_stmt *find = NULL;
     int r = sqlite_get(db, OWN_FIND_CLAIM, &find, reterr);
     if (r < 0) {
         return r;
@@ -72,7 +72,7 @@ static int look_up(struct db *db, struct db_claim *claim, bool *ret_is_answered,
 
 static int begin(struct db *db, struct db_claim *claim, struct err *reterr)
 {
-    sqlite3_stmt *put;
+    sqlite3_stmt *put = NULL;
     int r = sqlite_get(db, OWN_BEGIN_CLAIM, &put, reterr);
     if (r < 0) {
         return r;

@@ -59,7 +59,7 @@ static int look_back(struct db *db, enum sqlite_own which, struct db_look *look,
                      struct taken (*take)(const struct db_look *look, sqlite3_stmt *row),
                      struct err *reterr)
 {
-    sqlite3_stmt *rows;
+    sqlite3_stmt *rows = NULL;
     struct taken taken = {0};
     uint32_t looked = 0;
     int code = SQLITE_ROW;

@@ -13,7 +13,7 @@
 
 static int find_next_record(struct db *db, struct err *reterr)
 {
-    sqlite3_stmt *ask;
+    sqlite3_stmt *ask = NULL;
     int r = sqlite_get(db, OWN_NEXT_RECORD, &ask, reterr);
     if (r < 0 || db->next_record) {
         return r;
@@ -91,7 +91,7 @@ static int take_over_log(struct db *db, struct err *reterr)
 static int prune(struct db *db, enum sqlite_own which, int64_t first, int64_t second,
                  bool *ret_is_more, struct err *reterr)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int r = sqlite_get(db, which, &statement, reterr);
     if (r < 0) {
         return r;

@@ -163,6 +163,29 @@ static void note_written(struct store *store, struct queue *batch)
     (void)pthread_mutex_lock(&store->lock);
 }
 
+/* Without the lock. A file that is not in its place any more is begun anew. */
+static int write_batch(struct store *store, struct db_job *jobs, size_t room,
+                       struct err *reterr)
+{
+    int r = db_write(store->db, jobs, room, reterr);
+    if (r != -ERR_NOT_FOUND) {
+        return r;
+    }
+    log_at(LOG_WARN, "store",
+           "the database was moved away while it was in use; one is begun anew",
+           LOG_TEXT("path", store->path));
+    db_close(store->db);
+    store->db = NULL;
+    r = db_open(store->folder, &store->db, reterr);
+    if (r == 0) {
+        r = db_write(store->db, jobs, room, reterr);
+    }
+    if (r == -ERR_NOT_FOUND) { /* again: then later */
+        reterr->code = ERR_UNAVAILABLE;
+    }
+    return r;
+}
+
 /* With an empty queue: to see whether the file can be written again. */
 static void write_queue(struct store *store)
 {
@@ -175,7 +198,7 @@ static void write_queue(struct store *store)
     queue_init(&store->queue);
     store->held = batch;
     (void)pthread_mutex_unlock(&store->lock);
-    int r = db_write(store->db, batch.first, room, &err);
+    int r = write_batch(store, batch.first, room, &err);
     (void)pthread_mutex_lock(&store->lock);
     queue_init(&store->held);
     if (r == 0) {

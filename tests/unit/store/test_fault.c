@@ -66,11 +66,14 @@ static bool fails_with(struct scratch *scratch, const char *part)
 /* It is tried again by itself, and what was queued is written. */
 static bool heals(struct scratch *scratch)
 {
-    for (int i = 0; i < 1000 && strstr(scratch_status(scratch->store), "\"failed\""); i++) {
+    for (int i = 0; i < 1000; i++) {
+        store_flush(scratch->store);
+        if (strstr(scratch_status(scratch->store), "\"open\",\"queued\":0")) {
+            return true;
+        }
         (void)usleep(10000);
     }
-    store_flush(scratch->store);
-    return strstr(scratch_status(scratch->store), "\"open\",\"queued\":0") != NULL;
+    return false;
 }
 
 /* In a process of its own: limits, users and mounts are the process's. 0: all was well. */
@@ -287,11 +290,11 @@ static void a_file_that_is_moved_away_in_use(void **state)
     (void)snprintf(moved, sizeof moved, "%s-journal", scratch->path); /* teardown removes it */
     assert_true(is(claim(scratch, "first"), STORE_CLAIM_IS_OURS));
     assert_int_equal(rename(scratch->path, moved), 0);
+    assert_true(is(claim(scratch, "first"), STORE_CLAIM_IS_OURS)); /* in a new one, at once */
     store_put_gate(scratch->store, &(struct store_gate){.service = SLICE("kept")});
     store_flush(scratch->store);
-    assert_true(heals(scratch)); /* not into a file that nobody will find again */
+    scratch_status_has(scratch, "\"open\",\"queued\":0");
     assert_int_equal(scratch_ask(scratch, "SELECT count(*) FROM gates"), 1);
-    assert_true(is(claim(scratch, "first"), STORE_CLAIM_IS_OURS));
 }
 
 static void a_file_of_a_newer_version(void **state)
