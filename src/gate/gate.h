@@ -39,6 +39,9 @@ struct gate_flow;
 struct gate_user;
 struct store; /* store/store.h */
 
+/* While a breaker is open the service is probed at least so often: that is when to come back. */
+#define GATE_LOOK_MS 5000
+
 enum gate_change_kind {
     GATE_BREAKER,
     GATE_QUARANTINE,

@@ -104,10 +104,12 @@ static void say_broken_words(const struct gate *gate, const struct gate_user *us
                     "open since %s); the last failure: %s",
                     SLICE_ARG(name), since, reason);
     } else {
-        failure_set(failure, ERR_CIRCUIT_OPEN,
-                    "the service \"%.*s\" failed repeatedly and is not tried for another %s "
-                    "(open since %s); the last failure: %s",
-                    SLICE_ARG(name), left, since, reason);
+        failure_set(
+            failure, ERR_CIRCUIT_OPEN,
+            "the service \"%.*s\" failed repeatedly and is not tried for now (open since "
+            "%s, for another %s at most, and sooner if it answers a probe); the last "
+            "failure: %s",
+            SLICE_ARG(name), since, left, reason);
     }
 }
 
@@ -131,7 +133,7 @@ static void say_broken(const struct gate *gate, const struct gate_user *user,
     };
     say_broken_words(gate, user, &words, failure);
     add_detail(gate, "breaker", &words, failure);
-    finish(gate, left_ms, failure);
+    finish(gate, !user && left_ms > GATE_LOOK_MS ? GATE_LOOK_MS : left_ms, failure);
     failure->is_retryable = left_ms >= 0;
     if (left_ms < 0) {
         failure_suggest(failure,

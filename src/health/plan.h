@@ -14,11 +14,12 @@
 #define HEALTH_PLAN_H
 
 #include "base/clock.h"
+#include "gate/gate.h"
 
 #include <stdbool.h>
 
 /* While a breaker is open, the longest from one probe to the beginning of the next. */
-#define PLAN_EARLY_US ((mono_us)5000000)
+#define PLAN_EARLY_US ((mono_us)GATE_LOOK_MS * 1000)
 
 enum plan_action {
     PLAN_NOTHING,   /* until something happens */

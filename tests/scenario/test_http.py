@@ -90,7 +90,8 @@ def test_a_status_is_the_right_error(daemon, bad_http, status, after, codes):
 
 @pytest.mark.parametrize("status, after, codes", STATUSES, ids=[str(s[0]) for s in STATUSES])
 def test_a_status_to_the_handshake_is_the_right_error(daemon, bad_http, status, after, codes):
-    daemon.services({"bad": http(bad_http.port, f"/status/{status}" + (f"/{after}" if after else ""))})
+    path = f"/status/{status}" + (f"/{after}" if after else "")
+    daemon.services({"bad": http(bad_http.port, path, retry=False)})
     daemon.start()
     error = daemon.client().tool_fails("bad/echo", {"message": "x"}, timeout_ms=3000)
     assert error.code in set(codes) - {"OUTCOME_UNKNOWN"}, error.error
@@ -101,7 +102,7 @@ def test_nobody_listens(daemon):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    daemon.services({"bad": http(port), "echo": echo_stdio()})
+    daemon.services({"bad": http(port, retry=False), "echo": echo_stdio()})
     daemon.start()
     client = daemon.client()
     with Pinger(daemon):

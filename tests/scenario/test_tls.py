@@ -127,7 +127,15 @@ def test_a_server_that_goes_and_comes_back(daemon, front, authority, journal):
         assert failed.value.code == "OUTCOME_UNKNOWN", failed.value.error
         assert failed.value.details["request_sent"] is True
     it.start()
-    assert client.text("far/echo", {"message": "next"}) == "next"
+
+    def is_back():
+        try:
+            return client.text("far/echo", {"message": "next"}) == "next"
+        except RpcError as error:
+            assert error.code == "CIRCUIT_OPEN" and error.retry_after_ms <= 5000, error.error
+            return False
+
+    eventually(is_back, 10, "its use")
 
 
 # ---- certificates ------------------------------------------------------------------------------

@@ -231,14 +231,35 @@ static inline void succeed(struct gated *gated, const char *service)
     leave(&caller);
 }
 
-/* Refused at once, with this code; what it said is left in caller->failure, to be freed. */
-static inline void refused(struct gated *gated, struct caller *caller, const char *service,
-                           enum err_code code, int64_t retry_after_ms)
+/* details.breaker.left_ms */
+static inline int64_t breaker_left(const struct failure *failure)
 {
+    struct buf all;
+    struct slice breaker;
+    int64_t left = -1;
+    buf_init(&all, 100000);
+    pack_put_map(&all, failure->details_count);
+    buf_put_slice(&all, buf_slice(&failure->details));
+    assert_true(pack_get(buf_slice(&all), "breaker", &breaker));
+    assert_true(pack_get_int(breaker, "left_ms", &left));
+    buf_done(&all);
+    return left;
+}
+
+/* Refused at once, with this code and time left; what it said is left in caller->failure, to be
+ * freed. Who asks is told to come back when an open breaker is probed next. */
+static inline void refused(struct gated *gated, struct caller *caller, const char *service,
+                           enum err_code code, int64_t left_ms)
+{
+    bool is_probed = code == ERR_CIRCUIT_OPEN && left_ms > GATE_LOOK_MS;
+    int64_t retry_after_ms = is_probed ? GATE_LOOK_MS : left_ms;
     assert_int_equal(come(gated, caller, service, 30 * SECOND), GATE_REFUSED);
     assert_int_equal(caller->failure.code, code);
     assert_int_equal(caller->failure.class, FAILURE_OF_BROKER);
     assert_int_equal(caller->failure.retry_after_ms, retry_after_ms);
+    if (is_probed) {
+        assert_int_equal(breaker_left(&caller->failure), left_ms);
+    }
 }
 
 static inline void forget(struct caller *callers, size_t count)

@@ -188,7 +188,7 @@ static void who_waits_hears_of_the_breaker(void **state)
     assert_int_equal(callers[4].turns, 0);
     assert_true(callers[3].is_refused && callers[5].is_refused);
     assert_int_equal(callers[5].failure.code, ERR_CIRCUIT_OPEN);
-    assert_int_equal(callers[5].failure.retry_after_ms, 60000);
+    assert_int_equal(callers[5].failure.retry_after_ms, GATE_LOOK_MS);
     assert_true(says(&callers[5].failure, "lost again"));
     assert_true(gates_reset_breaker(gated->gates, SLICE("one")));
     (void)come_peer(gated, &callers[6], 1);
