@@ -299,8 +299,9 @@ static void count(struct gate *gate, const struct failure *failure, struct judge
         gate->counts.by_class[failure->class]++;
     }
     if (!failure || failure->class == FAILURE_ANSWER) {
+        bool is_first = !gate->last_success;
         gate->last_success = now;
-        if (gate->is_failing) {
+        if (gate->is_failing || is_first) {
             change_outcome(gate, NULL);
         }
     } else if (judged.breaker == BREAKER_FAILURE) {

@@ -46,7 +46,7 @@ enum gate_change_kind {
     GATE_BREAKER,
     GATE_QUARANTINE,
     GATE_RATE,
-    GATE_OUTCOME /* attempts fail that did not before, or the other way round */
+    GATE_OUTCOME /* attempts fail that did not before, or the other way round; the first answer */
 };
 
 /* Something that an operator wants to know: an event, a line of the log, a record. */

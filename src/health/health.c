@@ -14,6 +14,8 @@
 #define FIRST_LOOK (SECOND)
 /* Critical services are looked at for the first time over this span. */
 #define FIRST_SPAN (4 * SECOND)
+/* One that is at work is left alone, and it is looked at then whether it still is. */
+#define LOOK_AGAIN (10 * SECOND)
 
 const char *health_status_name(enum health_status status)
 {
@@ -152,7 +154,7 @@ static enum health_status at_the_gate(const struct monitor *monitor,
         return HEALTH_DEGRADED;
     }
     if (view->users_held) {
-        *ret_reason = "the credentials of some users are refused";
+        *ret_reason = "some users are held back: refused credentials, or a limit";
         return HEALTH_DEGRADED;
     }
     return HEALTH_UP;
@@ -314,6 +316,14 @@ static void refresh(void *arg)
     monitor_refresh(monitor);
 }
 
+/* A server of one thread that works on a call cannot answer a probe meanwhile; and that call will
+ * tell how it is. */
+static bool is_at_work(const struct picture *picture)
+{
+    return picture->view.inside && !picture->is_failing && !is_open(&picture->view) &&
+           picture->is_connected;
+}
+
 static void due(void *arg)
 {
     struct monitor *monitor = arg;
@@ -321,7 +331,9 @@ static void due(void *arg)
     mono_us when = MONO_NEVER;
     look(monitor, &picture);
     enum plan_action action = next(monitor, &picture, &when);
-    if (action == monitor->action && when <= picture.now) {
+    if (action == PLAN_PROBE && is_at_work(&picture)) {
+        monitor->held_back = picture.now + LOOK_AGAIN;
+    } else if (action == monitor->action && when <= picture.now) {
         act(monitor, action);
     }
     monitor_refresh(monitor);
@@ -404,6 +416,10 @@ void health_state_changed(struct health *health, const struct mcp_service *servi
     enum mcp_state state = mcp_service_state(service);
     if (!monitor) {
         return;
+    }
+    if (state == MCP_RUNNING &&
+        !monitor->conf->is_critical) { /* which is an answer of a kind */
+        monitor->first = loop_now(health->options.loop) + interval(monitor);
     }
     if (state == MCP_ERROR ? !monitor->has_erred : state == MCP_RUNNING && monitor->has_erred) {
         monitor->has_erred = state == MCP_ERROR;

@@ -2,8 +2,8 @@
 /*
  * health.h - how the services are: from real calls first, else from cheap probes.
  *
- * A service whose last real answer is younger than its interval is not probed. One that nobody uses is
- * not woken for it (critical ones are). After a failure, and while a breaker is open, probes come
+ * A service whose last real answer is younger than its interval is not probed, nor one that works on
+ * a call while all is well. One that nobody uses is not woken for it (critical ones are). After a failure, and while a breaker is open, probes come
  * sooner: 1 s, 2 s, then every 5 s, so that a service that is back is used again within 10 s. Where
  * credentials are the users' nobody can be probed for: then a call may try ahead of time.
  *

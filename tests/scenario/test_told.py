@@ -3,10 +3,11 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
-from daemon import http
+from daemon import echo_stdio, eventually, http
 
 ECHO = {"message": "m"}
 FIRE = "\N{FIRE}".encode()
@@ -95,3 +96,23 @@ def test_moments_beyond_all_bounds(daemon, method, moment):
             else:
                 assert client.fails(method, **{key: moment}).code == "INVALID_REQUEST"
         assert isinstance(client.call(method, since=0, until=4_000_000_000_000)[member], list)
+
+
+def test_the_first_answer_is_told_when_it_comes(daemon):
+    daemon.services({"s": echo_stdio()})
+    daemon.start()
+    with daemon.client() as client:
+        client.call("events.subscribe", kinds=["service.health"])
+        time.sleep(0.5)
+        before = client.call("health.get")["services"][0]
+        assert before["status"] == "unknown"
+        client.text("s/echo", ECHO)
+
+        def told():
+            client.call("ping")
+            return [note[2][0] for note in client.notes if note[1] == "event"]
+
+        eventually(told, 2, "an event")
+        assert [(event["from"], event["state"]) for event in told()] == [("unknown", "up")]
+        now = client.call("health.get")["services"][0]
+        assert now["status"] == "up" and now["since"] > before["since"]

@@ -76,6 +76,72 @@ static void starts_in_vain_are_no_news(void **state)
     assert_string_equal(tower.news, "dead:unknown>down dead:down>up ");
 }
 
+/* ---- calls --------------------------------------------------------------------------------- */
+
+static void the_first_answer_is_news(void **state)
+{
+    (void)state;
+    (void)service("s", SERVICE_STDIO);
+    apply_services();
+    pass(60 * S);
+    assert_true(call("s"));
+    turns();
+    assert_string_equal(tower.news, "s:unknown>up ");
+    assert_int_equal(at("s")->pings, 0); /* it has just answered */
+    pass(60 * S);
+    assert_int_equal(at("s")->pings, 0);
+}
+
+/* A server of one thread that works on a call answers no pings meanwhile, and is well. */
+static void one_that_works_on_a_call_is_not_asked(void **state)
+{
+    struct attempt long_one;
+    (void)state;
+    service("s", SERVICE_STDIO)->breaker.failures = 3;
+    apply_services();
+    pass(60 * S);
+    for (int i = 0; i < 2; i++) {
+        at("s")->mode = WORKS;
+        try_call_for(&long_one, "s", "", 30 * MINUTE);
+        pass(29 * MINUTE);
+        bool is_over = long_one.is_over;
+        enum breaker_state breaker = view_of("s").breaker;
+        if (!is_over) {
+            mcp_cancel(long_one.request, "it was enough");
+            gate_quit(&long_one.ticket);
+        }
+        assert_false(is_over);
+        assert_int_equal(at("s")->pings, 0);
+        assert_int_equal(breaker, BREAKER_CLOSED);
+        assert_null(strstr(tower.news, "down"));
+        assert_null(strstr(tower.news, "degraded"));
+        at("s")->mode = IS_UP;
+        assert_true(call("s"));
+        pass(10 * S);
+        expect_health("s", "\"status\":\"up\"");
+    }
+    pass(10 * MINUTE);
+    assert_in_range(at("s")->pings, 1, 3);
+}
+
+/* A limit of his own says nothing of his credentials. */
+static void a_user_who_is_limited_is_not_refused(void **state)
+{
+    struct rate_fields fields;
+    struct service_conf *conf = service("theirs", SERVICE_HTTP);
+    (void)state;
+    conf->sharing = SERVICE_PER_USER;
+    conf->needs_user = true;
+    apply_services();
+    assert_true(call_as("theirs", "ana", NULL));
+    rate_fields_init(&fields);
+    fields.retry_after_ms = 60000;
+    gates_hint(tower.gates, SLICE("theirs"), SLICE("ana"), &fields, true);
+    turns();
+    expect_health("theirs", "\"status\":\"degraded\"");
+    expect_health("theirs", "or a limit");
+}
+
 /* ---- reloads ------------------------------------------------------------------------------- */
 
 static struct service_conf *anew(const struct service_conf *old)
@@ -196,6 +262,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(words_of_servers_are_cut_between_characters),
         TEST(starts_in_vain_are_no_news),
+        TEST(the_first_answer_is_news),
+        TEST(one_that_works_on_a_call_is_not_asked),
+        TEST(a_user_who_is_limited_is_not_refused),
         TEST(what_is_disabled_meanwhile_is_not_probed),
         TEST(what_is_of_users_meanwhile_is_not_probed),
         TEST(those_that_are_held_meanwhile_take_no_place),
