@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import select
 import signal
 import socket
 import subprocess
@@ -403,15 +404,19 @@ def test_events_of_the_real_daemon(daemon, programs):
             [str(programs / "toolbroker"), "--socket", str(daemon.socket), "events", "--json"],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        eventually(lambda: client.request("daemon.info")["connections"] == 2, 20)
-        time.sleep(0.2)  # connected, and by now subscribed
-        with pytest.raises(ToolbrokerError):
-            client.call_tool("down/x")
+
+        def tells():
+            """Something happens again until it is connected and subscribed."""
+            client.request("services.breaker", {"service": "down", "action": "open"})
+            client.request("services.breaker", {"service": "down", "action": "auto"})
+            return select.select([follower.stdout], [], [], 0.2)[0]
+
+        eventually(tells, 20)
         event = json.loads(follower.stdout.readline())
-        assert event["kind"] == "service.state" and event["service"] == "down"
+        assert event["kind"] == "service.breaker" and event["service"] == "down"
         follower.send_signal(signal.SIGINT)
-        follower.stdout.close()
         assert follower.wait(20) == 130
+        follower.stdout.close()
 
 
 def test_approving_a_tool_that_changed(programs, tmp_path):
