@@ -128,15 +128,36 @@ void store_query_happenings(struct store *store, struct store_query *query)
     ask(store, query, true);
 }
 
+/* Under the lock. False: the thread has it just now, or it is answered. */
+static bool take_out(struct store *store, const struct asked_query *asked)
+{
+    struct asked_query **place = &store->queries;
+    while (*place && *place != asked) {
+        place = &(*place)->next;
+    }
+    if (!*place) {
+        return false;
+    }
+    *place = asked->next;
+    store->query_count--;
+    return true;
+}
+
 void store_forget_query(struct store *store, struct store_query *query)
 {
     list_each (link, &store->asked_queries) {
         struct asked_query *asked = LIST_ITEM(link, struct asked_query, link);
-        if (asked->asker == query) {
-            asked->asker = NULL;
-            (void)pthread_mutex_lock(&store->lock);
-            asked->is_forgotten = true;
-            (void)pthread_mutex_unlock(&store->lock);
+        if (asked->asker != query) {
+            continue;
+        }
+        asked->asker = NULL;
+        (void)pthread_mutex_lock(&store->lock);
+        bool is_out = take_out(store, asked);
+        asked->is_forgotten = true;
+        (void)pthread_mutex_unlock(&store->lock);
+        if (is_out) {
+            list_remove(&asked->link);
+            asked_free(asked);
         }
     }
 }
