@@ -65,11 +65,15 @@ static mono_us past(const struct gates *gates, wall_ms time)
     return time <= 0 || ago <= 0 ? now : now - span_of_ms(ago < INT64_MAX / 2000 ? ago : 0);
 }
 
-/* The end of what is left of a time; a clock that was set makes it no longer than `most`. */
-static mono_us end_of(const struct gates *gates, wall_ms until, int64_t most_ms)
+/* The end of what is left of a time; a clock that was set makes it no longer than it was to be, nor than
+ * `most`. */
+static mono_us end_of(const struct gates *gates, wall_ms since, wall_ms until, int64_t most_ms)
 {
     wall_ms left = until - loop_wall(gates->loop);
     mono_us now = loop_now(gates->loop);
+    if (since > 0 && since <= until && until - since < most_ms) {
+        most_ms = until - since;
+    }
     left = left < 0 ? 0 : left < most_ms ? left : most_ms;
     return span_after(now, span_of_ms(left));
 }
@@ -86,7 +90,8 @@ static void restore_breaker(struct gate *gate, const struct store_gate *row)
     breaker->forced = is_forced ? (enum breaker_force)row->forced : BREAKER_BY_ITSELF;
     if (is_broken) {
         breaker->state = BREAKER_OPEN;
-        breaker->until = end_of(gate->gates, row->breaker_until, gate->conf->breaker.open_ms);
+        breaker->until = end_of(gate->gates, row->breaker_since, row->breaker_until,
+                                gate->conf->breaker.open_ms);
     }
     change_reason(&gate->breaker_reason, row->breaker_reason);
     change_breaker(gate, NULL);
@@ -103,9 +108,9 @@ static void restore_quarantine(struct gate *gate, const struct store_gate *row)
         return;
     }
     quarantine->since = past(gate->gates, row->quarantine_since);
-    quarantine->until = row->quarantine_until < 0
-                            ? MONO_NEVER
-                            : end_of(gate->gates, row->quarantine_until, most_ms);
+    quarantine->until = row->quarantine_until < 0 ? MONO_NEVER
+                                                  : end_of(gate->gates, row->quarantine_since,
+                                                           row->quarantine_until, most_ms);
     quarantine->is_by_hand = row->is_quarantined_by_hand;
     change_reason(&gate->quarantine_reason, row->quarantine_reason);
     if (quarantine_holds(quarantine, now, NULL)) {

@@ -157,6 +157,27 @@ static void levers_stay(void **state)
     kept_free(kept);
 }
 
+/* The clock was hours ahead when it was written, or is hours behind now: no time lasts longer than it
+ * was to last. */
+static void a_clock_that_was_set_lengthens_nothing(void **state)
+{
+    struct kept *kept = kept_new();
+    struct gated *gated = kept->gated;
+    (void)state;
+    const wall_ms then = loop_wall(gated->loop) + INT64_C(3600000) * 9;
+    const struct store_gate row = {.service = SLICE("one"),
+                                   .quarantine_since = then,
+                                   .quarantine_until = then + 600000,
+                                   .is_quarantined_by_hand = true,
+                                   .quarantine_reason = SLICE("ten minutes")};
+    store_put_gate(gated->store, &row);
+    restart(kept, SECOND);
+    assert_string_equal(changes(gated), "quarantine one begun 600000;");
+    advance(gated, 600 * SECOND);
+    assert_string_equal(changes(gated), "quarantine one ended -1;");
+    kept_free(kept);
+}
+
 static void other_services_stay_in_the_file(void **state)
 {
     struct kept *kept = kept_new();
@@ -260,6 +281,7 @@ int main(void)
         cmocka_unit_test(an_open_breaker_stays_open),
         cmocka_unit_test(quarantine_and_its_level_stay),
         cmocka_unit_test(levers_stay),
+        cmocka_unit_test(a_clock_that_was_set_lengthens_nothing),
         cmocka_unit_test(other_services_stay_in_the_file),
         cmocka_unit_test(attempts_wait_for_what_is_kept),
         cmocka_unit_test(what_comes_late_still_counts),
