@@ -196,6 +196,7 @@ static void tell_failure(struct mcp_request *request, const struct failure *fail
         const struct mcp_outcome outcome = {.failure = failure,
                                             .sent = sent,
                                             .declined = request->declined,
+                                            .is_under_way = task_goes_on(request),
                                             .is_harmless = is_harmless(request)};
         ask_end_all(request, true);
         request->call_events->done(request->arg, &outcome);

@@ -192,9 +192,9 @@ struct mcp_outcome {
     struct slice task; /* wants_task: {id, status, ...} MessagePack, instead of a result */
     /* Where it is: another process, session or server may have another task of the same id. */
     uint64_t task_place;
-    unsigned
-        declined; /* questions that nobody could be asked, so that the default was answered */
+    unsigned declined; /* questions that nobody could be asked: answered by default */
     bool is_cached;
+    bool is_under_way; /* it failed, but a task that it began at the server may go on */
     bool
         is_harmless; /* twice does no harm: it reads, is annotated so and trusted, may_repeat */
 };

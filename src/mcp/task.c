@@ -109,6 +109,11 @@ static struct message_request step_message(const struct task *task, const char *
     return step;
 }
 
+bool task_goes_on(const struct mcp_request *request)
+{
+    return request->task && !request->task->is_over;
+}
+
 void task_drop(struct mcp_request *request, bool tells)
 {
     struct task *task = request->task;

@@ -38,6 +38,9 @@ void task_send_input(struct mcp_request *request, struct slice answers);
 /* The session was begun anew, and the server had not looked at the step under way. */
 void task_resume(struct mcp_request *request);
 
+/* Whether the server may be at it still, as far as was told. */
+bool task_goes_on(const struct mcp_request *request);
+
 /* Nobody waits for the step under way any more. */
 void task_withdraw(struct mcp_request *request);
 /* The request ends; `tells`: and the server learns of it, unless the task has ended. */
