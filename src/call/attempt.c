@@ -36,12 +36,15 @@ static void tell_wait(struct attempt *attempt, const char *what)
 
 /* ---- the end ----------------------------------------------------------------------------- */
 
-/* The request went out and no answer came: whoever repeats it may do it twice. */
+/* The request went out and no answer came: whoever repeats it may do it twice. A refusal (401, 429) is
+ * one of a later step here, of a stream that was resumed or a task that was asked for. */
 static void be_honest(struct failure *failure)
 {
-    if (failure->code == ERR_UNAVAILABLE) {
+    if (failure->code == ERR_UNAVAILABLE || failure->code == ERR_AUTH_FAILED ||
+        failure->code == ERR_RATE_LIMITED || failure->code == ERR_OVERLOADED) {
         failure->code = ERR_OUTCOME_UNKNOWN;
         failure->is_retryable = false;
+        failure->retry_after_ms = -1;
         failure_suggest(failure, "%s", err_suggestion(ERR_OUTCOME_UNKNOWN));
     } else if (failure->code == ERR_TIMEOUT) {
         failure->is_retryable = false;
@@ -56,11 +59,12 @@ static bool is_lost(const struct failure *failure)
 {
     switch (failure->class) {
     case FAILURE_ANSWER:
+        return false;
     case FAILURE_AUTHENTICATION:
     case FAILURE_RATE_LIMIT:
-        return false;
-    case FAILURE_OF_CALLER:
-        return failure->code == ERR_CANCELLED;
+        return !failure->is_nothing_done;
+    case FAILURE_OF_CALLER: /* nobody answered its question in time; or it was given up */
+        return failure->code == ERR_CANCELLED || failure->code == ERR_TIMEOUT;
     default:
         return true;
     }
@@ -78,8 +82,10 @@ static void end(struct attempt *attempt, const struct mcp_outcome *outcome)
                                .declined = attempt->declined,
                                .attempts = attempt->count};
     if (has_failed && attempt->may_be_done && !attempt->is_harmless) {
-        told.may_be_done = is_lost(failure);
-        be_honest(failure);
+        told.may_be_done = attempt->is_under_way || is_lost(failure);
+        if (told.may_be_done) {
+            be_honest(failure);
+        }
     }
     if (has_failed && attempt->count) {
         failure_detail_int(failure, "attempts", attempt->count);
@@ -204,6 +210,7 @@ static void on_done(void *arg, const struct mcp_outcome *outcome)
     }
     failure_copy(&attempt->failure, outcome->failure);
     attempt->may_be_done |= outcome->sent && !outcome->failure->is_nothing_done;
+    attempt->is_under_way |= outcome->is_under_way;
     gate_leave(&attempt->ticket, outcome->failure);
     failed(attempt, outcome);
 }
@@ -271,14 +278,31 @@ static void fail_without_service(struct attempt *attempt)
     failure_detail_str(&attempt->failure, "service", attempt->options->service);
 }
 
+/* The loop was late, or who waited was let in at the last moment. */
+static void fail_too_late(struct attempt *attempt)
+{
+    if (attempt->count) { /* what went wrong before says more */
+        failure_detail_text(&attempt->failure, "no_retry", "deadline");
+    } else {
+        failure_set(&attempt->failure, ERR_TIMEOUT,
+                    "the deadline passed before the call could be sent");
+        attempt->failure.class = FAILURE_OF_BROKER;
+    }
+}
+
 static void send_now(struct attempt *attempt)
 {
     const struct attempt_options *options = attempt->options;
     struct attempt_room *room = attempt->room;
     struct mcp_service *service = mcp_services_find(room->services, options->service);
-    if (!service) {
+    bool is_late = loop_now(room->loop) >= options->call.deadline;
+    if (!service || is_late) {
         gate_quit(&attempt->ticket);
-        fail_without_service(attempt);
+        if (service) {
+            fail_too_late(attempt);
+        } else {
+            fail_without_service(attempt);
+        }
         end_later(attempt);
         return;
     }
@@ -421,7 +445,7 @@ void attempt_start(struct attempt *attempt, const struct attempt_options *option
     attempt->arg = arg;
     attempt->count = attempt->declined = 0;
     attempt->has_left = attempt->is_out = attempt->was_sent = false;
-    attempt->may_be_done = attempt->was_asked = false;
+    attempt->may_be_done = attempt->is_under_way = attempt->was_asked = false;
     attempt->is_harmless = options->call.may_repeat;
     failure_clear(&attempt->failure);
     enter(attempt);

@@ -87,11 +87,12 @@ struct attempt {
     unsigned count;         /* attempts made */
     unsigned declined;
     enum attempt_state state;
-    bool has_left;    /* `leaving` has let it go */
-    bool is_out;      /* the request of this attempt may be at the server */
-    bool was_sent;    /* that of any */
-    bool may_be_done; /* and no answer said that nothing was done */
-    bool was_asked;   /* in this attempt a question came for the client */
+    bool has_left;     /* `leaving` has let it go */
+    bool is_out;       /* the request of this attempt may be at the server */
+    bool was_sent;     /* that of any */
+    bool may_be_done;  /* and no answer said that nothing was done */
+    bool is_under_way; /* a task of the server's goes on, as far as is known */
+    bool was_asked;    /* in this attempt a question came for the client */
     bool is_harmless;
     bool is_harmful; /* the operator says so, whatever the server does */
 };

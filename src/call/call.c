@@ -277,8 +277,8 @@ bool calls_admit(const struct calls *calls, unsigned others, struct failure *fai
     return true;
 }
 
-/* Where policy's verdict leads; also after a failure, with the stand-in it named. */
-static void follow(struct call *call)
+/* Also after a failure, with the stand-in that policy named. */
+void call_follow(struct call *call)
 {
     switch (call->decision.verdict) {
     case POLICY_CALL:
@@ -381,7 +381,9 @@ void call_start(struct calls *calls, struct rpc_request *request,
     }
     call->stage = CALL_DECIDE;
     policy_decide(call->policy, &call->view, &call->decision, &call->failure);
-    follow(call);
+    if (!call->keyed || !keyed_decided(call)) {
+        call_follow(call);
+    }
 }
 
 /* Whether a repeat elsewhere could do it twice is for policy to say: it names stand-ins only for
@@ -389,10 +391,14 @@ void call_start(struct calls *calls, struct rpc_request *request,
 void call_executed(struct call *call, struct slice result)
 {
     if (call->failure.code != ERR_NONE) {
-        struct slice failed = call->decision.service; /* kept when it was tried */
+        const struct policy_decision tried = call->decision; /* kept when it was */
+        struct slice failed = tried.service;
         policy_on_failure(call->policy, &call->view, &call->decision, &call->failure);
-        /* Whatever policy names: what may have been done already is not done again elsewhere. */
-        bool may_follow = call->decision.verdict != POLICY_CALL || !call->may_be_done;
+        /* Whatever policy names: what may have been done already is not done again elsewhere, and
+         * nothing is begun behind the deadline. */
+        bool may_follow =
+            call->decision.verdict != POLICY_CALL ||
+            (!call->may_be_done && loop_now(call->calls->room.loop) < call->deadline);
         if (call->decision.verdict != POLICY_FAIL && may_follow) {
             call->fallback_from = failed;
             if (call->hop_count < CALL_HOPS_MAX) {
@@ -400,9 +406,10 @@ void call_executed(struct call *call, struct slice result)
             }
             call->source = CALL_FALLBACK;
             failure_clear(&call->failure);
-            follow(call);
+            call_follow(call);
             return;
         }
+        call->decision = tried;
     } else if (policy_has_after_call(call->policy)) {
         call->stage = CALL_AFTER;
         policy_after_call(call->policy, &call->view, &call->decision, result, &call->failure);

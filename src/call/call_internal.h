@@ -14,6 +14,7 @@
 
 #define CALL_ARENA_BYTES    (512u << 20) /* copies of one request: more than limits.frame_bytes */
 #define CALLS_KEPT          64u          /* ended calls kept for the next ones */
+#define CALL_TIMEOUT_MS     INT64_C(30000) /* where no service says how long */
 #define CALL_TIMEOUT_MAX_MS INT64_C(86400000)
 #define CALL_HOPS_MAX       8u /* as many stand-ins as policy names at most */
 
@@ -89,7 +90,10 @@ void call_execute(struct call *call);
 void call_attempt(struct call *call);                /* what call_execute has prepared */
 void call_wait(struct call *call, const char *what); /* what it waits for from now on */
 
+void call_set_deadline(struct call *call, const struct mcp_service *service); /* may be NULL */
+
 /* call.c */
+void call_follow(struct call *call);                        /* where policy's verdict leads */
 void call_executed(struct call *call, struct slice result); /* call->failure set: failed */
 bool call_keep(struct call *call); /* copies what lives in the request; false: no memory */
 void call_no_memory(struct failure *failure);

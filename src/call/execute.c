@@ -79,7 +79,10 @@ static void no_such_service(struct call *call, struct slice name)
         failure_suggest(&call->failure, "Did you mean `%.*s`?", SLICE_ARG(near));
     }
     failure_detail_str(&call->failure, "service", name);
-    call_finish(call, (struct slice){NULL, 0});
+    call->decision.verdict = POLICY_FAIL;
+    if (!call->keyed || !keyed_decided(call)) {
+        call_finish(call, (struct slice){NULL, 0});
+    }
 }
 
 static bool keep(struct call *call, struct slice *text)
@@ -124,6 +127,16 @@ static void fill_options(struct call *call)
     call->dialogue.tool = decision->tool;
 }
 
+void call_set_deadline(struct call *call, const struct mcp_service *service)
+{
+    if (!call->deadline) {
+        int64_t ms = service ? mcp_service_conf(service)->timeout_ms : CALL_TIMEOUT_MS;
+        ms = call->options.timeout_ms > 0 ? call->options.timeout_ms : ms;
+        ms = ms < CALL_TIMEOUT_MAX_MS ? ms : CALL_TIMEOUT_MAX_MS;
+        call->deadline = call->started + ms * 1000;
+    }
+}
+
 void call_attempt(struct call *call)
 {
     attempt_start(&call->attempt, &call->sent, &events, call);
@@ -144,12 +157,7 @@ void call_execute(struct call *call)
         call_finish(call, (struct slice){NULL, 0});
         return;
     }
-    if (!call->deadline) {
-        int64_t ms = call->options.timeout_ms > 0 ? call->options.timeout_ms
-                                                  : mcp_service_conf(service)->timeout_ms;
-        ms = ms < CALL_TIMEOUT_MAX_MS ? ms : CALL_TIMEOUT_MAX_MS;
-        call->deadline = call->started + ms * 1000;
-    }
+    call_set_deadline(call, service);
     fill_options(call);
     call_wait(call, "start");
     if (!call->keyed || keyed_begin(call)) {

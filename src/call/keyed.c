@@ -11,7 +11,7 @@ enum keyed_stage {
     KEYED_WAITS, /* for an earlier call */
     KEYED_RUNS,  /* nothing is claimed yet */
     KEYED_CLAIMS,
-    KEYED_LOOKS,   /* likewise, behind a refusal of the gate */
+    KEYED_LOOKS,   /* likewise, before an answer that no service gave */
     KEYED_CLAIMED, /* its attempts go out */
     KEYED_ENDS,    /* its outcome is on its way to disk */
     KEYED_OVER
@@ -25,7 +25,8 @@ struct keyed {
     struct block *block; /* holds the result instead */
     struct slice result; /* in one of these; ptr NULL: it failed */
     enum keyed_stage stage;
-    bool was_done; /* something was, or may have been, done, or the server said no in order */
+    bool was_done;   /* something was, or may have been, done, or the server said no in order */
+    bool is_decided; /* no service is to be asked: policy's answer waits in the call */
 };
 
 static const struct once_events events;
@@ -67,14 +68,25 @@ void keyed_free(struct keyed *keyed)
     }
 }
 
-bool keyed_begin(struct call *call)
+/* What is decided points into the policy, which is asked for others while this call waits. */
+static bool keep_texts(struct call *call, struct slice *const texts[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct slice copy = texts[i]->len ? arena_copy(&call->arena, *texts[i]) : *texts[i];
+        if (texts[i]->len && !copy.ptr) {
+            return false;
+        }
+        *texts[i] = copy;
+    }
+    return true;
+}
+
+/* False: it waits for an earlier call. */
+static bool begin(struct call *call)
 {
     struct keyed *keyed = call->keyed;
     uint8_t id[SHA256_BYTES];
     uint8_t fingerprint[SHA256_BYTES];
-    if (keyed->stage != KEYED_NEW) {
-        return true;
-    }
     once_id(call->view.agent, call->view.user, keyed->key, id);
     once_fingerprint(call->view.service, call->view.tool, call->view.arguments, fingerprint);
     enum once_begun begun = once_begin(call->calls->onces, &keyed->once,
@@ -92,9 +104,18 @@ bool keyed_begin(struct call *call)
     return true;
 }
 
-/* Whether what an earlier life of the daemon began may be begun again. */
+bool keyed_begin(struct call *call)
+{
+    return call->keyed->stage != KEYED_NEW || begin(call);
+}
+
+/* Whether what an earlier life of the daemon began may be begun again. With an operation it may have
+ * been another target's, of which nobody knows what twice does. */
 static bool is_harmless(const struct call *call)
 {
+    if (call->decision.is_operation) {
+        return call->decision.is_idempotent;
+    }
     const struct mcp_service *service =
         mcp_services_find(call->calls->room.services, call->decision.service);
     bool is_idempotent = false;
@@ -120,6 +141,65 @@ bool keyed_leaving(struct call *call)
     return false;
 }
 
+/* Claims what is not to be sent, for what the disk says to it. False: nothing is to be waited for. */
+static bool look(struct call *call)
+{
+    struct keyed *keyed = call->keyed;
+    keyed->stage = KEYED_LOOKS;
+    call_wait(call, "disk");
+    if (once_claim(&keyed->once, is_harmless(call))) {
+        keyed->stage = KEYED_CLAIMED;
+        return false;
+    }
+    once_hurry(&keyed->once);
+    return true;
+}
+
+/* Whether an earlier call may have been carried out all the same. A denial stays one: who may not call
+ * may not read what came of a call. */
+static bool may_hide(const struct call *call)
+{
+    switch (call->decision.verdict) {
+    case POLICY_CALL:
+        return false;
+    case POLICY_DEMO_ANSWER:
+        return call->options.demo != POLICY_DEMO_ONLY;
+    case POLICY_ANSWER:
+        return true;
+    case POLICY_FAIL:
+        break;
+    }
+    switch (call->failure.code) {
+    case ERR_NOT_FOUND:
+        return policy_has_agent(call->policy, call->view.agent);
+    case ERR_AUTH_REQUIRED:
+    case ERR_UNAVAILABLE:
+    case ERR_DISABLED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool keyed_decided(struct call *call)
+{
+    struct keyed *keyed = call->keyed;
+    struct policy_decision *decision = &call->decision;
+    struct slice *const texts[] = {&decision->service, &decision->tool, &decision->warning,
+                                   &decision->result};
+    if (keyed->stage != KEYED_NEW || !may_hide(call)) {
+        return false;
+    }
+    if (!call_keep(call) || !keep_texts(call, texts, sizeof texts / sizeof texts[0])) {
+        decision->verdict = POLICY_FAIL;
+        call_no_memory(&call->failure);
+        return false;
+    }
+    call_set_deadline(call, mcp_services_find(call->calls->room.services, decision->service));
+    keyed->is_decided = true;
+    return !begin(call) || look(call);
+}
+
 bool keyed_attempted(struct call *call, const struct attempt_end *end)
 {
     struct keyed *keyed = call->keyed;
@@ -133,13 +213,7 @@ bool keyed_attempted(struct call *call, const struct attempt_end *end)
         loop_now(call->calls->room.loop) >= call->deadline) {
         return false;
     }
-    keyed->stage = KEYED_LOOKS;
-    call_wait(call, "disk");
-    if (once_claim(&keyed->once, is_harmless(call))) {
-        keyed->stage = KEYED_CLAIMED;
-        return false;
-    }
-    return true;
+    return look(call);
 }
 
 /* ---- the outcome ------------------------------------------------------------------------- */
@@ -182,21 +256,6 @@ static void record_result(struct call *call, struct recorded *recorded, struct s
     }
 }
 
-/* The decision points into the policy, which is asked for others while the disk works. */
-static bool keep_decision(struct call *call)
-{
-    struct slice *const texts[] = {&call->decision.service, &call->decision.tool,
-                                   &call->decision.warning};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        struct slice copy = texts[i]->len ? arena_copy(&call->arena, *texts[i]) : *texts[i];
-        if (texts[i]->len && !copy.ptr) {
-            return false;
-        }
-        *texts[i] = copy;
-    }
-    return true;
-}
-
 static struct slice record(struct call *call, struct slice result)
 {
     char id[RPC_ID_TEXT];
@@ -236,7 +295,9 @@ bool keyed_settle(struct call *call, struct slice result)
         once_part(&keyed->once);
         return false;
     }
-    bool can_wait = keep_decision(call);
+    struct slice *const texts[] = {&call->decision.service, &call->decision.tool,
+                                   &call->decision.warning};
+    bool can_wait = keep_texts(call, texts, sizeof texts / sizeof texts[0]);
     if (keyed->was_done || call->may_be_done) {
         once_end(&keyed->once, record(call, result));
     } else {
@@ -258,11 +319,27 @@ bool keyed_settle(struct call *call, struct slice result)
 
 /* ---- events ------------------------------------------------------------------------------ */
 
+/* Nothing came of an earlier call. */
+static void looked(struct call *call)
+{
+    if (call->keyed->is_decided) {
+        call_follow(call);
+    } else {
+        call_executed(call, (struct slice){NULL, 0});
+    }
+}
+
 static void ours(void *arg)
 {
     struct call *call = arg;
     struct keyed *keyed = call->keyed;
     enum keyed_stage stage = keyed->stage;
+    if (stage == KEYED_WAITS && keyed->is_decided) {
+        if (!look(call)) {
+            looked(call);
+        }
+        return;
+    }
     if (stage == KEYED_WAITS) {
         keyed->stage = KEYED_RUNS;
         call_attempt(call);
@@ -270,7 +347,7 @@ static void ours(void *arg)
     }
     keyed->stage = KEYED_CLAIMED;
     if (stage == KEYED_LOOKS) {
-        call_executed(call, (struct slice){NULL, 0});
+        looked(call);
     } else {
         attempt_go_on(&call->attempt);
     }
@@ -370,7 +447,11 @@ static void told(void *arg, const struct once_told *told)
     struct call *call = arg;
     enum keyed_stage stage = call->keyed->stage;
     call->keyed->stage = KEYED_OVER;
-    if (stage == KEYED_LOOKS && told->word == ONCE_NO_DISK) { /* the gate's refusal says more */
+    if (told->word == ONCE_NO_DISK && call->keyed->is_decided) {
+        call_follow(call);
+        return;
+    }
+    if (told->word == ONCE_NO_DISK && stage == KEYED_LOOKS) { /* the gate's refusal says more */
         call_close(call, (struct slice){NULL, 0});
         return;
     }

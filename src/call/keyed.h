@@ -21,6 +21,10 @@ bool keyed_check(struct slice key, bool wants_task, struct failure *failure);
 struct keyed *keyed_new(struct call *call, struct slice key);
 void keyed_free(struct keyed *keyed); /* NULL is fine */
 
+/* Policy has decided. True: what it decided could hide what came of an earlier call (a demo answer, a
+ * service that is out of use), so that is looked for first; call_follow runs if there is nothing. */
+bool keyed_decided(struct call *call);
+
 /* EXECUTE begins. False: an earlier call has the key; call_attempt runs if it comes to nothing, else
  * the call is answered with its outcome. */
 bool keyed_begin(struct call *call);

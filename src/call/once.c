@@ -167,11 +167,16 @@ static void run_later(void *arg)
 static void too_late(void *arg)
 {
     struct once *once = arg;
-    if (once->entry->owner == once) { /* it is done; the disk takes its time */
+    const struct once_entry *entry = once->entry;
+    if (entry->owner != once) {
+        tell(once, &(struct once_told){.word = ONCE_LATE});
+    } else if (entry->state == ENTRY_CLAIMING) {
+        struct err err = {0};
+        (void)err_set(&err, ERR_TIMEOUT, "the database did not answer before the deadline");
+        tell(once, &(struct once_told){.word = ONCE_NO_DISK, .err = &err});
+    } else { /* it is done; the disk takes its time */
         detach(once);
         once->events->kept(once->arg, false);
-    } else {
-        tell(once, &(struct once_told){.word = ONCE_LATE});
     }
 }
 
@@ -211,6 +216,7 @@ static void claimed(void *arg, const struct store_claim *claim)
     case STORE_CLAIM_IS_OURS:
         entry->state = ENTRY_CLAIMED;
         if (entry->owner) {
+            loop_timer_cancel(entry->onces->loop, &entry->owner->timer);
             entry->owner->events->ours(entry->owner->arg);
         } else {
             hand_on(entry);
@@ -322,6 +328,12 @@ bool once_claim(struct once *once, bool may_take_over)
     entry->claim.may_take_over = may_take_over;
     store_claim(entry->onces->store, &entry->claim);
     return false;
+}
+
+void once_hurry(struct once *once)
+{
+    must(once->entry && once->entry->owner == once);
+    loop_timer_set(once->onces->loop, &once->timer, once->deadline);
 }
 
 bool once_is_claimed(const struct once *once)

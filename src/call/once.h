@@ -98,6 +98,9 @@ enum once_begun once_begin(struct onces *onces, struct once *once, const struct 
 /* Ours: claims the id on disk. True: it is there already. Else `ours` or `told` will say. */
 bool once_claim(struct once *once, bool may_take_over);
 
+/* Being claimed: where the disk has not answered by the deadline, `told` says ONCE_NO_DISK. */
+void once_hurry(struct once *once);
+
 bool once_is_claimed(const struct once *once);
 
 /* Claimed: what came of it; ptr NULL: nothing was done, the id is free again. `kept` will say when that
