@@ -166,7 +166,7 @@ static void send_requests(struct client *client, unsigned count)
     static char *batch;
     static size_t cap;
     size_t len = args.request_len * count;
-    if (cap < len) {
+    if (!batch || cap < len) {
         batch = realloc(batch, len);
         cap = len;
         if (!batch) {
@@ -327,7 +327,8 @@ static int by_size(const void *a, const void *b)
 /* Sorted before. */
 static double latency_us(unsigned percent)
 {
-    return latency_count ? (double)latencies[latency_count * percent / 100] / 1e3 : 0.0;
+    size_t at = latency_count * percent / 100;
+    return latency_count ? (double)latencies[at] / 1e3 : 0.0;
 }
 
 static void parse_address(const char *unix_path, const char *port)
