@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every limit has a name, holds, and hurts nobody else."""
 
+import resource
 import time
 
 from daemon import IS_SANITIZED, Pinger, echo_stdio, eventually, stdio
@@ -161,3 +162,21 @@ def test_many_idle_connections_cost_little(daemon):
         for client in idle:
             client.close()
     eventually(lambda: daemon.descriptors() < 60, 10, "closed connections")
+
+
+def test_a_log_that_reaches_the_longest_file(daemon):
+    """`ulimit -f`: lines are lost, and nothing else."""
+    daemon.services({"echo": echo_stdio()})
+    daemon.start()
+    client = daemon.client()
+    assert client.text("echo/echo", {"message": "first"}) == "first"
+    reached = daemon.log_path.stat().st_size
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (reached, resource.RLIM_INFINITY))
+    for i in range(50):
+        assert client.text("echo/echo", {"message": str(i)}) == str(i)
+    eventually(lambda: daemon.log_path.stat().st_size == reached, what="the end of the log")
+    resource.prlimit(
+        daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
+    assert client.text("echo/echo", {"message": "last"}) == "last"
+    eventually(lambda: daemon.log_path.stat().st_size > reached, what="the log")
