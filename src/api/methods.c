@@ -147,7 +147,7 @@ static const struct rpc_param activity_params[] = {
     {NAME("user"), RPC_TEXT, false, NULL, "only this one"},
     {NAME("tool"), RPC_TEXT, false, NULL, "only this one, by the service's own name"},
     {NAME("outcome"), RPC_TEXT, false, NULL,
-     "live, demo, policy, cache, fallback, the name of an error, or failed: any error"},
+     "live, demo, cache, fallback, the name of an error, or failed: any error"},
 };
 static const struct rpc_param agent_params[] = {
     {NAME("agent"), RPC_TEXT, true, NULL, "its name"},

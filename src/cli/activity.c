@@ -216,8 +216,7 @@ static int show(struct cli *cli, const struct rows *rows, const struct layout *l
 
 static enum mark mark_of_call(struct slice outcome)
 {
-    if (slice_is(outcome, "live") || slice_is(outcome, "cache") ||
-        slice_is(outcome, "policy")) {
+    if (slice_is(outcome, "live") || slice_is(outcome, "cache")) {
         return MARK_GOOD;
     }
     return slice_is(outcome, "demo") || slice_is(outcome, "fallback") ? MARK_WARN : MARK_BAD;
