@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import time
 
-from measure import (POLICY, SERVICE, ask, echo_http, headline, median, row, rpc, tool_call, tree)
+from measure import (POLICY, SERVICE, ask, echo_http, headline, median, row, rpc, tool_call)
 
 OFF = "retry = false, breaker = false, quarantine = false, health = false, limits = { concurrency = 2048 }"
 ON = 'limits = { concurrency = 2048, rate = "1000000/s", queue = 2048 }'  # defaults, and what is never reached
