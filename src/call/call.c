@@ -323,7 +323,8 @@ bool calls_take_share(struct calls *calls, const struct policy_peer *peer, struc
 {
     const struct share_limits *limits = calls->options.shares;
     bool is_agent = agent.len && (limits->agent_calls || limits->agent_rate.count) &&
-                    policy_has_agent(calls->policy, agent); /* else it is denied */
+                    (shares_know(&calls->shares, agent) ||
+                     policy_has_agent(calls->policy, agent)); /* else it is denied */
     const struct share_ask ask = {.agent = is_agent ? agent : (struct slice){NULL, 0},
                                   .uid = peer->uid,
                                   .pid = peer->pid,

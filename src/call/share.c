@@ -4,8 +4,6 @@
 
 #include "base/mem.h"
 
-#include <stdio.h>
-
 struct share {
     struct list_link link; /* in table->resting */
     struct bucket bucket;
@@ -13,9 +11,14 @@ struct share {
     struct slice key; /* ours */
 };
 
+struct process {
+    int64_t pid, uid;
+};
+
 struct claim { /* one of the two: whose, and how much of it */
     struct share_table *table;
-    struct slice key;
+    struct slice key;              /* the name of an agent, or the bytes of struct process */
+    const struct process *process; /* NULL: an agent's */
     uint32_t calls_max;
     const struct rate_conf *rate;
     const char *who;                      /* "agent", "client process" */
@@ -92,8 +95,14 @@ static struct share *find(struct share_table *table, struct slice key)
 static void refuse(const struct claim *claim, const char *limit, mono_us wait,
                    struct failure *failure)
 {
-    failure_set(failure, ERR_OVERLOADED, "the %s `%.*s` has reached its share, %s", claim->who,
-                SLICE_ARG(claim->key), limit);
+    if (claim->process) {
+        failure_set(failure, ERR_OVERLOADED,
+                    "the %s `%lld of uid %lld` has reached its share, %s", claim->who,
+                    (long long)claim->process->pid, (long long)claim->process->uid, limit);
+    } else {
+        failure_set(failure, ERR_OVERLOADED, "the %s `%.*s` has reached its share, %s",
+                    claim->who, SLICE_ARG(claim->key), limit);
+    }
     failure_suggest(failure,
                     "Call again when calls of this %s have ended, or let the operator "
                     "raise %s.",
@@ -142,13 +151,11 @@ static void give_back(struct share_table *table, struct share **share)
 bool shares_take(struct shares *shares, const struct share_limits *limits,
                  const struct share_ask *ask, struct share_taken *ret, struct failure *failure)
 {
-    char process[48];
+    const struct process process = {ask->pid, ask->uid};
     if (!limits->agent_calls && !limits->agent_rate.count && !limits->peer_calls &&
         !limits->peer_rate.count) {
         return true;
     }
-    int len = snprintf(process, sizeof process, "%lld of uid %lld", (long long)ask->pid,
-                       (long long)ask->uid);
     struct claim by_agent = {.table = &shares->agents,
                              .key = ask->agent,
                              .calls_max = limits->agent_calls,
@@ -157,7 +164,8 @@ bool shares_take(struct shares *shares, const struct share_limits *limits,
                              .calls_limit = "limits.agent_calls",
                              .rate_limit = "limits.agent_rate"};
     struct claim by_peer = {.table = &shares->peers,
-                            .key = {process, (size_t)len},
+                            .key = {(const char *)&process, sizeof process},
+                            .process = &process,
                             .calls_max = limits->peer_calls,
                             .rate = &limits->peer_rate,
                             .who = "client process",
@@ -176,6 +184,11 @@ bool shares_take(struct shares *shares, const struct share_limits *limits,
     ret->agent = by_agent.share;
     ret->peer = by_peer.share;
     return true;
+}
+
+bool shares_know(const struct shares *shares, struct slice agent)
+{
+    return map_get(&shares->agents.by_key, agent) != NULL;
 }
 
 void shares_give_back(struct shares *shares, struct share_taken *taken)

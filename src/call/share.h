@@ -56,6 +56,8 @@ void shares_done(struct shares *shares);
 /* False: *failure is OVERLOADED and says whose limit it is; nothing is taken. */
 bool shares_take(struct shares *shares, const struct share_limits *limits,
                  const struct share_ask *ask, struct share_taken *ret, struct failure *failure);
+/* Whether something of this agent's is counted already. */
+bool shares_know(const struct shares *shares, struct slice agent);
 void shares_give_back(struct shares *shares, struct share_taken *taken);
 
 #endif
