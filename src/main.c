@@ -158,7 +158,8 @@ static void prepare_process(void)
     struct rlimit files;
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a log that reaches ulimit -f is a line lost, not the end */
+    (void)signal(SIGXFSZ,
+                 SIG_IGN); /* a log that reaches ulimit -f is a line lost, not the end */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
