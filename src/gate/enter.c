@@ -292,6 +292,14 @@ static bool is_echo(struct gate *gate, const struct failure *failure, mono_us no
     return is_again;
 }
 
+/* A call whose attempts fail one behind the other is one failure in a row, or a few unlucky calls would
+ * open the breaker of a service that answers most. While it is half-open each attempt counts. */
+static bool is_same_again(const struct gate_ticket *ticket, struct judgement judged)
+{
+    return ticket->is_retry && judged.breaker == BREAKER_FAILURE && !judged.is_of_user &&
+           ticket->gate->breaker.state == BREAKER_CLOSED;
+}
+
 static void count(struct gate *gate, const struct failure *failure, struct judgement judged,
                   mono_us now)
 {
@@ -330,6 +338,9 @@ void gate_leave(struct gate_ticket *ticket, const struct failure *failure)
         if (gate->breaker.state == BREAKER_CLOSED) {
             judged.breaker = BREAKER_NEUTRAL;
         }
+    }
+    if (is_same_again(ticket, judged)) {
+        judged.breaker = BREAKER_NEUTRAL;
     }
     loop_task_cancel(&ticket->task);
     give_place(gate, ticket);

@@ -70,6 +70,36 @@ static void a_breaker_opens_and_closes(void **state)
     gated_free(gated);
 }
 
+static void fail_again(struct gated *gated, bool is_retry)
+{
+    struct caller caller = {0};
+    assert_int_equal(come(gated, &caller, "one", 30 * SECOND), GATE_INSIDE);
+    caller.ticket.is_retry = is_retry;
+    leave_with(&caller, ERR_UNAVAILABLE, FAILURE_NETWORK, "it broke");
+    forget(&caller, 1);
+}
+
+/* One call whose attempts all fail is one failure in a row; but a trial is a trial. */
+static void a_call_that_fails_counts_once(void **state)
+{
+    struct gated *gated = gated_new();
+    (void)state;
+    gated_open(gated);
+    for (unsigned call = 1; call < 5; call++) {
+        fail_again(gated, false);
+        fail_again(gated, true);
+        fail_again(gated, true);
+        assert_int_equal(view(gated, "one").failures_in_row, call);
+    }
+    assert_int_equal(view(gated, "one").breaker, BREAKER_CLOSED);
+    fail_again(gated, false);
+    assert_int_equal(view(gated, "one").breaker, BREAKER_OPEN);
+    advance(gated, 60 * SECOND);
+    fail_again(gated, true);
+    assert_int_equal(view(gated, "one").breaker, BREAKER_OPEN);
+    gated_free(gated);
+}
+
 static void what_began_before_says_nothing(void **state)
 {
     struct gated *gated = gated_new();
@@ -442,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_in_and_out),
         cmocka_unit_test(a_breaker_opens_and_closes),
+        cmocka_unit_test(a_call_that_fails_counts_once),
         cmocka_unit_test(what_began_before_says_nothing),
         cmocka_unit_test(callers_faults_do_not_count),
         cmocka_unit_test(one_dead_child_is_one_fault),
