@@ -404,7 +404,12 @@ bool gate_probe(struct gates *gates, struct slice service, struct gate_ticket *t
 void gates_try_early(struct gates *gates, struct slice service)
 {
     struct gate *gate = gate_find(gates, service);
-    if (gate && breaker_try_early(&gate->breaker, gate_now(gate))) {
+    if (!gate) {
+        return;
+    }
+    if (breaker_try_early(&gate->breaker, gate_now(gate))) {
         change_breaker(gate, NULL);
+    } else { /* the call that tries may wait for a server that hangs */
+        breaker_one_more(&gate->breaker);
     }
 }

@@ -161,7 +161,8 @@ bool gates_release(struct gates *gates, struct slice service, bool *ret_was_held
  * nothing, and counts neither as a call nor as a fault for the quarantine. False: quarantined, forced
  * open, or another probe is inside. */
 bool gate_probe(struct gates *gates, struct slice service, struct gate_ticket *ticket);
-/* Where the monitor cannot probe (credentials are the users'): the next call may try. */
+/* Where the monitor cannot probe (credentials are the users'): the next call may try, also beside one
+ * that tries already. */
 void gates_try_early(struct gates *gates, struct slice service);
 
 #endif

@@ -17,7 +17,7 @@ static enum plan_action while_open(const struct plan_facts *facts, mono_us *ret_
     mono_us wait = facts->tries == 0 ? SECOND : facts->tries == 1 ? 2 * SECOND : PLAN_EARLY_US;
     mono_us from = facts->tries == 0 ? facts->opened : facts->tried;
     if (!facts->may_probe && facts->is_half_open) {
-        return PLAN_NOTHING; /* calls may try */
+        wait = PLAN_EARLY_US; /* a call may try, and may wait long for its answer */
     }
     *ret_when = facts->is_returning ? facts->tried : from + wait;
     return facts->may_probe ? PLAN_PROBE : PLAN_TRY_EARLY;

@@ -4,7 +4,8 @@
  *
  *     all is well          an interval after its last answer, if a session stands or it is critical
  *     it failed            5 s, 10 s, 30 s later, then as above
- *     its breaker is open  1 s later, then 2 s, then every 5 s; after a good probe at once
+ *     its breaker is open  1 s later, then 2 s, then every 5 s; after a good probe at once. Where
+ *                          calls are to try, one may every 5 s, also beside one that waits
  *     quarantined          soon after the quarantine has ended
  *
  * Owns:    nothing. No function reads a clock.

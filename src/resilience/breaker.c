@@ -158,6 +158,13 @@ bool breaker_try_early(struct breaker *breaker, mono_us now)
     return true;
 }
 
+void breaker_one_more(struct breaker *breaker)
+{
+    if (breaker->forced == BREAKER_BY_ITSELF && breaker->state == BREAKER_HALF_OPEN) {
+        breaker->probing -= breaker->probing > 0;
+    }
+}
+
 void breaker_set_force(struct breaker *breaker, enum breaker_force force, mono_us now)
 {
     enter(breaker, BREAKER_CLOSED, now);

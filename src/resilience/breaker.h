@@ -60,6 +60,8 @@ bool breaker_tell(struct breaker *breaker, const struct breaker_conf *conf, uint
                   enum breaker_outcome outcome, mono_us now);
 /* OPEN and not forced: half-open from now on, ahead of time. True: it is another state. */
 bool breaker_try_early(struct breaker *breaker, mono_us now);
+/* HALF_OPEN, and a probe is not told for long: one more may pass beside it. Both will be heard. */
+void breaker_one_more(struct breaker *breaker);
 /* Levers. Back to BY_ITSELF the breaker is closed, with nothing counted; reset takes a force off, too. */
 void breaker_set_force(struct breaker *breaker, enum breaker_force force, mono_us now);
 void breaker_reset(struct breaker *breaker, mono_us now);

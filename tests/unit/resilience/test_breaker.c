@@ -181,6 +181,27 @@ static void a_short_open_time_loses_no_slow_probe(void **state)
     assert_true(breaker_tell(&breaker, &conf, slow, BREAKER_FAILURE, 10 * S));
 }
 
+static void one_more_beside_a_probe_that_is_not_told(void **state)
+{
+    struct breaker breaker = {0};
+    uint32_t slow, next;
+    (void)state;
+    breaker_one_more(&breaker); /* closed: nothing */
+    assert_int_equal(breaker.probing, 0);
+    breaker = opened(&usual, 0);
+    breaker_one_more(&breaker); /* open: nothing */
+    refuses(&breaker, &usual, 59 * S, S);
+    assert_true(breaker_ask(&breaker, &usual, 60 * S, &slow, NULL));
+    refuses(&breaker, &usual, 65 * S, BREAKER_LOOK_AGAIN_US);
+    breaker_one_more(&breaker);
+    assert_true(breaker_ask(&breaker, &usual, 65 * S, &next, NULL));
+    refuses(&breaker, &usual, 65 * S, BREAKER_LOOK_AGAIN_US);
+    /* both are heard */
+    assert_false(breaker_tell(&breaker, &usual, next, BREAKER_SUCCESS, 66 * S));
+    assert_true(breaker_tell(&breaker, &usual, slow, BREAKER_SUCCESS, 67 * S));
+    assert_int_equal(breaker_effective(&breaker), BREAKER_CLOSED);
+}
+
 static void an_early_trial(void **state)
 {
     struct breaker breaker = {0};
@@ -318,6 +339,7 @@ int main(void)
         cmocka_unit_test(late_answers_are_not_heard),
         cmocka_unit_test(a_lost_probe_locks_nothing),
         cmocka_unit_test(a_short_open_time_loses_no_slow_probe),
+        cmocka_unit_test(one_more_beside_a_probe_that_is_not_told),
         cmocka_unit_test(an_early_trial),
         cmocka_unit_test(levers_go_before_all),
         cmocka_unit_test(reset_closes_whatever_it_was),
