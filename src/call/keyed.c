@@ -447,11 +447,8 @@ static void told(void *arg, const struct once_told *told)
     struct call *call = arg;
     enum keyed_stage stage = call->keyed->stage;
     call->keyed->stage = KEYED_OVER;
-    if (told->word == ONCE_NO_DISK && call->keyed->is_decided) {
-        call_follow(call);
-        return;
-    }
-    if (told->word == ONCE_NO_DISK && stage == KEYED_LOOKS) { /* the gate's refusal says more */
+    bool is_refusal = stage == KEYED_LOOKS && call->failure.code != ERR_NONE;
+    if (told->word == ONCE_NO_DISK && is_refusal) { /* which says more, and promises nothing */
         call_close(call, (struct slice){NULL, 0});
         return;
     }

@@ -208,6 +208,25 @@ static void a_look_at_the_disk_has_a_deadline(void **state)
     (void)close(fd);
 }
 
+/* Nor is a demo answer given for what may have been done, as long as nobody can see whether it was. */
+static void no_demo_hides_what_cannot_be_read(void **state)
+{
+    (void)state;
+    calls_set_policy(served.calls, policy_of(demo_policy));
+    int fd = connect_client();
+    (void)stand_soon(fd);
+    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    ask(fd, 1, "tools.call", KEYED_IN(1000, "k"));
+    loop_turn(served.bench.loop, 0);
+    assert_int_equal(calls_count(served.calls), 1);
+    loop_advance(served.bench.loop, 1000 * MS);
+    char *text = heard_soon(fd);
+    assert_non_null(strstr(text, "\"code\":\"UNAVAILABLE\""));
+    assert_non_null(strstr(text, "\"retryable\":true"));
+    mem_free(text);
+    (void)close(fd);
+}
+
 /* ---- what was sent, and of which a later step was refused ------------------------------------- */
 
 /* The request was taken; that its answer could not be fetched (401 to the GET that resumes its
@@ -385,6 +404,7 @@ int main(void)
         TEST(a_claim_is_taken_over_by_no_other_target),
         TEST(a_stand_in_comes_not_after_the_deadline),
         TEST(a_look_at_the_disk_has_a_deadline),
+        TEST(no_demo_hides_what_cannot_be_read),
         TEST(a_refusal_of_a_later_step_is_no_answer),
         TEST(a_task_that_goes_on_is_not_known),
         TEST(a_question_that_nobody_answers_leaves_it_unknown),
