@@ -193,6 +193,13 @@ static void failed(struct attempt *attempt, const struct mcp_outcome *outcome)
 
 /* ---- what comes of a request -------------------------------------------------------------- */
 
+/* The deadline left no time for one more: what went wrong before says more. */
+static bool is_only_late(const struct attempt *attempt, const struct mcp_outcome *outcome)
+{
+    return attempt->count > 1 && !outcome->sent && outcome->failure->code == ERR_TIMEOUT &&
+           loop_now(attempt->room->loop) >= attempt->options->call.deadline;
+}
+
 static void on_done(void *arg, const struct mcp_outcome *outcome)
 {
     struct attempt *attempt = arg;
@@ -208,7 +215,9 @@ static void on_done(void *arg, const struct mcp_outcome *outcome)
         end(attempt, outcome);
         return;
     }
-    failure_copy(&attempt->failure, outcome->failure);
+    if (!is_only_late(attempt, outcome)) {
+        failure_copy(&attempt->failure, outcome->failure);
+    }
     attempt->may_be_done |= outcome->sent && !outcome->failure->is_nothing_done;
     attempt->is_under_way |= outcome->is_under_way;
     gate_leave(&attempt->ticket, outcome->failure);

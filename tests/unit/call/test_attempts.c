@@ -271,6 +271,28 @@ static void the_deadline_bounds_all_attempts(void **state)
     (void)close(fd);
 }
 
+/* The service is started anew for the second one, and that takes too long. */
+static void an_attempt_without_time_hides_nothing(void **state)
+{
+    (void)state;
+    configure(make_harmless);
+    int fd = connect_client();
+    struct fake *fake = stand(fd);
+    ask(fd, 1, "tools.call",
+        "{\"tool\":\"s/"
+        "echo\",\"agent\":\"a\",\"timeout_ms\":2000,\"arguments\":{\"text\":\"hi\"}}");
+    turns(3);
+    fake_dies(fake, "the process ended");
+    turns(3);
+    assert_false(sent_within(fake, 2100 * MS));
+    char *text = heard(fd);
+    assert_non_null(strstr(text, "\"code\":\"UNAVAILABLE\",\"message\":\"the process ended\""));
+    assert_non_null(strstr(text, "\"no_retry\":\"deadline\""));
+    assert_non_null(strstr(text, "\"attempts\":2"));
+    mem_free(text);
+    (void)close(fd);
+}
+
 static void no_budget(struct service_conf *conf)
 {
     conf->retry.budget_percent = 0;
@@ -575,6 +597,7 @@ int main(void)
         TEST(what_it_waits_for_is_told),
         TEST(the_servers_wait_is_kept),
         TEST(the_deadline_bounds_all_attempts),
+        TEST(an_attempt_without_time_hides_nothing),
         TEST(the_budget_bounds_retries),
         TEST(a_breaker_that_opens_ends_the_attempts),
         TEST(a_held_service_is_in_no_list),
