@@ -165,6 +165,7 @@ enum gate_answer gate_enter(struct gates *gates, struct slice service,
     mono_us until = 0;
     ticket->is_probe = false;
     ticket->is_retry = is_retry;
+    ticket->has_counted &= is_retry;
     ticket->deadline = deadline;
     if (service_conf_needs_user(gate->conf)) {
         ticket->user = user_enter(gate, caller->user);
@@ -296,7 +297,7 @@ static bool is_echo(struct gate *gate, const struct failure *failure, mono_us no
  * open the breaker of a service that answers most. While it is half-open each attempt counts. */
 static bool is_same_again(const struct gate_ticket *ticket, struct judgement judged)
 {
-    return ticket->is_retry && judged.breaker == BREAKER_FAILURE && !judged.is_of_user &&
+    return ticket->has_counted && judged.breaker == BREAKER_FAILURE && !judged.is_of_user &&
            ticket->gate->breaker.state == BREAKER_CLOSED;
 }
 
@@ -342,6 +343,7 @@ void gate_leave(struct gate_ticket *ticket, const struct failure *failure)
     if (is_same_again(ticket, judged)) {
         judged.breaker = BREAKER_NEUTRAL;
     }
+    ticket->has_counted |= judged.breaker == BREAKER_FAILURE;
     loop_task_cancel(&ticket->task);
     give_place(gate, ticket);
     tell_breakers(ticket, judged, failure);
@@ -395,7 +397,7 @@ bool gate_probe(struct gates *gates, struct slice service, struct gate_ticket *t
     ask(gate, NULL, &ticket->epoch, now);
     ticket->deadline = MONO_NEVER;
     ticket->is_first[0] = ticket->is_first[1] = false;
-    ticket->is_retry = false;
+    ticket->is_retry = ticket->has_counted = false;
     ticket->is_probe = ticket->is_inside = true;
     gate->has_probe = true;
     return true;

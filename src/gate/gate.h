@@ -78,7 +78,8 @@ struct gate_caller {
     uint64_t peer;            /* the connection */
 };
 
-struct gate_ticket { /* embedded in its owner; zeroed before the first use */
+/* Embedded in its owner; zeroed before the first use. All attempts of a call have the same. */
+struct gate_ticket {
     struct list_link link;
     struct gate *gate; /* NULL: neither inside nor waiting */
     struct gate_flow *flow;
@@ -88,6 +89,7 @@ struct gate_ticket { /* embedded in its owner; zeroed before the first use */
     mono_us since, deadline;
     uint32_t epoch, user_epoch;
     bool is_inside, is_probe, is_retry;
+    bool has_counted; /* an earlier attempt of this call, as a failure */
     bool is_first[2]; /* behind the end of a limit: of the service, of the user */
     unsigned refusal; /* why it will not get in, until it is told */
     /* While it waits: it is inside now (NULL), or will not get in. */

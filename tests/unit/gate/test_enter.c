@@ -70,13 +70,16 @@ static void a_breaker_opens_and_closes(void **state)
     gated_free(gated);
 }
 
-static void fail_again(struct gated *gated, bool is_retry)
+/* The next attempt of one call ends like this. */
+static void fail_again(struct gated *gated, struct caller *caller, bool is_retry,
+                       enum failure_class class)
 {
-    struct caller caller = {0};
-    assert_int_equal(come(gated, &caller, "one", 30 * SECOND), GATE_INSIDE);
-    caller.ticket.is_retry = is_retry;
-    leave_with(&caller, ERR_UNAVAILABLE, FAILURE_NETWORK, "it broke");
-    forget(&caller, 1);
+    const struct gate_caller who = {.peer = 1};
+    assert_int_equal(gate_enter(gated->gates, SLICE("one"), &who,
+                                loop_now(gated->loop) + 30 * SECOND, is_retry, &caller->ticket,
+                                &caller->failure),
+                     GATE_INSIDE);
+    leave_with(caller, ERR_UNAVAILABLE, class, "it broke");
 }
 
 /* One call whose attempts all fail is one failure in a row; but a trial is a trial. */
@@ -86,16 +89,38 @@ static void a_call_that_fails_counts_once(void **state)
     (void)state;
     gated_open(gated);
     for (unsigned call = 1; call < 5; call++) {
-        fail_again(gated, false);
-        fail_again(gated, true);
-        fail_again(gated, true);
+        struct caller caller = {0};
+        fail_again(gated, &caller, false, FAILURE_NETWORK);
+        fail_again(gated, &caller, true, FAILURE_NETWORK);
+        fail_again(gated, &caller, true, FAILURE_NETWORK);
         assert_int_equal(view(gated, "one").failures_in_row, call);
+        forget(&caller, 1);
     }
     assert_int_equal(view(gated, "one").breaker, BREAKER_CLOSED);
-    fail_again(gated, false);
+    struct caller caller = {0};
+    fail_again(gated, &caller, false, FAILURE_NETWORK);
     assert_int_equal(view(gated, "one").breaker, BREAKER_OPEN);
     advance(gated, 60 * SECOND);
-    fail_again(gated, true);
+    fail_again(gated, &caller, true, FAILURE_NETWORK);
+    assert_int_equal(view(gated, "one").breaker, BREAKER_OPEN);
+    forget(&caller, 1);
+    gated_free(gated);
+}
+
+/* The first attempt came to nothing here (a start that has to wait a moment), and the next one found
+ * that the server is broken: that is a failure of the call's as well as any. */
+static void a_retry_counts_where_nothing_was_counted(void **state)
+{
+    struct gated *gated = gated_new();
+    (void)state;
+    gated_open(gated);
+    for (unsigned call = 1; call <= 5; call++) {
+        struct caller caller = {0};
+        fail_again(gated, &caller, false, FAILURE_OF_BROKER);
+        fail_again(gated, &caller, true, FAILURE_NETWORK);
+        assert_int_equal(view(gated, "one").failures_in_row, call);
+        forget(&caller, 1);
+    }
     assert_int_equal(view(gated, "one").breaker, BREAKER_OPEN);
     gated_free(gated);
 }
@@ -473,6 +498,7 @@ int main(void)
         cmocka_unit_test(goes_in_and_out),
         cmocka_unit_test(a_breaker_opens_and_closes),
         cmocka_unit_test(a_call_that_fails_counts_once),
+        cmocka_unit_test(a_retry_counts_where_nothing_was_counted),
         cmocka_unit_test(what_began_before_says_nothing),
         cmocka_unit_test(callers_faults_do_not_count),
         cmocka_unit_test(one_dead_child_is_one_fault),
