@@ -16,11 +16,12 @@ static enum plan_action while_open(const struct plan_facts *facts, mono_us *ret_
 {
     mono_us wait = facts->tries == 0 ? SECOND : facts->tries == 1 ? 2 * SECOND : PLAN_EARLY_US;
     mono_us from = facts->tries == 0 ? facts->opened : facts->tried;
-    if (!facts->may_probe && facts->is_half_open) {
-        wait = PLAN_EARLY_US; /* a call may try, and may wait long for its answer */
+    if (!facts->may_probe) { /* half-open: a call may try, and may wait long for its answer */
+        *ret_when = from + (facts->is_half_open ? PLAN_EARLY_US : wait);
+        return PLAN_TRY_EARLY;
     }
     *ret_when = facts->is_returning ? facts->tried : from + wait;
-    return facts->may_probe ? PLAN_PROBE : PLAN_TRY_EARLY;
+    return PLAN_PROBE;
 }
 
 static enum plan_action while_failing(const struct plan_facts *facts, mono_us *ret_when)

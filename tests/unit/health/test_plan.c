@@ -89,6 +89,8 @@ static void nobody_else_s_credentials(void **state)
            .tries = 2, .tried = 53 * S);
     EXPECT(PLAN_TRY_EARLY, 56 * S, .is_open = true, .is_half_open = true, .opened = 50 * S,
            .tries = 1, .tried = 51 * S);
+    EXPECT(PLAN_TRY_EARLY, 58 * S, .is_open = true, .is_half_open = true, .is_returning = true,
+           .opened = 50 * S, .tries = 2, .tried = 53 * S);
     EXPECT(PLAN_NOTHING, 0, .is_connected = true, .answered = 100 * S, .interval = 300 * S);
     EXPECT(PLAN_NOTHING, 0, .is_connected = true, .is_failing = true, .answered = 100 * S,
            .interval = 300 * S);
@@ -146,6 +148,9 @@ static void in_all_cases(void **state)
             if (facts.is_open && !facts.is_held && facts.may_probe) {
                 assert_int_equal(action, PLAN_PROBE);
                 assert_true(when <= 100 * S + PLAN_EARLY_US);
+            }
+            if (action == PLAN_TRY_EARLY) { /* changes nothing by itself: never at once again */
+                assert_true(when > 100 * S && when <= 100 * S + PLAN_EARLY_US);
             }
             if (facts.is_asleep && !facts.is_connected && !facts.is_critical &&
                 !facts.is_failing && !facts.is_open && !facts.is_held && !facts.was_held) {
