@@ -211,7 +211,7 @@ static void a_file_that_may_not_be_written(void **state)
     struct scratch *scratch = *state;
     scratch_close(scratch);
     int result = in_child(without_leave, scratch);
-    (void)chown(scratch->folder, geteuid(), getegid());
+    assert_int_equal(chown(scratch->folder, geteuid(), getegid()), 0);
     assert_int_equal(result, 0);
 }
 
