@@ -10,4 +10,10 @@
 /* The value under `key`, MessagePack, valid until the failure changes. */
 bool detail_find(const struct failure *failure, const char *key, struct slice *ret);
 
+/* Whether the request may have left this host: true unless the wire says that it has not. */
+bool detail_was_sent(const struct failure *failure);
+
+/* The HTTP status that was answered; 0: none. */
+int64_t detail_http_status(const struct failure *failure);
+
 #endif

@@ -186,7 +186,7 @@ static bool is_server_error(const struct failure *failure, int64_t status)
 
 static bool is_of_legacy_server(struct mcp_session *session, const struct failure *failure)
 {
-    int64_t status = handshake_status(failure);
+    int64_t status = detail_http_status(failure);
     switch (failure->code) {
     case ERR_AUTH_REQUIRED:
     case ERR_AUTH_FAILED:

@@ -3,7 +3,6 @@
 #include "mcp/handshake.h"
 
 #include "base/log.h"
-#include "mcp/detail.h"
 #include "mcp/session.h"
 #include "value/pack.h"
 
@@ -203,18 +202,6 @@ void handshake_agreed(struct mcp_session *session, const struct revision *revisi
 }
 
 /* ---- other ways -------------------------------------------------------------------------- */
-
-int64_t handshake_status(const struct failure *failure)
-{
-    struct slice value;
-    struct pack_item item;
-    int64_t status = 0;
-    if (!detail_find(failure, "http_status", &value)) {
-        return 0;
-    }
-    struct pack cursor = pack_over(value);
-    return pack_next(&cursor, &item) && pack_as_int(&item, &status) ? status : 0;
-}
 
 /* At most `max` bytes, whole characters. */
 static struct slice cut(struct slice text, size_t max)

@@ -74,8 +74,6 @@ bool handshake_may_be_modern(struct mcp_session *session, const struct failure *
 bool handshake_tries_sse(struct mcp_session *session, const struct failure *why);
 /* Both sides agree. */
 void handshake_agreed(struct mcp_session *session, const struct revision *revision);
-/* The HTTP status that a failure tells of; 0: none. */
-int64_t handshake_status(const struct failure *failure);
 /* "the server speaks MCP `theirs`, ...": ends the session. */
 void handshake_refuse_versions(struct mcp_session *session, struct slice theirs);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* initialize.c - the handshake of legacy servers: `initialize`, a version, and `initialized`. */
+#include "mcp/detail.h"
 #include "mcp/handshake.h"
 #include "mcp/session.h"
 #include "value/pack.h"
@@ -131,7 +132,7 @@ void initialize_answered(struct mcp_session *session, const struct message *mess
  * or one that has only the older transport. */
 void initialize_failed(struct mcp_session *session, const struct failure *failure)
 {
-    int64_t status = handshake_status(failure);
+    int64_t status = detail_http_status(failure);
     bool is_refused = status == 400 || status == 404 || status == 405;
     if (is_refused && (handshake_may_be_modern(session, failure, false) ||
                        handshake_tries_sse(session, failure))) {

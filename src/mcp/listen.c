@@ -443,15 +443,8 @@ static void on_answered(struct pending *pending, const struct message *message)
 /* 404 without a body that says more, and 405, mean the same as -32601. */
 static bool is_not_there(const struct failure *failure)
 {
-    struct slice value;
-    struct pack_item item;
-    int64_t status = 0;
-    if (!detail_find(failure, "http_status", &value)) {
-        return false;
-    }
-    struct pack cursor = pack_over(value);
-    return pack_next(&cursor, &item) && pack_as_int(&item, &status) &&
-           (status == 404 || status == 405 || status == 501);
+    int64_t status = detail_http_status(failure);
+    return status == 404 || status == 405 || status == 501;
 }
 
 static void on_failed(struct pending *pending, const struct failure *failure, bool sent)

@@ -287,7 +287,7 @@ static void renew(struct mcp_session *session, struct pending *pending)
 static bool is_era_lost(const struct mcp_session *session, const struct pending *pending,
                         const struct failure *failure)
 {
-    int64_t status = failure ? handshake_status(failure) : 0;
+    int64_t status = failure ? detail_http_status(failure) : 0;
     if (is_legacy(session, pending)) {
         return pending->refusal.len && status == 400;
     }
@@ -307,18 +307,6 @@ static void give_refusal(struct mcp_session *session, struct pending *pending)
     pending_unregister(pending);
     pending->ops->answered(pending, &message);
     buf_done(&kept);
-}
-
-/* A wire that knows better says so in the details. */
-static bool was_sent(const struct failure *failure)
-{
-    struct slice value;
-    struct pack_item item;
-    if (!detail_find(failure, "request_sent", &value)) {
-        return true;
-    }
-    struct pack cursor = pack_over(value);
-    return !pack_next(&cursor, &item) || item.type != PACK_BOOL || item.b;
 }
 
 void session_exchange_ended(struct mcp_session *session, mcp_token token,
@@ -350,7 +338,7 @@ void session_exchange_ended(struct mcp_session *session, mcp_token token,
         fail_with_fault(pending, pending->fault ? pending->fault : "no answer to the request");
         return;
     }
-    bool sent = was_sent(failure);
+    bool sent = detail_was_sent(failure);
     pending_unregister(pending);
     if (failure->code == ERR_TIMEOUT && sent) {
         tell_cancelled(session, pending, "timeout");

@@ -59,23 +59,11 @@ static void begin_step(struct probe *probe, enum mcp_probe_step step)
 
 /* ---- the end ----------------------------------------------------------------------------- */
 
-/* Nothing of the request has left: there was no connection. */
-static bool is_unsent(const struct failure *failure)
-{
-    struct slice value;
-    struct pack_item item;
-    if (!detail_find(failure, "request_sent", &value)) {
-        return false;
-    }
-    struct pack cursor = pack_over(value);
-    return pack_next(&cursor, &item) && item.type == PACK_BOOL && !item.b;
-}
-
 static void note_failed_start(struct probe *probe, const struct failure *failure)
 {
     const struct mcp_session *session = &probe->request->seat->session;
     bool has_stood = probe->has_wire || session->epoch != probe->epoch;
-    if (has_stood && !(session->has_exchanges && is_unsent(failure))) {
+    if (has_stood && !(session->has_exchanges && !detail_was_sent(failure))) {
         note_handshake(probe);
     } else {
         probe->took[MCP_PROBE_CONNECT] = now_of(probe->request) - probe->began;
