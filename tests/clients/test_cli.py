@@ -101,7 +101,8 @@ def tool(programs, socket_path):
 
 
 def last_params(tool, method):
-    return [params for name, params in tool.peer.requests if name == method][-1]
+    """Of the last request of that method; notifications of the client are no requests."""
+    return [request[1] for request in tool.peer.requests if request[0] == method][-1]
 
 
 # ---- status and lists ------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import msgpack
@@ -538,6 +539,25 @@ def test_events(words, line, tool):  # noqa: F811
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (130, "", "")
     assert last_params(tool, "events.subscribe") == {"agent": "a", "kinds": ["tool.changed"]}
+
+
+def test_events_interrupted_before_the_answer(tool):  # noqa: F811
+    interrupted = threading.Event()
+
+    def subscribe(peer, msgid, params):
+        peer.notify("event", EVENT)
+        assert interrupted.wait(20)
+        return {"kinds": params["kinds"]}
+
+    tool.daemon(events_subscribe=subscribe)
+    process = subprocess.Popen(tool.command("events", "tool.changed"),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert "tool.changed" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    interrupted.set()
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert last_params(tool, "events.subscribe") == {"kinds": ["tool.changed"]}
 
 
 def test_events_of_a_daemon_that_ends(tool):  # noqa: F811

@@ -238,7 +238,7 @@ def test_activity_in_pages(tool):
     assert done.returncode == 0 and done.stderr == ""
     numbers = [int(line.split()[-1], 16) for line in done.stdout.splitlines()[1:]]
     assert numbers == [*range(1, 1400), *range(1501, 2501)]
-    assert [p["limit"] for name, p in tool.peer.requests if name == "activity.query"] == [1000, 1000, 1000, 400]  # fmt: skip
+    assert [request[1]["limit"] for request in tool.peer.requests if request[0] == "activity.query"] == [1000, 1000, 1000, 400]  # fmt: skip
     done = tool.run("activity", "--limit", "3")
     assert "there are older ones" in done.stderr and len(done.stdout.splitlines()) == 4
     answer = json.loads(tool.run("activity", "--limit", "3", "--json").stdout)
