@@ -33,10 +33,11 @@ static bool name_endpoint(struct peer *peer, int fd, const char *url)
 {
     char event[10000];
     (void)snprintf(event, sizeof event, ": hello\n\nevent: endpoint\ndata: %s\n\n", url);
-    (void)pthread_mutex_lock(&peer->lock);
-    stream_fd = fd;
+    (void)pthread_mutex_lock(&peer->lock); /* a client that has read it may POST at once */
+    bool is_open = peer_print(fd, SSE_HEAD) && chunk(fd, event);
+    stream_fd = is_open ? fd : -1;
     (void)pthread_mutex_unlock(&peer->lock);
-    return peer_print(fd, SSE_HEAD) && chunk(fd, event) && hold(peer, fd);
+    return is_open && hold(peer, fd);
 }
 
 /* "GET /to/URL" names URL, in which %P is our port and %L a long text. */
