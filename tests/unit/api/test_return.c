@@ -104,7 +104,7 @@ static void come_back(void)
         assert_true(gates_view(town.gates, slice_of(fellow->server->name), &view));
         fellow->server->is_down = false;
         if (fellow->outage->is_anew) {
-            fellow->server->first_wire = town.wire_count + 1;
+            fellow->server->first_wire = town.wires.count + 1;
         }
         fellow->free_at = loop_now(town.loop);
         if (view.is_quarantined) {

@@ -165,7 +165,6 @@ static inline void town_begin(uint64_t seed)
     town.seed = seed;
     town.random = seed;
     town.step = STEP;
-    list_init(&town.wires);
     town.limits = (struct rpc_limits){
         .frame = {.bytes = 1u << 20, .depth = 32, .items = 10000},
         .reply_bytes = 1u << 24,
@@ -179,6 +178,14 @@ static inline void town_begin(uint64_t seed)
     assert_non_null(mkdtemp(town.folder));
     town.loop = loop_new();
     loop_freeze(town.loop);
+    town.wires =
+        (struct wires){.loop = town.loop,
+                       .tool = "{\"name\":\"look\",\"inputSchema\":{\"type\":\"object\"},"
+                               "\"annotations\":{\"readOnlyHint\":true}}",
+                       .asked = take_asked,
+                       .due = answer,
+                       .opens = open_or_exit};
+    scripted_init(&town.wires);
     build_rooms();
     open_socket();
 }
@@ -209,7 +216,7 @@ static inline void town_end(void)
     mcp_services_free(town.services);
     gates_free(town.gates);
     store_free(town.store);
-    assert_true(list_is_empty(&town.wires));
+    scripted_done(&town.wires);
     for (unsigned i = 0; i < town.server_count; i++) {
         service_conf_unref(town.servers[i].conf);
     }
@@ -220,17 +227,10 @@ static inline void town_end(void)
 /* All as it is where nothing is written, but that what the server says of its tools is believed. */
 static inline struct server *server_new(const char *name, enum service_transport transport)
 {
-    struct service_conf *conf = mem_new(sizeof *conf);
     struct server *server = &town.servers[town.server_count++];
     assert_true(town.server_count <= SERVERS);
     (void)snprintf(server->name, sizeof server->name, "%s", name);
-    conf->references = 1;
-    arena_init_small(&conf->arena, 1 << 16);
-    conf->name = conf->title = slice_of(server->name);
-    service_conf_set_defaults(conf);
-    conf->definition = conf->written = SLICE("\x80");
-    conf->transport = transport;
-    conf->era = SERVICE_ERA_LEGACY;
+    struct service_conf *conf = scripted_conf(server->name, transport);
     conf->trust_annotations = true;
     server->conf = conf;
     return server;

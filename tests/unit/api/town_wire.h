@@ -3,38 +3,25 @@
 #ifndef TESTS_UNIT_API_TOWN_WIRE_H
 #define TESTS_UNIT_API_TOWN_WIRE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/log.h"
-#include "base/mem.h"
 #include "call/call_internal.h"
 #include "gate/gate.h"
 #include "health/health_internal.h"
 #include "mcp/session.h"
-#include "mcp/transport.h"
 #include "policy/policy.h"
 #include "rpc/rpc.h"
 #include "store/store.h"
 #include "value/pack.h"
 
+#include "../scripted_wire.h"
+
 #include <dirent.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MS       ((mono_us)1000)
-#define S        (1000 * MS)
-#define MINUTE   (60 * S)
 #define STEP     (20 * MS)
 #define SERVERS  64u
 #define PERSONS  8u
@@ -58,12 +45,6 @@ enum fate_kind {
     FATES
 };
 
-struct fate {
-    enum fate_kind kind;
-    mono_us after;
-    int64_t wait_ms;
-};
-
 struct server {
     char name[32];
     struct service_conf *conf;
@@ -77,28 +58,6 @@ struct server {
     mono_us window;
     unsigned breaker_changes, opened, quarantines, limited, news, status_changes;
     mono_us open_since, open_for;
-};
-
-struct line {
-    struct mcp_transport transport;
-    struct list_link link;
-    const struct mcp_transport_events *events;
-    void *arg;
-    struct server *server;
-    unsigned number;
-    struct list said; /* struct saying: not yet answered */
-    struct loop_task task;
-    bool is_opening, is_closing, is_over;
-};
-
-struct saying {
-    struct list_link link;
-    struct loop_timer timer;
-    struct line *wire;
-    struct fate fate;
-    char method[24];
-    unsigned long long id;
-    mcp_token token;
 };
 
 struct heard { /* of one call; its msgid is its index */
@@ -140,8 +99,7 @@ static struct town {
     char folder[64];
     struct server servers[SERVERS];
     unsigned server_count;
-    struct list wires;
-    unsigned wire_count;
+    struct wires wires;
     struct person persons[PERSONS];
     unsigned person_count;
     struct heard notes[CALLS];
@@ -184,50 +142,6 @@ static inline uint64_t seed_told(void)
 
 /* ---- the wire ---------------------------------------------------------------------------- */
 
-static inline struct line *wire_of(struct mcp_transport *transport)
-{
-    return (struct line *)(void *)transport;
-}
-
-static inline bool wire_lives(const struct line *wire)
-{
-    list_each (link, &town.wires) {
-        if (LIST_ITEM(link, struct line, link) == wire) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static inline bool is_stdio(const struct line *wire)
-{
-    return wire->server->conf->transport == SERVICE_STDIO;
-}
-
-static inline const char *result_of(const char *method)
-{
-    if (strcmp(method, "initialize") == 0) {
-        return "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},"
-               "\"serverInfo\":{\"name\":\"town\",\"version\":\"1\"}}";
-    }
-    if (strcmp(method, "tools/list") == 0) {
-        return "{\"tools\":[{\"name\":\"look\",\"inputSchema\":{\"type\":\"object\"},"
-               "\"annotations\":{\"readOnlyHint\":true}}]}";
-    }
-    return strcmp(method, "tools/call") == 0 ? "{\"content\":[]}" : "{}";
-}
-
-static inline void answer_ok(struct line *wire, const struct saying *saying)
-{
-    char text[512];
-    (void)snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":%s}",
-                   saying->id, result_of(saying->method));
-    wire->events->message(wire->arg, slice_of(text), is_stdio(wire) ? 0 : saying->token);
-    if (wire_lives(wire) && !is_stdio(wire)) {
-        wire->events->exchange_ended(wire->arg, saying->token, NULL, false);
-    }
-}
-
 /* As mcp/http_answer.c and loop/http_failure.c tell it. */
 static const struct {
     enum err_code code;
@@ -258,44 +172,26 @@ static inline void fill_failure(const struct fate *fate, struct failure *failure
     }
 }
 
-static inline void answer_badly(struct line *wire, const struct saying *saying)
+static inline void answer_badly(const struct saying *saying)
 {
+    struct scripted_wire *wire = saying->wire;
     struct failure failure = {0};
     struct rate_fields fields;
     fill_failure(&saying->fate, &failure);
-    if (is_stdio(wire)) {
-        wire->is_over = true;
-        wire->events->closed(wire->arg, &failure);
-        failure_done(&failure);
-        return;
-    }
-    if (failure.retry_after_ms >= 0) {
+    if (!wire->is_stdio && failure.retry_after_ms >= 0) {
         rate_fields_init(&fields);
         fields.retry_after_ms = failure.retry_after_ms;
         wire->events->limits(wire->arg, &fields, true);
     }
-    wire->events->exchange_ended(wire->arg, saying->token, &failure,
-                                 saying->fate.kind == FORGOTTEN);
-    failure_done(&failure);
+    saying_fail(saying, &failure, saying->fate.kind == FORGOTTEN);
 }
 
-static inline void saying_free(struct saying *saying)
+static inline void answer(const struct saying *saying)
 {
-    loop_timer_cancel(town.loop, &saying->timer);
-    list_remove(&saying->link);
-    mem_free(saying);
-}
-
-static inline void saying_due(void *arg)
-{
-    struct saying *saying = arg;
-    struct line *wire = saying->wire;
-    const struct saying copy = *saying;
-    saying_free(saying);
-    if (copy.fate.kind == ANSWERS) {
-        answer_ok(wire, &copy);
+    if (saying->fate.kind == ANSWERS) {
+        saying_answer(saying);
     } else {
-        answer_badly(wire, &copy);
+        answer_badly(saying);
     }
 }
 
@@ -311,7 +207,7 @@ static inline void note_sent(struct server *server, const char *json)
     server->calls++;
 }
 
-static inline struct fate fate_of(struct line *wire, bool is_call)
+static inline struct fate fate_of(const struct scripted_wire *wire, bool is_call)
 {
     struct server *server = wire->server;
     struct fate fate = {.kind = ANSWERS, .after = 5 * MS};
@@ -319,125 +215,39 @@ static inline struct fate fate_of(struct line *wire, bool is_call)
         fate = server->fate(server, is_call);
     }
     if (fate.kind == ANSWERS && wire->number < server->first_wire) {
-        fate.kind = is_stdio(wire) ? EXITS : FORGOTTEN;
+        fate.kind = wire->is_stdio ? EXITS : FORGOTTEN;
+    }
+    if (fate.kind == HANGS) {
+        fate.after = MONO_NEVER;
     }
     return fate;
 }
 
-static inline void take_request(struct line *wire, const char *json, mcp_token token)
+static inline struct fate take_asked(const struct saying *saying, const char *json)
 {
-    struct server *server = wire->server;
-    struct saying *saying = mem_new(sizeof *saying);
-    const char *method = strstr(json, "\"method\":\"") + strlen("\"method\":\"");
-    const char *id = strstr(json, "\"id\":");
-    (void)snprintf(saying->method, sizeof saying->method, "%.*s", (int)strcspn(method, "\""),
-                   method);
+    struct server *server = saying->wire->server;
     bool is_call = strcmp(saying->method, "tools/call") == 0;
-    saying->id = strtoull(id + 5, NULL, 10);
-    saying->token = token;
-    saying->wire = wire;
-    saying->fate = fate_of(wire, is_call);
-    loop_timer_init(&saying->timer, saying_due, saying);
-    list_append(&wire->said, &saying->link);
+    struct fate fate = fate_of(saying->wire, is_call);
     if (is_call) {
         note_sent(server, json);
-        server->by_fate[saying->fate.kind]++;
+        server->by_fate[fate.kind]++;
     } else if (strcmp(saying->method, "ping") == 0) {
         server->probes++;
-        server->failed_probes += saying->fate.kind != ANSWERS;
+        server->failed_probes += fate.kind != ANSWERS;
     }
-    if (saying->fate.kind != HANGS) {
-        loop_timer_set(town.loop, &saying->timer, loop_now(town.loop) + saying->fate.after);
-    }
-}
-
-static inline int wire_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
-                            struct failure *failure)
-{
-    (void)failure;
-    if (message->kind == MCP_REQUEST) {
-        char *json = mem_dup(message->json);
-        take_request(wire_of(transport), json, message->token);
-        mem_free(json);
-    }
-    return 0;
+    return fate;
 }
 
 /* A process that exits at once never gets so far as to open. */
-static inline void wire_run(void *arg)
+static inline void open_or_exit(struct scripted_wire *wire)
 {
-    struct line *wire = arg;
-    bool is_opening = wire->is_opening;
-    wire->is_opening = false;
-    if (wire->is_closing && !wire->is_over) {
-        wire->is_over = true;
-        wire->events->closed(wire->arg, NULL);
-    } else if (is_opening && is_stdio(wire) && wire->server->is_down &&
-               wire->server->outage == EXITS) {
-        const struct saying none = {.fate = {.kind = EXITS}};
-        answer_badly(wire, &none);
-    } else if (is_opening) {
+    const struct server *server = wire->server;
+    if (wire->is_stdio && server->is_down && server->outage == EXITS) {
+        answer_badly(&(struct saying){.wire = wire, .fate = {.kind = EXITS}});
+    } else {
         wire->events->opened(wire->arg);
     }
 }
-
-static inline void wire_open(struct mcp_transport *transport)
-{
-    struct line *wire = wire_of(transport);
-    wire->is_opening = true;
-    loop_later(town.loop, &wire->task);
-}
-
-static inline void wire_abandon(struct mcp_transport *transport, mcp_token token)
-{
-    list_each (link, &wire_of(transport)->said) {
-        struct saying *saying = LIST_ITEM(link, struct saying, link);
-        if (saying->token == token) {
-            saying_free(saying);
-        }
-    }
-}
-
-/* Before `initialize`: the id of the session is dropped. */
-static inline void wire_set_revision(struct mcp_transport *transport,
-                                     const struct revision *revision)
-{
-    if (!revision) {
-        wire_of(transport)->number = ++town.wire_count;
-    }
-}
-
-static inline void wire_close(struct mcp_transport *transport)
-{
-    struct line *wire = wire_of(transport);
-    wire->is_closing = true;
-    loop_later(town.loop, &wire->task);
-}
-
-static inline void wire_free(struct mcp_transport *transport)
-{
-    struct line *wire = wire_of(transport);
-    struct list_link *link;
-    loop_task_cancel(&wire->task);
-    list_remove(&wire->link);
-    while ((link = list_first(&wire->said))) {
-        saying_free(LIST_ITEM(link, struct saying, link));
-    }
-    mem_free(wire);
-}
-
-static const struct mcp_transport_ops http_wire = {.has_exchanges = true,
-                                                   .open = wire_open,
-                                                   .send = wire_send,
-                                                   .abandon = wire_abandon,
-                                                   .set_revision = wire_set_revision,
-                                                   .close = wire_close,
-                                                   .free = wire_free};
-static const struct mcp_transport_ops stdio_wire = {.open = wire_open,
-                                                    .send = wire_send,
-                                                    .abandon = wire_abandon,
-                                                    .close = wire_close,
-                                                    .free = wire_free};
 
 static inline struct server *server_named(struct slice name)
 {
@@ -455,26 +265,17 @@ static inline struct mcp_transport *town_connect(void *arg, const struct mcp_ses
                                                  void *events_arg, struct failure *failure)
 {
     struct server *server = server_named(session->conf->name);
-    struct line *wire = mem_new(sizeof *wire);
     (void)arg;
     (void)failure;
     server->connects++;
-    wire->number = ++town.wire_count;
-    wire->transport.ops = server->conf->transport == SERVICE_STDIO ? &stdio_wire : &http_wire;
-    wire->events = events;
-    wire->arg = events_arg;
-    wire->server = server;
-    list_init(&wire->said);
-    loop_task_init(&wire->task, wire_run, wire);
-    list_append(&town.wires, &wire->link);
-    return &wire->transport;
+    return scripted_new(&town.wires, server, session->conf, events, events_arg);
 }
 
 /* Answers the oldest call that hangs at `server`; false: none does. */
 static inline bool answer_one_that_hangs(const struct server *server)
 {
-    list_each (link, &town.wires) {
-        const struct line *wire = LIST_ITEM(link, struct line, link);
+    list_each (link, &town.wires.list) {
+        const struct scripted_wire *wire = LIST_ITEM(link, struct scripted_wire, link);
         list_each (said, &wire->said) {
             struct saying *saying = LIST_ITEM(said, struct saying, link);
             if (wire->server == server && saying->fate.kind == HANGS) {

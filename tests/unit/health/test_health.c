@@ -199,7 +199,7 @@ static void a_process_that_hangs_for_good_is_begun_anew(void **state)
     service("s", SERVICE_STDIO)->quarantine.is_off = true;
     apply_services();
     assert_true(call("s"));
-    at("s")->is_stuck_since = ++tower.wire_count;
+    at("s")->is_stuck_since = ++tower.wires.count;
     for (int i = 0; i < 20 && view_of("s").breaker == BREAKER_CLOSED; i++) {
         assert_false(call("s"));
     }
@@ -219,7 +219,7 @@ static void a_call_under_way_is_not_ended(void **state)
     (void)service("s", SERVICE_STDIO);
     apply_services();
     assert_true(call("s"));
-    at("s")->is_stuck_since = ++tower.wire_count;
+    at("s")->is_stuck_since = ++tower.wires.count;
     try_call_for(&long_one, "s", "", 10 * MINUTE);
     for (int i = 0; i < 20 && view_of("s").breaker == BREAKER_CLOSED; i++) {
         assert_false(call("s"));

@@ -6,28 +6,14 @@
 #ifndef TESTS_UNIT_HEALTH_TOWER_H
 #define TESTS_UNIT_HEALTH_TOWER_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "base/mem.h"
 #include "gate/gate.h"
 #include "health/health.h"
 #include "mcp/session.h"
-#include "mcp/transport.h"
 #include "value/json.h"
 #include "value/pack.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../scripted_wire.h"
 
-#define MS      ((mono_us)1000)
-#define S       (1000 * MS)
-#define MINUTE  (60 * S)
 #define SERVERS 1024u
 #define STEP    (100 * MS)
 
@@ -43,25 +29,6 @@ struct server {
     const char *words;       /* of its failures; NULL: as usual */
 };
 
-struct tower_wire {
-    struct mcp_transport transport;
-    struct list_link link;
-    const struct mcp_transport_events *events;
-    void *arg;
-    struct server *server;
-    unsigned number;
-    struct list said; /* struct saying: not yet answered */
-    struct loop_task task;
-    bool is_opening, is_closing, is_over;
-};
-
-struct saying {
-    struct list_link link;
-    char *json;
-    mcp_token token;
-    enum mcp_message_kind kind;
-};
-
 static struct tower {
     struct loop *loop;
     struct mcp_services *services;
@@ -69,8 +36,7 @@ static struct tower {
     struct health *health;
     struct server servers[SERVERS];
     unsigned count;
-    struct list wires;
-    unsigned wire_count;
+    struct wires wires;
     char news[8192]; /* "name:from>to " for each change of status */
 } tower;
 
@@ -92,240 +58,66 @@ static inline struct server *at(const char *name)
 
 /* ---- the wire ---------------------------------------------------------------------------- */
 
-static inline struct tower_wire *wire_of(struct mcp_transport *transport)
+static inline bool is_work(const struct saying *saying)
 {
-    return (struct tower_wire *)(void *)transport;
+    return strcmp(saying->method, "tools/call") == 0 || strcmp(saying->method, "ping") == 0;
 }
 
-static inline const char *result_of(const char *json)
+/* What is said to a server that hangs is never answered, also when it is back. */
+static inline struct fate fate_of(const struct saying *saying, const char *json)
 {
-    if (strstr(json, "\"method\":\"initialize\"")) {
-        return "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},"
-               "\"serverInfo\":{\"name\":\"tower\",\"version\":\"1\"}}";
-    }
-    if (strstr(json, "\"method\":\"tools/list\"")) {
-        return "{\"tools\":[{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\"}}]}";
-    }
-    if (strstr(json, "\"method\":\"tools/call\"")) {
-        return "{\"content\":[]}";
-    }
-    assert_non_null(strstr(json, "\"method\":\"ping\""));
-    return "{}";
+    struct server *server = saying->wire->server;
+    bool hangs = server->mode == HANGS || (server->mode == WORKS && is_work(saying)) ||
+                 saying->wire->number < server->is_stuck_since;
+    (void)json;
+    server->calls += strcmp(saying->method, "tools/call") == 0;
+    server->pings += strcmp(saying->method, "ping") == 0;
+    return (struct fate){.kind = server->mode, .after = hangs ? MONO_NEVER : 0};
 }
 
-static inline void note_request(struct server *server, const char *json)
-{
-    server->calls += strstr(json, "\"method\":\"tools/call\"") != NULL;
-    server->pings += strstr(json, "\"method\":\"ping\"") != NULL;
-}
-
-static inline bool is_stdio(const struct tower_wire *wire)
-{
-    return wire->server->conf->transport == SERVICE_STDIO;
-}
-
-static inline void answer_ok(struct tower_wire *wire, const struct saying *saying)
-{
-    char text[1024];
-    const char *id = strstr(saying->json, "\"id\":");
-    (void)snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":%s}",
-                   strtoull(id + 5, NULL, 10), result_of(saying->json));
-    wire->events->message(wire->arg, slice_of(text), is_stdio(wire) ? 0 : saying->token);
-    if (!is_stdio(wire)) {
-        wire->events->exchange_ended(wire->arg, saying->token, NULL, false);
-    }
-}
-
-static inline void answer_badly(struct tower_wire *wire, const struct saying *saying)
+static inline void answer_badly(const struct saying *saying)
 {
     struct failure failure = {0};
-    bool is_refused = wire->server->mode == REFUSES;
-    const char *words = wire->server->words;
+    bool is_refused = saying->fate.kind == REFUSES;
+    const char *words = saying->wire->server->words;
     failure_set(&failure, ERR_UNAVAILABLE, "%s",
                 words        ? words
                 : is_refused ? "connection refused"
                              : "the server answered 500");
-    if (is_stdio(wire)) {
-        failure.class = FAILURE_PROCESS;
-        wire->is_over = true;
-        wire->events->closed(wire->arg, &failure);
+    failure.class = saying->wire->is_stdio ? FAILURE_PROCESS
+                    : is_refused           ? FAILURE_NETWORK
+                                           : FAILURE_SERVER;
+    saying_fail(saying, &failure, false);
+}
+
+static inline void answer(const struct saying *saying)
+{
+    if (saying->fate.kind == REFUSES || saying->fate.kind == FAILS) {
+        answer_badly(saying);
     } else {
-        failure.class = is_refused ? FAILURE_NETWORK : FAILURE_SERVER;
-        wire->events->exchange_ended(wire->arg, saying->token, &failure, false);
-    }
-    failure_done(&failure);
-}
-
-static inline void saying_free(struct saying *saying)
-{
-    list_remove(&saying->link);
-    mem_free(saying->json);
-    mem_free(saying);
-}
-
-static inline bool is_work(const char *json)
-{
-    return strstr(json, "\"tools/call\"") || strstr(json, "\"ping\"");
-}
-
-/* What is said to a server that hangs is never answered, also when it is back. */
-static inline void answer(struct tower_wire *wire, struct saying *saying)
-{
-    if (saying->kind == MCP_REQUEST) {
-        note_request(wire->server, saying->json);
-        if (wire->number < wire->server->is_stuck_since) {
-            return;
-        }
-        enum mode mode = wire->server->mode;
-        if (mode == IS_UP || (mode == WORKS && !is_work(saying->json))) {
-            answer_ok(wire, saying);
-        } else if (mode == REFUSES || mode == FAILS) {
-            answer_badly(wire, saying);
-        }
+        saying_answer(saying);
     }
 }
-
-static inline bool wire_lives(const struct tower_wire *wire)
-{
-    list_each (link, &tower.wires) {
-        if (LIST_ITEM(link, struct tower_wire, link) == wire) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static inline void wire_run(void *arg)
-{
-    struct tower_wire *wire = arg;
-    struct list_link *link;
-    if (wire->is_closing && !wire->is_over) {
-        wire->is_over = true;
-        wire->events->closed(wire->arg, NULL);
-        return;
-    }
-    if (wire->is_opening) {
-        wire->is_opening = false;
-        wire->events->opened(wire->arg);
-    }
-    while (wire_lives(wire) && (link = list_first(&wire->said))) {
-        struct saying *saying = LIST_ITEM(link, struct saying, link);
-        struct saying copy = *saying;
-        list_remove(&saying->link);
-        answer(wire, &copy);
-        mem_free(copy.json);
-        mem_free(saying);
-    }
-}
-
-static inline void wire_open_op(struct mcp_transport *transport)
-{
-    struct tower_wire *wire = wire_of(transport);
-    wire->is_opening = true;
-    loop_later(tower.loop, &wire->task);
-}
-
-static inline int wire_send(struct mcp_transport *transport, const struct mcp_outgoing *message,
-                            struct failure *failure)
-{
-    struct tower_wire *wire = wire_of(transport);
-    struct saying *saying = mem_new(sizeof *saying);
-    (void)failure;
-    saying->json = mem_dup(message->json);
-    saying->token = message->token;
-    saying->kind = message->kind;
-    list_append(&wire->said, &saying->link);
-    loop_later(tower.loop, &wire->task);
-    return 0;
-}
-
-static inline void wire_abandon(struct mcp_transport *transport, mcp_token token)
-{
-    struct tower_wire *wire = wire_of(transport);
-    list_each (link, &wire->said) {
-        struct saying *saying = LIST_ITEM(link, struct saying, link);
-        if (saying->token == token) {
-            saying_free(saying);
-        }
-    }
-}
-
-static inline void wire_set_revision(struct mcp_transport *transport,
-                                     const struct revision *revision)
-{
-    (void)transport;
-    (void)revision;
-}
-
-static inline void wire_close(struct mcp_transport *transport)
-{
-    struct tower_wire *wire = wire_of(transport);
-    wire->is_closing = true;
-    loop_later(tower.loop, &wire->task);
-}
-
-static inline void wire_free(struct mcp_transport *transport)
-{
-    struct tower_wire *wire = wire_of(transport);
-    struct list_link *link;
-    loop_task_cancel(&wire->task);
-    list_remove(&wire->link);
-    while ((link = list_first(&wire->said))) {
-        saying_free(LIST_ITEM(link, struct saying, link));
-    }
-    mem_free(wire);
-}
-
-static const struct mcp_transport_ops http_ops = {.has_exchanges = true,
-                                                  .open = wire_open_op,
-                                                  .send = wire_send,
-                                                  .abandon = wire_abandon,
-                                                  .set_revision = wire_set_revision,
-                                                  .close = wire_close,
-                                                  .free = wire_free};
-static const struct mcp_transport_ops stdio_ops = {.open = wire_open_op,
-                                                   .send = wire_send,
-                                                   .abandon = wire_abandon,
-                                                   .close = wire_close,
-                                                   .free = wire_free};
 
 static inline struct mcp_transport *tower_connect(void *arg, const struct mcp_session *session,
                                                   const struct mcp_transport_events *events,
                                                   void *events_arg, struct failure *failure)
 {
     struct server *server = server_named(session->conf->name);
-    struct tower_wire *wire = mem_new(sizeof *wire);
     (void)arg;
     (void)failure;
     server->connects++;
-    wire->number = ++tower.wire_count;
-    wire->transport.ops = server->conf->transport == SERVICE_STDIO ? &stdio_ops : &http_ops;
-    wire->events = events;
-    wire->arg = events_arg;
-    wire->server = server;
-    list_init(&wire->said);
-    loop_task_init(&wire->task, wire_run, wire);
-    list_append(&tower.wires, &wire->link);
-    return &wire->transport;
+    return scripted_new(&tower.wires, server, session->conf, events, events_arg);
 }
 
 /* ---- services ---------------------------------------------------------------------------- */
 
 static inline struct service_conf *service(const char *name, enum service_transport transport)
 {
-    struct service_conf *conf = mem_new(sizeof *conf);
     struct server *server = &tower.servers[tower.count++];
     assert_true(tower.count <= SERVERS);
     (void)snprintf(server->name, sizeof server->name, "%s", name);
-    conf->references = 1;
-    arena_init_small(&conf->arena, 1 << 16);
-    conf->name = slice_of(server->name);
-    conf->title = slice_of(server->name);
-    service_conf_set_defaults(conf);
-    conf->definition = conf->written = SLICE("\x80");
-    conf->enabled = true;
-    conf->transport = transport;
-    conf->era = SERVICE_ERA_LEGACY;
+    struct service_conf *conf = scripted_conf(server->name, transport);
     conf->idle_stop_s = 0;
     server->conf = conf;
     return conf;
@@ -360,9 +152,14 @@ static inline int tower_begin(void **state)
 {
     (void)state;
     memset(&tower, 0, sizeof tower);
-    list_init(&tower.wires);
     tower.loop = loop_new();
     loop_freeze(tower.loop);
+    tower.wires =
+        (struct wires){.loop = tower.loop,
+                       .tool = "{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\"}}",
+                       .asked = fate_of,
+                       .due = answer};
+    scripted_init(&tower.wires);
     tower.gates =
         gates_new(&(struct gates_options){.loop = tower.loop, .changed = gate_changed});
     tower.services = mcp_services_new(&(struct mcp_services_options){
@@ -386,7 +183,7 @@ static inline int tower_end(void **state)
     tower.health = NULL;
     mcp_services_free(tower.services);
     gates_free(tower.gates);
-    assert_true(list_is_empty(&tower.wires));
+    scripted_done(&tower.wires);
     for (unsigned i = 0; i < tower.count; i++) {
         service_conf_unref(tower.servers[i].conf);
     }
