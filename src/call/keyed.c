@@ -271,7 +271,8 @@ static struct slice record(struct call *call, struct slice result)
     } else {
         record_result(call, &recorded, result);
     }
-    return buf_slice(&call->keyed->outcome);
+    /* Without memory for it nothing is told of it, but the key is not free. */
+    return call->keyed->outcome.overflow ? SLICE("") : buf_slice(&call->keyed->outcome);
 }
 
 /* A demo answer, or one of policy's own, for a call that did nothing. */
@@ -415,8 +416,9 @@ static void tell_outcome(struct call *call, struct slice outcome)
     char time[CLOCK_TEXT];
     failure_clear(&call->failure);
     if (!recorded_read(outcome, &recorded, &call->failure)) {
-        failure_set(&call->failure, ERR_INTERNAL,
-                    "the recorded outcome of this idempotency_key cannot be read");
+        failure_set(&call->failure, ERR_OUTCOME_UNKNOWN,
+                    "an earlier call with this idempotency_key was sent, but what was recorded "
+                    "of its outcome cannot be read");
         call_close(call, (struct slice){NULL, 0});
         return;
     }
