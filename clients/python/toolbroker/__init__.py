@@ -2,13 +2,13 @@
 """Client of the toolbroker daemon: `Client` for threads, `AsyncClient` for asyncio."""
 
 from .aio import AsyncClient
-from .client import Client
 from .errors import ToolbrokerError
 from .events import Event
 from .features import Completion, Content, Prompt, PromptResult, Resource, ResourceTemplate
 from .protocol import VERSION, default_socket
 from .questions import Elicitation, Roots, Sampling
 from .results import Progress, Task, Tool, ToolList, ToolResult, Unavailable
+from .sync import Client
 
 __version__ = VERSION
 

@@ -200,12 +200,18 @@ class Pending:
         self.msgid = request.msgid
         self.question = _question(request)
         self._handler = handler
+        self._stop: Optional[Callable[[], object]] = None
 
     def call(self) -> Any:
         return self._handler(self.question)
 
+    def when_taken_back(self, stop: Callable[[], object]) -> None:
+        self._stop = stop
+
     def take_back(self) -> None:
         self.question._gone.set()
+        if self._stop:
+            self._stop()
 
     def answer(self, connection: Connection, value: Any) -> bytes:
         """The frame for what the handler gave; what cannot be an answer counts as a failure."""

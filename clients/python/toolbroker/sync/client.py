@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: MIT
+# Written by unasync.py from aio/client.py: change that, and run it.
 """The client for threads: blocking calls over one connection, any number of them at a time."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Type
 
-from . import errors
-from .client_features import GRACE, ClientFeatures
-from .deadline import Deadline, deadline_in, earlier, seconds_left
-from .errors import ToolbrokerError
-from .events import Subscriptions
-from .link import Link, NotSent
-from .protocol import FRAME_BYTES, VERSION, default_socket
-from .questions import MODES, Handlers, OnElicitation, OnRoots, OnSampling
-from .results import (
+from .. import errors
+from ..deadline import deadline_in
+from ..errors import ToolbrokerError
+from ..events import Subscriptions
+from ..protocol import FRAME_BYTES, VERSION, default_socket
+from ..questions import MODES, Handlers, OnElicitation, OnRoots, OnSampling
+from ..results import (
     OnNotification,
     Progress,
     ToolList,
@@ -26,12 +22,15 @@ from .results import (
     given,
     listener,
 )
+from ..session import NotSent
+from ..settings import Settings
+from .connector import Connector
+from .features import GRACE, Features
 
 REQUEST_TIMEOUT = 30.0
-NAP_FIRST, NAP_LONGEST = 0.01, 0.32
 
 
-class Client(ClientFeatures):
+class Client(Features):
     """A connection to the daemon that any number of threads may use at the same time.
 
     socket             path; default: $TOOLBROKER_SOCKET, then the usual places
@@ -40,8 +39,8 @@ class Client(ClientFeatures):
     connect_timeout    seconds for connecting and `hello`
     reconnect_timeout  how long a daemon that was there before is looked for
     on_notification    called with (method, params) for notifications that belong to no call that
-                       asked for them; from the reading thread, so it must be quick, and must not
-                       wait for another request
+                       asked for them; in the reading thread, so it must be quick, and must
+                       not wait for another request
     on_elicitation,    answer what servers ask in the course of a call: functions of one question
     on_sampling,       (Elicitation, Sampling, Roots), each run in a thread of its own. What is
     on_roots           given is announced in `hello`; without one, servers are told no
@@ -72,45 +71,44 @@ class Client(ClientFeatures):
         elicitation_modes: Iterable[str] = MODES,
         sampling_tools: bool = False,
     ) -> None:
-        self.socket = socket or default_socket()
-        self._handlers = Handlers(
+        handlers = Handlers(
             on_elicitation, on_sampling, on_roots, elicitation_modes, sampling_tools
         )
-        self._handlers.refuse_async()
         self._subscriptions = Subscriptions()
-        self._hello = given(
-            client=name,
-            version=version or VERSION,
-            agent=agent,
-            user=user,
-            locale=locale,
-            capabilities=self._handlers.capabilities or None,
+        self._settings = Settings(
+            socket=socket or default_socket(),
+            hello=given(
+                client=name,
+                version=version or VERSION,
+                agent=agent,
+                user=user,
+                locale=locale,
+                capabilities=handlers.capabilities or None,
+            ),
+            connect_timeout=connect_timeout,
+            reconnect_timeout=reconnect_timeout,
+            frame_bytes=frame_bytes,
+            on_notification=on_notification,
+            handlers=handlers,
+            subscriptions=self._subscriptions,
         )
-        self._connect_timeout = connect_timeout
-        self._reconnect_timeout = reconnect_timeout
-        self._frame_bytes = frame_bytes
-        self._on_notification = on_notification
-        self._link: Optional[Link] = None
-        self._was_connected = False
-        self._is_closed = False
-        self._closing = threading.Event()
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._connector = Connector(self._settings)
+
+    @property
+    def socket(self) -> str:
+        """Where the daemon is looked for."""
+        return self._settings.socket
 
     # ---- life -------------------------------------------------------------------------------
 
     def connect(self) -> Dict[str, Any]:
         """Connects unless that is done; what the daemon answered to `hello`."""
-        return self._connected(None).hello
+        link = self._connector.link(None)
+        return link.hello
 
     def close(self) -> None:
         """Ends the connection and, at the daemon, the calls under way."""
-        self._is_closed = True
-        self._closing.set()
-        self._subscriptions.clear()
-        link, self._link = self._link, None
-        if link:
-            link.close()
+        self._connector.close()
 
     def __enter__(self) -> "Client":
         self.connect()
@@ -123,11 +121,6 @@ class Client(ClientFeatures):
         trace: Optional[TracebackType],
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        link = getattr(self, "_link", None)
-        if link and self._pid == os.getpid():
-            link.close()
 
     # ---- requests ---------------------------------------------------------------------------
 
@@ -145,25 +138,23 @@ class Client(ClientFeatures):
         deadline = deadline_in(timeout)
         body = None if params is None else dict(params)
         while True:
-            link = self._connected(deadline)
+            link = self._connector.link(deadline)
             try:
-                call = link.start(method, body, deadline, on_notification is not None)
+                return link.request(method, body, deadline, on_notification)
             except NotSent:
                 continue  # the next round connects anew, or says why it cannot
-            try:
-                return link.wait(call, deadline, on_notification)
             except ToolbrokerError as error:
                 errors.with_key(error, method, body)
                 raise
 
     def notify(self, method: str, params: Optional[Mapping[str, Any]] = None) -> None:
         """Sends a notification, which has no answer."""
-        deadline = deadline_in(self._connect_timeout)
+        deadline = deadline_in(self._settings.connect_timeout)
+        body = None if params is None else dict(params)
         while True:
+            link = self._connector.link(deadline)
             try:
-                return self._connected(deadline).notify(
-                    method, None if params is None else dict(params), deadline
-                )
+                return link.notify(method, body, deadline)
             except NotSent:
                 continue
 
@@ -233,81 +224,8 @@ class Client(ClientFeatures):
 
     def services(self) -> List[Dict[str, Any]]:
         """The state of every service."""
-        return list(self.request("services.status")["services"])
+        answer = self.request("services.status")
+        return list(answer["services"])
 
     def ping(self, *, timeout: Optional[float] = REQUEST_TIMEOUT) -> None:
         self.request("ping", timeout=timeout)
-
-    # ---- connecting -------------------------------------------------------------------------
-
-    def _connected(self, deadline: Deadline) -> Link:
-        if self._pid != os.getpid():
-            self._after_fork()
-        if self._is_closed:
-            raise errors.invalid("this client was closed")
-        link = self._link
-        if link and link.is_alive:
-            return link
-        left = seconds_left(deadline)
-        if not self._lock.acquire(timeout=-1 if left is None else left):
-            raise errors.timed_out()
-        try:
-            if not self._link or not self._link.is_alive:
-                self._link = self._connect(deadline)
-            return self._link
-        finally:
-            self._lock.release()
-
-    def _after_fork(self) -> None:
-        if self._link:
-            self._link.abandon()
-        self._link = None
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._pid = os.getpid()
-
-    def _connect(self, deadline: Deadline) -> Link:
-        """A new connection that has said hello. A daemon that was there before is looked for."""
-        patience = time.monotonic()
-        if self._was_connected:
-            patience = earlier(deadline, patience + self._reconnect_timeout)
-        pause = NAP_FIRST
-        while True:
-            try:
-                link = self._try_connect(deadline)
-            except ToolbrokerError as error:
-                if error.code != "UNAVAILABLE" or time.monotonic() >= patience:
-                    raise
-            else:
-                self._was_connected = True
-                return link
-            if self._closing.wait(pause):
-                raise errors.invalid("this client was closed")
-            pause = min(pause * 2, NAP_LONGEST)
-
-    def _try_connect(self, deadline: Deadline) -> Link:
-        limit = earlier(deadline, time.monotonic() + self._connect_timeout)
-        try:
-            link = Link(
-                self.socket,
-                limit,
-                self._frame_bytes,
-                self._on_notification,
-                self._handlers,
-                self._subscriptions,
-            )
-        except OSError as error:
-            raise errors.no_connection(self.socket, error) from error
-        try:
-            hello = link.wait(link.start("hello", self._hello, limit), limit)
-            link.greeted(hello if isinstance(hello, dict) else {}, limit)
-        except (NotSent, ToolbrokerError) as error:
-            link.close()
-            if isinstance(error, NotSent) or error.code == "OUTCOME_UNKNOWN":
-                # `hello` does nothing, and the caller's request was not sent.
-                raise errors.unavailable("the daemon closed the connection at once") from error
-            raise
-        except BaseException:
-            link.close()
-            raise
-        return link

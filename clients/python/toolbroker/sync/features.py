@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# Written by unasync.py from aio/features.py: change that, and run it.
 """What `Client` offers beside tools."""
 
 from __future__ import annotations
@@ -6,9 +7,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, TypeVar
 
-from . import features
-from .events import OnEvent, Subscriptions
-from .features import (
+from .. import features
+from ..events import OnEvent, Subscriptions
+from ..features import (
     Ask,
     Completion,
     Content,
@@ -18,16 +19,16 @@ from .features import (
     ResourceTemplate,
     who,
 )
-from .results import OnNotification, Task, given
+from ..results import OnNotification, Task, given
 
 GRACE = 0.5  # the daemon's own TIMEOUT says more than ours: it gets this much longer
 
 T = TypeVar("T")
 
 
-class ClientFeatures:
-    """Resources, prompts, completion, tasks, events and the state of services. Most take `agent` and `user` like
-    `call_tool`, and `timeout` in seconds; without one the service's own holds."""
+class Features:
+    """Resources, prompts, completion, tasks, events and the state of services. Most take `agent`
+    and `user` like `call_tool`, and `timeout` in seconds; without one the service's own holds."""
 
     _subscriptions: Subscriptions
 
@@ -196,9 +197,9 @@ class ClientFeatures:
         timeout: Optional[float] = 30.0,
     ) -> List[str]:
         """From now on `on_event` gets the events of these kinds, in place of those subscribed to
-        before; no kinds: none any more; no `on_event`: they go to `on_notification`. It is called from the reading
-        thread: it must be quick, and must not wait for another request. On a new connection this client subscribes
-        again."""
+        before; no kinds: none any more; no `on_event`: they go to `on_notification`. `on_event`
+        is run in the reading thread: it must be quick, and must not wait for another request.
+        On a new connection this client subscribes again."""
         params: Dict[str, Any] = given(kinds=list(kinds), agent=agent)
         before = self._subscriptions.swap_events(params, on_event)
         try:
