@@ -24,7 +24,7 @@ from toolbroker import AsyncClient, Client, ToolbrokerError
 
 sys.path.append(str(ROOT / "tests" / "scenario"))
 from any_mcp import any_stdio  # noqa: E402
-from daemon import Daemon, echo_stdio, eventually, http, read_journal, stdio  # noqa: E402
+from daemon import Daemon, echo_stdio, eventually, free_port, http, read_journal, stdio  # noqa: E402
 
 
 @pytest.fixture
@@ -260,9 +260,7 @@ def everything(request, programs):
         it = Daemon(folder)
         how = {"transport": "stdio", "command": "/usr/bin/env", "args": ["node", str(EVERYTHING), "stdio"]}
         if request.param == "http":
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+            port = free_port()
             server = subprocess.Popen(
                 ["/usr/bin/env", "node", str(EVERYTHING), "streamableHttp"],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

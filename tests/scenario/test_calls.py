@@ -143,7 +143,7 @@ def test_answers_come_when_ready(daemon, bad_http):
     client = daemon.client()
     client.text("bad/echo", {"message": "warm"})
     client.text("pipe/echo", {"message": "warm"})
-    slow = client.start("tools.call", {"tool": "bad/slow", "arguments": {"ms": 800}})
+    slow = client.start("tools.call", {"tool": "bad/slow", "arguments": {"ms": 3000}})
     fast = client.start("tools.call", {"tool": "pipe/echo", "arguments": {"message": "fast"}})
     assert client.receive()[1] == fast
     assert client.receive()[1] == slow

@@ -165,7 +165,7 @@ def test_truncated_frames_cost_nothing(started):
             client = Client(started.socket, 20)
             client.send_bytes(b"\x94\x00\x01\xa4ping\x91\x81\xa1x\xdb\x00\xf0\x00\x00" + b"x" * 1000)
             waiting.append(client)
-        eventually(lambda: started.descriptors() > 100, 5, "a hundred connections")
+        eventually(lambda: started.descriptors() > 100, what="a hundred connections")
         grown = started.resident() - before
         assert grown < (64 << 20 if IS_SANITIZED else 16 << 20), f"{grown} bytes for 100 KB"
         for client in waiting:

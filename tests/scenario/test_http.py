@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from daemon import Pinger, echo_stdio, eventually, http, http_server, read_journal
+from daemon import PATIENCE, Pinger, echo_stdio, eventually, free_port, http, http_server, read_journal
 from rpc import RpcError
 
 MB = 1 << 20
@@ -41,18 +41,18 @@ def test_a_bad_answer_is_an_error_in_time(daemon, bad_http, tool, arguments, cod
     assert client.text("bad/echo", {"message": "first"}) == "first"
     other.text("echo/echo", {"message": "warm"})
     before = daemon.resident()
-    timeout = 900 if seconds == 3 else 20_000
+    timeout = 900 if codes == ("TIMEOUT",) else 20_000
     with Pinger(daemon):
         params = {"tool": f"bad/{tool}", "arguments": arguments, "timeout_ms": timeout}
         msgid = client.start("tools.call", params)
         for i in range(20):
             started = time.monotonic()
             assert other.text("echo/echo", {"message": str(i)}) == str(i)
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 1 * PATIENCE
         started = time.monotonic()
         with pytest.raises(RpcError) as failed:
             client.wait(msgid)
-        assert time.monotonic() - started < seconds
+        assert time.monotonic() - started < seconds * PATIENCE
         assert failed.value.code in codes, failed.value.error
         assert failed.value.details["service"] == "bad"
     if tool == "refuses":
@@ -79,7 +79,7 @@ def test_a_status_is_the_right_error(daemon, bad_http, status, after, codes):
     daemon.start()
     client = daemon.client()
     arguments = {"status": status, **({"after": after} if after else {})}
-    error = client.tool_fails("bad/status", arguments, timeout_ms=3000)
+    error = client.tool_fails("bad/status", arguments, timeout_ms=6000)
     assert error.code in codes, error.error
     if status != 404:  # taken as a forgotten session, and again with the new one
         assert error.details["http_status"] == status
@@ -93,21 +93,19 @@ def test_a_status_to_the_handshake_is_the_right_error(daemon, bad_http, status, 
     path = f"/status/{status}" + (f"/{after}" if after else "")
     daemon.services({"bad": http(bad_http.port, path, retry=False)})
     daemon.start()
-    error = daemon.client().tool_fails("bad/echo", {"message": "x"}, timeout_ms=3000)
+    error = daemon.client().tool_fails("bad/echo", {"message": "x"}, timeout_ms=6000)
     assert error.code in set(codes) - {"OUTCOME_UNKNOWN"}, error.error
-    assert error.seconds < 3
+    assert error.seconds < 3 * PATIENCE
 
 
 def test_nobody_listens(daemon):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     daemon.services({"bad": http(port, retry=False), "echo": echo_stdio()})
     daemon.start()
     client = daemon.client()
     with Pinger(daemon):
         error = client.tool_fails("bad/x")
-        assert error.code == "UNAVAILABLE" and error.retryable and error.seconds < 3
+        assert error.code == "UNAVAILABLE" and error.retryable and error.seconds < 3 * PATIENCE
         assert str(port) in error.message
         client.text("echo/echo", {"message": "y"})
         listed = client.call("tools.list")
@@ -120,7 +118,7 @@ def test_no_such_host(daemon):
     daemon.services({"bad": {"transport": "http", "url": "https://no-such-host.invalid/mcp"}})
     daemon.start()
     with Pinger(daemon):
-        error = daemon.client().tool_fails("bad/x", timeout_ms=5000)
+        error = daemon.client().tool_fails("bad/x", timeout_ms=20_000)
     assert error.code == "UNAVAILABLE" and "no-such-host.invalid" in error.message
 
 
@@ -137,7 +135,7 @@ def test_nobody_accepts(daemon):
         daemon.services({"bad": http(port, connect_timeout_ms=700)})
         daemon.start()
         error = daemon.client().tool_fails("bad/x", timeout_ms=2500)
-        assert error.code in ("UNAVAILABLE", "TIMEOUT") and error.seconds < 3.5
+        assert error.code in ("UNAVAILABLE", "TIMEOUT") and error.seconds < 3.5 * PATIENCE
         for one in full:
             one.close()
 

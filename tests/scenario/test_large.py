@@ -258,7 +258,7 @@ def test_the_server_is_killed_in_the_middle(served):
         client.text("stdio/echo", {"message": "start"})
         msgid = client.start("tools.call", {"tool": "stdio/text", "arguments": {"bytes": LARGE}})
         time.sleep(0.012 * step)
-        os.kill(eventually(lambda: echo_pid(served), 5, "the server"), signal.SIGKILL)
+        os.kill(eventually(lambda: echo_pid(served), what="the server"), signal.SIGKILL)
         try:
             assert digest_of(client.wait(msgid)) == HASH
             outcomes.add("whole")

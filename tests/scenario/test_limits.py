@@ -16,7 +16,7 @@ def test_calls_under_way_on_one_connection(daemon):
     daemon.start()
     client = daemon.client()
     ids = [
-        client.start("tools.call", {"tool": "bad/slow", "arguments": {"ms": 800}}) for _ in range(6)
+        client.start("tools.call", {"tool": "bad/slow", "arguments": {"ms": 2000}}) for _ in range(6)
     ]
     codes = []
     for msgid in ids:
@@ -34,7 +34,7 @@ def test_calls_in_the_daemon(daemon):
     daemon.services({"bad": stdio()})
     daemon.start()
     clients = [daemon.client() for _ in range(5)]
-    ids = [c.start("tools.call", {"tool": "bad/slow", "arguments": {"ms": 800}}) for c in clients]
+    ids = [c.start("tools.call", {"tool": "bad/slow", "arguments": {"ms": 2000}}) for c in clients]
     codes = []
     for client, msgid in zip(clients, ids):
         try:
@@ -64,21 +64,21 @@ def test_connections(daemon):
     daemon.settings({"limits": {"connections": 3}})
     daemon.start()
     clients = [daemon.client() for _ in range(3)]
-    fourth = Client(daemon.socket, 5)
+    fourth = Client(daemon.socket, 30)
     try:
         fourth.call("ping")
         raise AssertionError("a fourth connection was served")
     except (Closed, ConnectionError, RpcError):
         pass
     clients.pop().close()
-    eventually(daemon.answers, 5, "a free place")
+    eventually(daemon.answers, what="a free place")
 
 
 def test_frames(daemon):
     daemon.settings({"limits": {"frame_bytes": 5000, "frame_depth": 8, "frame_items": 200}})
     daemon.start()
     for value in ("x" * 6000, [0] * 300, [[[[[[[[[[[]]]]]]]]]]]):
-        with Client(daemon.socket, 5) as client:
+        with Client(daemon.socket, 30) as client:
             client.send_bytes(pack([0, 1, "ping", [{"v": value}]]) + pack([0, 99, "ping", []]))
             try:
                 while True:
@@ -104,7 +104,7 @@ def test_a_message_beyond_message_bytes_is_an_error_of_its_service(daemon):
     daemon.services({"bad": stdio(), "echo": echo_stdio()})
     daemon.start()
     client = daemon.client()
-    error = client.tool_fails("bad/big", {"bytes": 200_000}, timeout_ms=3000)
+    error = client.tool_fails("bad/big", {"bytes": 200_000}, timeout_ms=20_000)
     assert error.code in ("EXTERNAL_TOOL_EXECUTION_FAILED", "OUTCOME_UNKNOWN"), error.error
     assert client.text("echo/echo", {"message": "x"}) == "x"
     assert len(client.text("bad/big", {"bytes": 50_000})) == 50_000

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from daemon import Pinger, eventually, http
+from daemon import PATIENCE, Pinger, eventually, free_port, http
 
 
 def node(npm, name, *arguments):
@@ -53,9 +53,7 @@ def test_what_the_server_forbids_is_its_own_failure(files, daemon):
 def everything(request, daemon, npm, tmp_path):
     server = None
     if request.param == "http":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         log = open(tmp_path / "everything.log", "wb")
         server = subprocess.Popen(
             ["node", str(npm / "mcp-server-everything"), "streamableHttp"],
@@ -104,9 +102,9 @@ def test_everything_is_cancelled(everything, daemon):
     with Pinger(daemon):
         started = time.monotonic()
         error = everything.tool_fails(
-            "everything/trigger-long-running-operation", {"duration": 20, "steps": 2}, timeout_ms=500
+            "everything/trigger-long-running-operation", {"duration": 60, "steps": 2}, timeout_ms=500
         )
-        assert error.code == "TIMEOUT" and time.monotonic() - started < 3
+        assert error.code == "TIMEOUT" and time.monotonic() - started < 3 * PATIENCE
         assert everything.text("everything/echo", {"message": "x"}) == "Echo: x"
 
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from daemon import echo_stdio, eventually, http, http_server, read_journal, stat, stdio
+from daemon import echo_stdio, eventually, free_port, http, http_server, read_journal, stat, stdio
 from rpc import RpcError
-from test_health import events, free_port, health, status
+from test_health import events, health, status
 
 # A breaker that opens soon, so that the tests are not long.
 SOON = {"breaker": {"failures": 2}, "retry": {"max_attempts": 1}}

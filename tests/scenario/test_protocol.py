@@ -110,9 +110,9 @@ def test_a_changed_list_is_noticed(bad, journal):
 
     assert "bad/added" not in names()
     if bad.transport != "stdio":  # nobody can be told before the standalone stream stands
-        eventually(lambda: read_journal(journal, "listening"), 5, "the GET stream")
+        eventually(lambda: read_journal(journal, "listening"), what="the GET stream")
     assert bad.text("bad/change", {"name": "added"}) == "changed"
-    eventually(lambda: "bad/added" in names(), 5, "the added tool")
+    eventually(lambda: "bad/added" in names(), what="the added tool")
 
 
 def test_lists_are_what_the_server_says(bad):
@@ -148,7 +148,7 @@ def test_versions_are_negotiated(daemon, journal, version, transport):
 def test_a_version_from_the_future_is_refused(daemon):
     daemon.services({"new": stdio(arguments=["--version", "2099-01-01"])})
     daemon.start()
-    error = daemon.client().tool_fails("new/echo", {"message": "x"}, timeout_ms=3000)
+    error = daemon.client().tool_fails("new/echo", {"message": "x"}, timeout_ms=20_000)
     assert error.code in ("EXTERNAL_TOOL_EXECUTION_FAILED", "UNAVAILABLE"), error.error
     assert "2099-01-01" in error.message
 

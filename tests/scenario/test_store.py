@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from daemon import SERVERS, Daemon, eventually
+from daemon import PATIENCE, SERVERS, Daemon, eventually
 
-AT_ONCE_S = 4  # SQLite waits two seconds for a lock, once; sanitizers are slow
+AT_ONCE_S = 4 * PATIENCE  # SQLite waits two seconds for a lock, once
 
 
 class House:

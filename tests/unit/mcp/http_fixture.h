@@ -281,8 +281,7 @@ static inline bool chunk(int fd, const char *text)
 {
     char bytes[10240];
     int length = snprintf(bytes, sizeof bytes, "%zx\r\n%s\r\n", strlen(text), text);
-    return length > 0 && (size_t)length < sizeof bytes &&
-           peer_write(fd, bytes, (size_t)length);
+    return length > 0 && (size_t)length < sizeof bytes && peer_write(fd, bytes, (size_t)length);
 }
 
 static inline bool answer_events(int fd, const struct peer_request *request)
