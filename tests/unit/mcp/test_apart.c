@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_apart.c - what is of one caller alone and must not reach another. */
 #include "caller.h"
+#include "one_service.h"
 
 #define OFFERS "{'tools':{},'resources':{}}"
 #define TOOLS  "{'name':'echo'}"
@@ -8,12 +9,9 @@
 static void the_last_words_of_a_process_are_its_users(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
     struct service_conf *conf = conf_new("s", "1");
     conf->sharing = SERVICE_PER_USER;
-    apply_one(&bench, conf);
+    begin_as(false, conf);
     for (int i = 0; i < 2; i++) {
         call_with(&bench, &told, .user = "bob");
         fake_opened(fake_at(&bench, bench.fake_count - 1));
@@ -28,21 +26,17 @@ static void the_last_words_of_a_process_are_its_users(void **state)
     assert_told(told, ERR_UNAVAILABLE, "2 times in a row");
     assert_null(strstr(told.text, "alice"));
     assert_has(told.text, "bob's trouble");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void all_pages_of_a_list_are_for_the_same_clients(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told first = {0};
     struct told second = {0};
-    bench_init(&bench, true);
     struct service_conf *conf = conf_new("s", "1");
     conf->transport = SERVICE_HTTP;
     conf->era = SERVICE_ERA_MODERN;
-    apply_one(&bench, conf);
+    begin_as(true, conf);
     list_tools(&bench, &first, "s");
     struct fake *fake = fake_at(&bench, 0);
     serve_modern(fake, OFFERS);
@@ -62,13 +56,11 @@ static void all_pages_of_a_list_are_for_the_same_clients(void **state)
     assert_string_equal(second.text, "a asks b ");
     told_done(&first);
     told_done(&second);
-    bench_done(&bench);
 }
 
 static void a_late_answer_to_something_else_clears_no_doubt(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller one = {0};
     struct caller two = {0};
     struct fake *fake = ready(&bench, false, false, "{'tools':{},'logging':{}}", TOOLS);
@@ -85,15 +77,14 @@ static void a_late_answer_to_something_else_clears_no_doubt(void **state)
     answer_last(fake, "{'content':[]}");
     caller_free(&one);
     caller_free(&two);
-    bench_done(&bench);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_words_of_a_process_are_its_users),
-        cmocka_unit_test(all_pages_of_a_list_are_for_the_same_clients),
-        cmocka_unit_test(a_late_answer_to_something_else_clears_no_doubt),
+        TEST(the_last_words_of_a_process_are_its_users),
+        TEST(all_pages_of_a_list_are_for_the_same_clients),
+        TEST(a_late_answer_to_something_else_clears_no_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_exchange.c - sessions over HTTP: what an exchange's end means, and sessions that are gone. */
-#include "fake.h"
+#include "one_service.h"
 
 static void end(struct fake *fake, mcp_token token, enum err_code code, bool is_session_gone)
 {
@@ -17,10 +17,9 @@ static void end(struct fake *fake, mcp_token token, enum err_code code, bool is_
 static void another_id_fails_when_the_exchange_ends(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     call(&bench, &a);
     unsigned long long first = last_id(fake);
     call(&bench, &b);
@@ -38,16 +37,12 @@ static void another_id_fails_when_the_exchange_ends(void **state)
     assert_int_equal(b.done, 1);
     told_done(&a);
     told_done(&b);
-    bench_done(&bench);
 }
 
 static void an_end_without_an_answer_fails(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, true);
-    call(&bench, &told);
+    struct fake *fake = stand_call(true);
     end(fake, last_id(fake), ERR_NONE, false);
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "no answer to the request");
     told_done(&told);
@@ -55,17 +50,12 @@ static void an_end_without_an_answer_fails(void **state)
     say_on(fake, last_id(fake), "<html>");
     end(fake, last_id(fake), ERR_NONE, false);
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "a message that is no JSON");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void failures_of_the_wire_are_handed_on(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, true);
-    call(&bench, &told);
+    struct fake *fake = stand_call(true);
     end(fake, last_id(fake), ERR_UNAVAILABLE, false);
     assert_told(told, ERR_UNAVAILABLE, "the exchange went wrong");
     assert_has(told.details, "\"http_status\":500,\"service\":\"s\",\"tool\":\"echo\"");
@@ -97,17 +87,12 @@ static void failures_of_the_wire_are_handed_on(void **state)
     assert_false(told.sent);
     assert_int_equal(count_sent(fake, "cancelled"),
                      cancels); /* the server has not heard of it */
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void an_error_without_id_belongs_to_its_exchange(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, true);
-    call(&bench, &told);
+    struct fake *fake = stand_call(true);
     say_on(fake, last_id(fake),
            "{'jsonrpc':'2.0','id':null,'error':{'code':-32000,'message':'Bad Request'}}");
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "Bad Request");
@@ -115,8 +100,6 @@ static void an_error_without_id_belongs_to_its_exchange(void **state)
     call(&bench, &told);
     say_on(fake, last_id(fake), "{'jsonrpc':'2.0','error':{'code':-32000,'message':'No id'}}");
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "No id");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 /* ---- sessions that are gone -------------------------------------------------------------- */
@@ -124,10 +107,8 @@ static void an_error_without_id_belongs_to_its_exchange(void **state)
 static void a_gone_session_is_renewed_unseen(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
     struct told other = {0};
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     call_with(&bench, &told, .arguments = "{\"text\":\"keep me\"}");
     char *request = mem_dup(slice_of(last_sent(fake)));
     unsigned long long id = last_id(fake);
@@ -156,16 +137,12 @@ static void a_gone_session_is_renewed_unseen(void **state)
     mem_free(request);
     told_done(&told);
     told_done(&other);
-    bench_done(&bench);
 }
 
 static void only_once(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, true);
-    call(&bench, &told);
+    struct fake *fake = stand_call(true);
     unsigned long long id = last_id(fake);
     end(fake, id, ERR_UNAVAILABLE, true);
     answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
@@ -173,19 +150,16 @@ static void only_once(void **state)
     end(fake, id, ERR_UNAVAILABLE, true);
     assert_told(told, ERR_UNAVAILABLE, "forgot the session, and again");
     assert_false(told.sent);
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void one_renewal_serves_all_that_were_refused(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told[3] = {0};
+    struct told all[3] = {0};
     unsigned long long ids[3];
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     for (int i = 0; i < 3; i++) {
-        call(&bench, &told[i]);
+        call(&bench, &all[i]);
         ids[i] = last_id(fake);
     }
     end(fake, ids[0], ERR_UNAVAILABLE, true);
@@ -195,20 +169,18 @@ static void one_renewal_serves_all_that_were_refused(void **state)
     assert_int_equal(count_sent(fake, "\"initialize\""), 2);
     for (int i = 0; i < 3; i++) {
         say_on(fake, ids[i], "{'jsonrpc':'2.0','id':%llu,'result':{'n':%d}}", ids[i], i);
-        assert_int_equal(told[i].done, 1);
-        assert_int_equal(told[i].code, ERR_NONE);
-        told_done(&told[i]);
+        assert_int_equal(all[i].done, 1);
+        assert_int_equal(all[i].code, ERR_NONE);
+        told_done(&all[i]);
     }
-    bench_done(&bench);
 }
 
 static void a_renewal_that_fails_fails_all(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     call(&bench, &a);
     call(&bench, &b);
     end(fake, id_of(fake->sent[fake->count - 2]), ERR_UNAVAILABLE, true);
@@ -220,16 +192,14 @@ static void a_renewal_that_fails_fails_all(void **state)
     assert_true(fake->is_closing);
     told_done(&a);
     told_done(&b);
-    bench_done(&bench);
 }
 
 static void deadline_and_cancel_during_a_renewal(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     call_with(&bench, &a, .timeout = 100 * MS);
     unsigned long long first = last_id(fake);
     call(&bench, &b);
@@ -244,17 +214,15 @@ static void deadline_and_cancel_during_a_renewal(void **state)
     answer_last(fake, "{'protocolVersion':'2025-06-18','capabilities':{'tools':{}}}");
     assert_int_equal(count_sent(fake, "tools/call"), 3);
     told_done(&a);
-    bench_done(&bench);
 }
 
 static void what_the_old_session_was_sent_is_not_cancelled_in_the_new_one(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
     struct told c = {0};
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     call(&bench, &a);
     unsigned long long first = last_id(fake);
     call(&bench, &b);
@@ -270,15 +238,12 @@ static void what_the_old_session_was_sent_is_not_cancelled_in_the_new_one(void *
     assert_int_equal(count_sent(fake, "cancelled"), 0);
     mcp_cancel(a.request, "test"); /* was sent again */
     assert_int_equal(count_sent(fake, "cancelled"), 1);
-    bench_done(&bench);
 }
 
 static void a_listing_begins_again_in_the_new_session(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     say(fake, "{'jsonrpc':'2.0','method':'notifications/tools/list_changed'}");
     list_tools(&bench, &told, "s");
     answer_last(fake, "{'tools':[{'name':'one'}],'nextCursor':'x'}");
@@ -287,19 +252,12 @@ static void a_listing_begins_again_in_the_new_session(void **state)
     assert_has(last_sent(fake), "\"method\":\"tools/list\",\"params\":{}}");
     answer_last(fake, "{'tools':[{'name':'two'}]}");
     assert_string_equal(told.text, "two ");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void initialize_that_fails_on_the_wire(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, true);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
-    struct fake *fake = fake_at(&bench, 0);
+    struct fake *fake = begin_call(true);
     fake_opened(fake);
     end(fake, last_id(fake), ERR_UNAVAILABLE, false);
     assert_told(told, ERR_UNAVAILABLE, "went wrong");
@@ -311,25 +269,23 @@ static void initialize_that_fails_on_the_wire(void **state)
     end(fake, last_id(fake), ERR_TIMEOUT, false);
     assert_told(told, ERR_TIMEOUT, "went wrong");
     assert_int_equal(fake->count, 1); /* `initialize` is never cancelled */
-    told_done(&told);
-    bench_done(&bench);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_id_fails_when_the_exchange_ends),
-        cmocka_unit_test(an_end_without_an_answer_fails),
-        cmocka_unit_test(failures_of_the_wire_are_handed_on),
-        cmocka_unit_test(an_error_without_id_belongs_to_its_exchange),
-        cmocka_unit_test(a_gone_session_is_renewed_unseen),
-        cmocka_unit_test(only_once),
-        cmocka_unit_test(one_renewal_serves_all_that_were_refused),
-        cmocka_unit_test(a_renewal_that_fails_fails_all),
-        cmocka_unit_test(deadline_and_cancel_during_a_renewal),
-        cmocka_unit_test(what_the_old_session_was_sent_is_not_cancelled_in_the_new_one),
-        cmocka_unit_test(a_listing_begins_again_in_the_new_session),
-        cmocka_unit_test(initialize_that_fails_on_the_wire),
+        TEST(another_id_fails_when_the_exchange_ends),
+        TEST(an_end_without_an_answer_fails),
+        TEST(failures_of_the_wire_are_handed_on),
+        TEST(an_error_without_id_belongs_to_its_exchange),
+        TEST(a_gone_session_is_renewed_unseen),
+        TEST(only_once),
+        TEST(one_renewal_serves_all_that_were_refused),
+        TEST(a_renewal_that_fails_fails_all),
+        TEST(deadline_and_cancel_during_a_renewal),
+        TEST(what_the_old_session_was_sent_is_not_cancelled_in_the_new_one),
+        TEST(a_listing_begins_again_in_the_new_session),
+        TEST(initialize_that_fails_on_the_wire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

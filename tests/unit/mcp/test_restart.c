@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* test_restart.c - servers that crash: when they are started again, and what is said meanwhile. */
-#include "fake.h"
+#include "one_service.h"
 
 static void crash_loops_back_off(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
-    fake_dies(fake_at(&bench, 0), "exited with status 1");
+    fake_dies(begin_call(false), "exited with status 1");
     assert_told(told, ERR_UNAVAILABLE, "exited with status 1");
     assert_has(told.details, "\"stderr_tail\":\"last words\"");
     told_done(&told);
@@ -47,16 +42,12 @@ static void crash_loops_back_off(void **state)
     call(&bench, &told);
     assert_int_equal(bench.fake_count, 5);
     mcp_cancel(told.request, "test");
-    bench_done(&bench);
 }
 
 static void a_server_that_stood_long_did_not_fail_to_start(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
+    begin(false);
     for (size_t i = 0; i < 4; i++) {
         list_tools(&bench, &told, "s"); /* also of a server that has been stopped: it crashed */
         assert_int_equal(told.done, 0);
@@ -67,20 +58,16 @@ static void a_server_that_stood_long_did_not_fail_to_start(void **state)
         loop_advance(bench.loop, 60000 * MS);
         fake_dies(fake_at(&bench, i), "crashed");
     }
-    bench_done(&bench);
 }
 
 /* To be forgotten as an idle user would begin the count anew. */
 static void a_user_who_waits_does_not_shorten_the_back_off(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
     struct service_conf *conf = conf_new("s", "1");
     conf->sharing = SERVICE_PER_USER;
     conf->idle_stop_s = 1;
-    apply_one(&bench, conf);
+    begin_as(false, conf);
     for (size_t i = 0; i < 6; i++) {
         call_with(&bench, &told, .user = "ana");
         fake_dies(fake_at(&bench, i), "exited with status 1");
@@ -99,15 +86,14 @@ static void a_user_who_waits_does_not_shorten_the_back_off(void **state)
     call_with(&bench, &told, .user = "ana");
     assert_int_equal(bench.fake_count, 7);
     mcp_cancel(told.request, "test");
-    bench_done(&bench);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crash_loops_back_off),
-        cmocka_unit_test(a_server_that_stood_long_did_not_fail_to_start),
-        cmocka_unit_test(a_user_who_waits_does_not_shorten_the_back_off),
+        TEST(crash_loops_back_off),
+        TEST(a_server_that_stood_long_did_not_fail_to_start),
+        TEST(a_user_who_waits_does_not_shorten_the_back_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_session.c - one session: handshake, answers, notifications, and every way to lose one. */
-#include "fake.h"
+#include "one_service.h"
 
 /* ---- handshake --------------------------------------------------------------------------- */
 
@@ -11,12 +11,7 @@ static void handshake_agrees_on_each_version(void **state)
     (void)state;
     for (size_t i = 0; i < 4; i++) {
         for (int is_http = 0; is_http < 2; is_http++) {
-            struct bench bench;
-            struct told told = {0};
-            bench_init(&bench, is_http);
-            apply_one(&bench, conf_new("s", "1"));
-            call(&bench, &told);
-            struct fake *fake = fake_at(&bench, 0);
+            struct fake *fake = begin_call(is_http);
             assert_int_equal(fake->count, 0);
             fake_opened(fake);
             assert_has(last_sent(fake),
@@ -40,8 +35,7 @@ static void handshake_agrees_on_each_version(void **state)
             assert_false(fake->is_listening); /* it announced no list changes */
             assert_string_equal(told.waits, "start list ");
             mcp_cancel(told.request, "test");
-            told_done(&told);
-            bench_done(&bench);
+            (void)clear(NULL);
         }
     }
 }
@@ -49,12 +43,7 @@ static void handshake_agrees_on_each_version(void **state)
 static void unknown_version_names_both(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
-    struct fake *fake = fake_at(&bench, 0);
+    struct fake *fake = begin_call(false);
     fake_opened(fake);
     answer_last(fake, "{'protocolVersion':'1999-01-01','capabilities':{}}");
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "1999-01-01");
@@ -64,34 +53,21 @@ static void unknown_version_names_both(void **state)
     assert_true(fake->is_closing);
     assert_int_equal(fake->count, 1); /* no initialized after a refusal */
     assert_string_equal(bench.states, "s:starting s:error ");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void missing_version_is_refused(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
-    fake_opened(fake_at(&bench, 0));
-    answer_last(fake_at(&bench, 0), "[]");
+    struct fake *fake = begin_call(false);
+    fake_opened(fake);
+    answer_last(fake, "[]");
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "(none)");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void refusal_with_an_offer_is_taken_once(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
-    struct fake *fake = fake_at(&bench, 0);
+    struct fake *fake = begin_call(false);
     fake_opened(fake);
     say(fake,
         "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32602,'message':'Unsupported protocol "
@@ -107,50 +83,33 @@ static void refusal_with_an_offer_is_taken_once(void **state)
     assert_told(told, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "error -32602: No");
     assert_has(told.details, "\"jsonrpc\":{\"code\":-32602,\"message\":\"No\",\"data\":");
     assert_has(told.details, "\"requested_version\":\"2025-03-26\"");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void silent_server_fails_at_the_connect_timeout(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
-    fake_opened(fake_at(&bench, 0));
+    struct fake *fake = begin_call(false);
+    fake_opened(fake);
     loop_advance(bench.loop, 9999 * MS);
     assert_int_equal(told.done, 0);
     loop_advance(bench.loop, 2 * MS);
     assert_told(told, ERR_UNAVAILABLE, "did not answer `initialize` within 10000 ms");
-    assert_true(fake_at(&bench, 0)->is_closing);
-    assert_int_equal(count_sent(fake_at(&bench, 0), "cancelled"), 0); /* never for initialize */
-    told_done(&told);
-    bench_done(&bench);
+    assert_true(fake->is_closing);
+    assert_int_equal(count_sent(fake, "cancelled"), 0); /* never for initialize */
 }
 
 static void wire_that_never_opens_fails_too(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
+    (void)begin_call(false);
     loop_advance(bench.loop, 10001 * MS);
     assert_told(told, ERR_UNAVAILABLE, "did not start");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void server_without_tools_has_an_empty_catalogue(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
+    begin(false);
     list_tools(&bench, &told, "s");
     struct fake *fake = fake_at(&bench, 0);
     fake_opened(fake);
@@ -158,17 +117,13 @@ static void server_without_tools_has_an_empty_catalogue(void **state)
     assert_int_equal(told.done, 1);
     assert_string_equal(told.text, "");
     assert_int_equal(count_sent(fake, "tools/list"), 0);
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void listens_on_http_when_lists_change(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     assert_true(fake->is_listening);
-    bench_done(&bench);
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -176,9 +131,7 @@ static void listens_on_http_when_lists_change(void **state)
 static void result_and_tool_failure_are_relayed(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, false);
+    struct fake *fake = stand(false);
     call_with(&bench, &told, .arguments = "{\"text\":\"a\\nb\",\"n\":12345678901234567890}");
     assert_has(last_sent(fake),
                "\"method\":\"tools/call\",\"params\":{\"name\":\"echo\","
@@ -192,17 +145,12 @@ static void result_and_tool_failure_are_relayed(void **state)
     assert_string_equal(told.text,
                         "{\"content\":[{\"type\":\"text\",\"text\":\"no\"}],\"isError\":"
                         "true,\"structuredContent\":null,\"x\":1.5}");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void protocol_error_becomes_a_failure(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, false);
-    call(&bench, &told);
+    struct fake *fake = stand_call(false);
     say(fake,
         "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32000,'message':'Sheep','data':{'a':[1]}}"
         "}",
@@ -212,8 +160,6 @@ static void protocol_error_becomes_a_failure(void **state)
                "\"jsonrpc\":{\"code\":-32000,\"message\":\"Sheep\",\"data\":{\"a\":[1]}}");
     assert_has(told.details, "\"service\":\"s\",\"tool\":\"echo\"");
     assert_true(told.sent);
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void broken_answers_fail_the_call(void **state)
@@ -231,10 +177,8 @@ static void broken_answers_fail_the_call(void **state)
     };
     (void)state;
     for (int is_http = 0; is_http < 2; is_http++) {
-        struct bench bench;
-        struct fake *fake = standing(&bench, is_http);
+        struct fake *fake = stand(is_http);
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-            struct told told = {0};
             call(&bench, &told);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -244,32 +188,24 @@ static void broken_answers_fail_the_call(void **state)
             assert_true(told.sent);
             told_done(&told);
         }
-        bench_done(&bench);
+        (void)clear(NULL);
     }
 }
 
 static void complete_result_type_and_null_error_pass(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, false);
-    call(&bench, &told);
+    struct fake *fake = stand_call(false);
     say(fake, "{'jsonrpc':'2.0','id':%llu.0,'error':null,'result':{'resultType':'complete'}}",
         last_id(fake));
     assert_int_equal(told.done, 1);
     assert_string_equal(told.text, "{\"resultType\":\"complete\"}");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void rubbish_and_strange_ids_are_dropped(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, false);
-    call(&bench, &told);
+    struct fake *fake = stand_call(false);
     unsigned long long id = last_id(fake);
     size_t sent = fake->count;
     say(fake, "{broken");
@@ -289,17 +225,14 @@ static void rubbish_and_strange_ids_are_dropped(void **state)
     say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{'n':2}}", id); /* twice */
     assert_int_equal(told.done, 1);
     assert_string_equal(told.text, "{\"n\":1}");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void a_broken_answer_fails_its_own_call_only(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
-    struct fake *fake = standing(&bench, false);
+    struct fake *fake = stand(false);
     call(&bench, &a);
     unsigned long long first = last_id(fake);
     call(&bench, &b);
@@ -316,17 +249,14 @@ static void a_broken_answer_fails_its_own_call_only(void **state)
     assert_true(b.sent);
     mcp_cancel(a.request, "test");
     told_done(&b);
-    bench_done(&bench);
 }
 
 static void batches_count_where_the_revision_has_them(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
+    begin(false);
     call(&bench, &a);
     struct fake *fake = fake_at(&bench, 0);
     shake_hands(fake, "2025-03-26");
@@ -344,19 +274,17 @@ static void batches_count_where_the_revision_has_them(void **state)
     assert_string_equal(last_sent(fake), "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}");
     told_done(&a);
     told_done(&b);
-    bench_done(&bench);
 }
 
 static void colliding_calls_get_their_own_answers(void **state)
 {
     enum { CALLS = 50 };
     (void)state;
-    struct bench bench;
-    struct told told[CALLS] = {0};
-    struct fake *fake = standing(&bench, false);
+    struct told all[CALLS] = {0};
+    struct fake *fake = stand(false);
     unsigned long long ids[CALLS];
     for (int i = 0; i < CALLS; i++) {
-        call(&bench, &told[i]);
+        call(&bench, &all[i]);
         ids[i] = last_id(fake);
         for (int j = 0; j < i; j++) {
             assert_true(ids[j] != ids[i]);
@@ -376,13 +304,12 @@ static void colliding_calls_get_their_own_answers(void **state)
     for (int i = 0; i < CALLS; i++) {
         char want[64];
         (void)snprintf(want, sizeof want, "{\"n\":%d}", i);
-        assert_int_equal(told[i].done, 1);
-        assert_string_equal(told[i].text, want);
+        assert_int_equal(all[i].done, 1);
+        assert_string_equal(all[i].text, want);
         (void)snprintf(want, sizeof want, "{\"progress\":%d}", i);
-        assert_string_equal(told[i].progress, want);
-        told_done(&told[i]);
+        assert_string_equal(all[i].progress, want);
+        told_done(&all[i]);
     }
-    bench_done(&bench);
 }
 
 /* ---- what the server asks and tells ------------------------------------------------------ */
@@ -390,8 +317,7 @@ static void colliding_calls_get_their_own_answers(void **state)
 static void pings_are_answered_and_other_asks_refused(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct fake *fake = standing(&bench, false);
+    struct fake *fake = stand(false);
     say(fake, "{'jsonrpc':'2.0','id':'p\\u00e9 1','method':'ping'}");
     assert_string_equal(last_sent(fake),
                         "{\"jsonrpc\":\"2.0\",\"id\":\"p\xc3\xa9 1\",\"result\":{}}");
@@ -400,31 +326,22 @@ static void pings_are_answered_and_other_asks_refused(void **state)
     assert_string_equal(last_sent(fake),
                         "{\"jsonrpc\":\"2.0\",\"id\":0,\"error\":{\"code\":-32601,"
                         "\"message\":\"Sampling not supported\"}}");
-    bench_done(&bench);
 }
 
 static void ping_during_the_handshake_is_answered(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    call(&bench, &told);
-    struct fake *fake = fake_at(&bench, 0);
+    struct fake *fake = begin_call(false);
     fake_opened(fake);
     say(fake, "{'jsonrpc':'2.0','id':1,'method':'ping'}");
     assert_string_equal(last_sent(fake), "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}");
     mcp_cancel(told.request, "test");
-    bench_done(&bench);
 }
 
 static void progress_needs_the_wish_and_the_token(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = standing(&bench, false);
+    struct fake *fake = stand(false);
     call_with(&bench, &told,
               .meta = "{\"traceparent\":\"00-1-2-03\",\"progressToken\":\"mine\",\"com.example/"
                       "x\":{\"a\":"
@@ -454,8 +371,6 @@ static void progress_needs_the_wish_and_the_token(void **state)
         "'progressToken':%llu}}",
         id); /* late */
     assert_string_equal(told.progress, "{\"progress\":0.5,\"total\":2,\"message\":\"half\"}");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void log_messages_reach_only_the_one_they_can_be_for(void **state)
@@ -463,10 +378,9 @@ static void log_messages_reach_only_the_one_they_can_be_for(void **state)
 #define LOG \
     "{'jsonrpc':'2.0','method':'notifications/message','params':{'level':'info','data':%d}}"
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
-    struct fake *fake = standing(&bench, true);
+    struct fake *fake = stand(true);
     say(fake, LOG, 0); /* nobody calls */
     call(&bench, &a);
     unsigned long long first = last_id(fake);
@@ -481,13 +395,11 @@ static void log_messages_reach_only_the_one_they_can_be_for(void **state)
     assert_string_equal(b.log, "{\"level\":\"info\",\"data\":3}");
     mcp_cancel(a.request, "test");
     mcp_cancel(b.request, "test");
-    bench_done(&bench);
 }
 
 static void one_server_cannot_speak_for_another(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
     bench_init(&bench, false);
@@ -515,17 +427,15 @@ static void one_server_cannot_speak_for_another(void **state)
     assert_string_equal(a.text, "{\"n\":2}");
     mcp_cancel(b.request, "test");
     told_done(&a);
-    bench_done(&bench);
 }
 
 /* The server may still be at what was given up, and say things about it. */
 static void log_messages_wait_for_the_answer_of_a_call_given_up(void **state)
 {
     (void)state;
-    struct bench bench;
     struct told a = {0};
     struct told b = {0};
-    struct fake *fake = standing(&bench, false);
+    struct fake *fake = stand(false);
     call(&bench, &a);
     unsigned long long first = last_id(fake);
     mcp_cancel(a.request, "test");
@@ -536,34 +446,33 @@ static void log_messages_wait_for_the_answer_of_a_call_given_up(void **state)
     say(fake, LOG, 2);
     assert_string_equal(b.log, "{\"level\":\"info\",\"data\":2}");
     mcp_cancel(b.request, "test");
-    bench_done(&bench);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(handshake_agrees_on_each_version),
-        cmocka_unit_test(unknown_version_names_both),
-        cmocka_unit_test(missing_version_is_refused),
-        cmocka_unit_test(refusal_with_an_offer_is_taken_once),
-        cmocka_unit_test(silent_server_fails_at_the_connect_timeout),
-        cmocka_unit_test(wire_that_never_opens_fails_too),
-        cmocka_unit_test(server_without_tools_has_an_empty_catalogue),
-        cmocka_unit_test(listens_on_http_when_lists_change),
-        cmocka_unit_test(result_and_tool_failure_are_relayed),
-        cmocka_unit_test(protocol_error_becomes_a_failure),
-        cmocka_unit_test(broken_answers_fail_the_call),
-        cmocka_unit_test(complete_result_type_and_null_error_pass),
-        cmocka_unit_test(rubbish_and_strange_ids_are_dropped),
-        cmocka_unit_test(a_broken_answer_fails_its_own_call_only),
-        cmocka_unit_test(batches_count_where_the_revision_has_them),
-        cmocka_unit_test(colliding_calls_get_their_own_answers),
-        cmocka_unit_test(pings_are_answered_and_other_asks_refused),
-        cmocka_unit_test(ping_during_the_handshake_is_answered),
-        cmocka_unit_test(progress_needs_the_wish_and_the_token),
-        cmocka_unit_test(log_messages_reach_only_the_one_they_can_be_for),
-        cmocka_unit_test(one_server_cannot_speak_for_another),
-        cmocka_unit_test(log_messages_wait_for_the_answer_of_a_call_given_up),
+        TEST(handshake_agrees_on_each_version),
+        TEST(unknown_version_names_both),
+        TEST(missing_version_is_refused),
+        TEST(refusal_with_an_offer_is_taken_once),
+        TEST(silent_server_fails_at_the_connect_timeout),
+        TEST(wire_that_never_opens_fails_too),
+        TEST(server_without_tools_has_an_empty_catalogue),
+        TEST(listens_on_http_when_lists_change),
+        TEST(result_and_tool_failure_are_relayed),
+        TEST(protocol_error_becomes_a_failure),
+        TEST(broken_answers_fail_the_call),
+        TEST(complete_result_type_and_null_error_pass),
+        TEST(rubbish_and_strange_ids_are_dropped),
+        TEST(a_broken_answer_fails_its_own_call_only),
+        TEST(batches_count_where_the_revision_has_them),
+        TEST(colliding_calls_get_their_own_answers),
+        TEST(pings_are_answered_and_other_asks_refused),
+        TEST(ping_during_the_handshake_is_answered),
+        TEST(progress_needs_the_wish_and_the_token),
+        TEST(log_messages_reach_only_the_one_they_can_be_for),
+        TEST(one_server_cannot_speak_for_another),
+        TEST(log_messages_wait_for_the_answer_of_a_call_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
