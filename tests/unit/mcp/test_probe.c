@@ -3,8 +3,9 @@
 #include "mcp/probe.h"
 
 #include "era.h"
+#include "one_service.h"
 
-struct probed {
+static struct probed {
     struct mcp_request *request;
     unsigned done;
     enum err_code code;
@@ -14,29 +15,29 @@ struct probed {
     char protocol[32], server[64], transport[8];
     int64_t tools;
     char *text, *details;
-};
+} probed; /* told of the probe of the test */
 
 static void probe_done(void *arg, const struct mcp_probe_report *report)
 {
-    struct probed *probed = arg;
-    probed->done++;
-    probed->reached = report->reached;
-    memcpy(probed->took, report->took, sizeof probed->took);
-    (void)snprintf(probed->protocol, sizeof probed->protocol, "%s",
+    (void)arg;
+    probed.done++;
+    probed.reached = report->reached;
+    memcpy(probed.took, report->took, sizeof probed.took);
+    (void)snprintf(probed.protocol, sizeof probed.protocol, "%s",
                    report->protocol ? report->protocol : "-");
-    (void)snprintf(probed->server, sizeof probed->server, "%s %s",
+    (void)snprintf(probed.server, sizeof probed.server, "%s %s",
                    report->server_name ? report->server_name : "-",
                    report->server_version ? report->server_version : "-");
-    (void)snprintf(probed->transport, sizeof probed->transport, "%s", report->transport);
-    probed->tools = report->tools;
+    (void)snprintf(probed.transport, sizeof probed.transport, "%s", report->transport);
+    probed.tools = report->tools;
     if (report->failure) {
-        struct told told = {0};
-        told_failure(&told, report->failure);
-        probed->code = told.code;
-        probed->class = told.class;
-        keep(&probed->text, told.text);
-        keep(&probed->details, told.details);
-        mem_free(told.suggestion);
+        struct told why = {0};
+        told_failure(&why, report->failure);
+        probed.code = why.code;
+        probed.class = why.class;
+        keep(&probed.text, why.text);
+        keep(&probed.details, why.details);
+        mem_free(why.suggestion);
     }
 }
 
@@ -46,53 +47,69 @@ struct probe_options {
     mono_us timeout; /* 0: 30 s */
 };
 
-static void probe_as(struct bench *bench, struct probed *probed,
-                     const struct probe_options *with)
+static void probe_as(const struct probe_options *with)
 {
     const struct mcp_identity identity = {.agent = {"", 0},
                                           .user = slice_of(with->user ? with->user : "")};
     const struct mcp_probe_options options = {
         .is_apart = with->is_apart,
         .lists = with->lists,
-        .deadline = loop_now(bench->loop) + (with->timeout ? with->timeout : 30000 * MS)};
-    unsigned before = probed->done;
-    probed->request =
-        mcp_probe(service_named(bench, "s"), &identity, &options, probe_done, probed);
-    assert_non_null(probed->request);
-    assert_int_equal(probed->done, before); /* never inside */
-    turn(bench);
+        .deadline = loop_now(bench.loop) + (with->timeout ? with->timeout : 30000 * MS)};
+    unsigned before = probed.done;
+    probed.request =
+        mcp_probe(service_named(&bench, "s"), &identity, &options, probe_done, NULL);
+    assert_non_null(probed.request);
+    assert_int_equal(probed.done, before); /* never inside */
+    turn(&bench);
 }
 
-#define probe_with(bench, probed, ...) \
-    probe_as((bench), (probed), &(struct probe_options){__VA_ARGS__})
+#define probe(...) probe_as(&(struct probe_options){__VA_ARGS__})
 
-static void probed_done(struct probed *probed)
+static void forget_probe(void)
 {
-    mem_free(probed->text);
-    mem_free(probed->details);
-    *probed = (struct probed){.request = NULL};
+    mem_free(probed.text);
+    mem_free(probed.details);
+    probed = (struct probed){.request = NULL};
 }
 
-#define assert_took(probed, connect, handshake, ping, list)              \
-    do {                                                                 \
-        assert_int_equal((probed).took[MCP_PROBE_CONNECT], connect);     \
-        assert_int_equal((probed).took[MCP_PROBE_HANDSHAKE], handshake); \
-        assert_int_equal((probed).took[MCP_PROBE_PING], ping);           \
-        assert_int_equal((probed).took[MCP_PROBE_LIST], list);           \
+static int clear_probe(void **state)
+{
+    (void)clear(state);
+    forget_probe();
+    return 0;
+}
+
+static void advance(mono_us by)
+{
+    loop_advance(bench.loop, by);
+}
+
+#define assert_took(connect, handshake, ping, list)                    \
+    do {                                                               \
+        assert_int_equal(probed.took[MCP_PROBE_CONNECT], connect);     \
+        assert_int_equal(probed.took[MCP_PROBE_HANDSHAKE], handshake); \
+        assert_int_equal(probed.took[MCP_PROBE_PING], ping);           \
+        assert_int_equal(probed.took[MCP_PROBE_LIST], list);           \
     } while (0)
 
-#define assert_probed(probed, wanted, step, part)                       \
-    do {                                                                \
-        assert_int_equal((probed).done, 1);                             \
-        assert_string_equal(err_name((probed).code), err_name(wanted)); \
-        assert_int_equal((probed).reached, step);                       \
-        assert_has((probed).text, part);                                \
+#define assert_ended_well()                      \
+    do {                                         \
+        assert_int_equal(probed.done, 1);        \
+        assert_int_equal(probed.code, ERR_NONE); \
     } while (0)
 
-static void assert_counters(struct bench *bench, const char *part)
+#define assert_failed(wanted, step, part)                             \
+    do {                                                              \
+        assert_int_equal(probed.done, 1);                             \
+        assert_string_equal(err_name(probed.code), err_name(wanted)); \
+        assert_int_equal(probed.reached, step);                       \
+        assert_has(probed.text, part);                                \
+    } while (0)
+
+static void assert_counters(const char *part)
 {
     struct buf map;
-    char *status = as_json(put_status(service_named(bench, "s"), &map));
+    char *status = as_json(put_status(service_named(&bench, "s"), &map));
     assert_has(status, part);
     mem_free(status);
     buf_done(&map);
@@ -103,132 +120,108 @@ static void assert_counters(struct bench *bench, const char *part)
 static void a_stopped_server_is_started_and_timed(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
+    begin(false);
     assert_false(mcp_service_is_connected(service_named(&bench, "s")));
-    probe_with(&bench, &probed, .lists = false);
+    probe(.lists = false);
     struct fake *fake = fake_at(&bench, 0);
-    loop_advance(bench.loop, 3 * MS);
+    advance(3 * MS);
     fake_opened(fake);
-    loop_advance(bench.loop, 5 * MS);
+    advance(5 * MS);
     answer_last(fake, LEGACY);
     assert_true(mcp_service_is_connected(service_named(&bench, "s")));
     assert_has(last_sent(fake), "\"method\":\"ping\"");
-    loop_advance(bench.loop, 7 * MS);
+    advance(7 * MS);
     answer_last(fake, "{}");
-    assert_int_equal(probed.done, 1);
-    assert_int_equal(probed.code, ERR_NONE);
+    assert_ended_well();
     assert_int_equal(probed.reached, MCP_PROBE_PING);
-    assert_took(probed, 3 * MS, 5 * MS, 7 * MS, -1);
+    assert_took(3 * MS, 5 * MS, 7 * MS, -1);
     assert_string_equal(probed.protocol, "2025-11-25");
     assert_string_equal(probed.server, "- -");
     assert_string_equal(probed.transport, "stdio");
     assert_int_equal(probed.tools, -1);
-    probe_with(&bench, &probed, .lists = false); /* it stands now */
-    loop_advance(bench.loop, 2 * MS);
+    probe(.lists = false); /* it stands now */
+    advance(2 * MS);
     answer_last(fake, "{}");
     assert_int_equal(probed.done, 2);
-    assert_took(probed, -1, -1, 2 * MS, -1);
+    assert_took(-1, -1, 2 * MS, -1);
     assert_int_equal(bench.fake_count, 1);
-    assert_counters(&bench, "\"calls\":0,\"failures\":0,\"restarts\":0");
-    probed_done(&probed);
-    bench_done(&bench);
+    assert_counters("\"calls\":0,\"failures\":0,\"restarts\":0");
 }
 
 static void tools_are_listed_anew(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    struct told told = {0};
-    struct fake *fake = standing(&bench, false);
-    probe_with(&bench, &probed, .lists = true);
+    struct fake *fake = stand(false);
+    probe(.lists = true);
     assert_has(last_sent(fake), "\"method\":\"tools/list\"");
     unsigned long long listing = last_id(fake);
     call(&bench, &told); /* what is known is good enough meanwhile */
     assert_has(last_sent(fake), "\"method\":\"tools/call\"");
     answer_last(fake, "{}");
     assert_int_equal(told.done, 1);
-    loop_advance(bench.loop, 4 * MS);
+    advance(4 * MS);
     say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{'tools':[" ECHO_TOOL ",{'name':'b'}]}}",
         listing);
-    assert_int_equal(probed.done, 1);
-    assert_int_equal(probed.code, ERR_NONE);
+    assert_ended_well();
     assert_int_equal(probed.reached, MCP_PROBE_LIST);
-    assert_took(probed, -1, -1, -1, 4 * MS);
+    assert_took(-1, -1, -1, 4 * MS);
     assert_int_equal(probed.tools, 2);
     assert_string_equal(probed.server, "fake 1.2");
-    probed_done(&probed);
-    probe_with(&bench, &probed, .lists = true);
+    forget_probe();
+    probe(.lists = true);
     answer_error(fake, "{'code':-32603,'message':'no list'}");
-    assert_probed(probed, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, MCP_PROBE_LIST, "no list");
+    assert_failed(ERR_EXTERNAL_TOOL_EXECUTION_FAILED, MCP_PROBE_LIST, "no list");
     assert_int_equal(probed.class, FAILURE_ANSWER);
     assert_int_equal(probed.tools, -1);
-    told_done(&told);
-    probed_done(&probed);
-    bench_done(&bench);
 }
 
 static void a_server_without_tools_is_pinged(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    probe_with(&bench, &probed, .lists = true);
+    begin(false);
+    probe(.lists = true);
     fake_opened(fake_at(&bench, 0));
     answer_last(fake_at(&bench, 0), "{'protocolVersion':'2024-11-05','capabilities':{}}");
     assert_has(last_sent(fake_at(&bench, 0)), "\"method\":\"ping\"");
     /* It does not know even that: it has answered. */
     answer_error(fake_at(&bench, 0), "{'code':-32601,'message':'Method not found'}");
-    assert_int_equal(probed.done, 1);
-    assert_int_equal(probed.code, ERR_NONE);
+    assert_ended_well();
     assert_int_equal(probed.tools, 0);
-    probe_with(&bench, &probed, .lists = false);
+    probe(.lists = false);
     answer_error(fake_at(&bench, 0), "{'code':-32603,'message':'broken inside'}");
     assert_int_equal(probed.done, 2);
     assert_has(probed.text, "broken inside");
     assert_int_equal(probed.reached, MCP_PROBE_PING);
-    assert_counters(&bench, "\"calls\":0,\"failures\":0,\"restarts\":0");
-    probed_done(&probed);
-    bench_done(&bench);
+    assert_counters("\"calls\":0,\"failures\":0,\"restarts\":0");
 }
 
 static void a_modern_server_is_asked_what_it_is(void **state)
 {
     (void)state;
     for (int is_http = 0; is_http < 2; is_http++) {
-        struct bench bench;
-        struct probed probed = {.request = NULL};
-        bench_init(&bench, is_http);
         struct service_conf *conf = conf_new("s", "1");
         conf->era = SERVICE_ERA_MODERN;
         conf->transport = is_http ? SERVICE_HTTP : SERVICE_STDIO;
-        apply_one(&bench, conf);
-        probe_with(&bench, &probed, .lists = false);
+        begin_as(is_http, conf);
+        probe(.lists = false);
         struct fake *fake = fake_at(&bench, 0);
-        loop_advance(bench.loop, 2 * MS);
+        advance(2 * MS);
         fake_opened(fake);
-        loop_advance(bench.loop, 3 * MS);
+        advance(3 * MS);
         answer_last(fake, MODERN);
         assert_int_equal(count_sent(fake, "\"method\":\"server/discover\""), 2);
         assert_has(last_sent(fake), "io.modelcontextprotocol/protocolVersion");
-        loop_advance(bench.loop, MS);
+        advance(MS);
         answer_last(fake, MODERN);
-        assert_int_equal(probed.done, 1);
-        assert_int_equal(probed.code, ERR_NONE);
+        assert_ended_well();
         assert_string_equal(probed.protocol, "2026-07-28");
         assert_string_equal(probed.transport, is_http ? "http" : "stdio");
         if (is_http) { /* connections are made as they are needed */
-            assert_took(probed, -1, 5 * MS, MS, -1);
+            assert_took(-1, 5 * MS, MS, -1);
         } else {
-            assert_took(probed, 2 * MS, 3 * MS, MS, -1);
+            assert_took(2 * MS, 3 * MS, MS, -1);
         }
-        probed_done(&probed);
-        bench_done(&bench);
+        (void)clear_probe(NULL);
     }
 }
 
@@ -237,17 +230,13 @@ static void a_modern_server_is_asked_what_it_is(void **state)
 static void a_probe_apart_leaves_the_shared_session_alone(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    struct told told = {0};
-    struct fake *shared = standing(&bench, false);
+    struct fake *shared = stand(false);
     size_t sent = shared->count;
-    probe_with(&bench, &probed, .is_apart = true, .lists = true);
+    probe(.is_apart = true, .lists = true);
     assert_int_equal(bench.fake_count, 2);
     struct fake *apart = fake_at(&bench, 1);
     serve_echo(apart);
-    assert_int_equal(probed.done, 1);
-    assert_int_equal(probed.code, ERR_NONE);
+    assert_ended_well();
     assert_int_equal(probed.tools, 1);
     turn(&bench);
     assert_true(apart->is_closing);
@@ -257,123 +246,99 @@ static void a_probe_apart_leaves_the_shared_session_alone(void **state)
     call(&bench, &told);
     answer_last(shared, "{}");
     assert_int_equal(told.done, 1);
-    probe_with(&bench, &probed, .is_apart = true);
+    probe(.is_apart = true);
     fake_dies(fake_at(&bench, 2), "no more");
     assert_int_equal(probed.done, 2);
     assert_int_equal(probed.reached, MCP_PROBE_CONNECT);
     assert_string_equal(mcp_state_name(mcp_service_state(service_named(&bench, "s"))),
                         "running");
-    told_done(&told);
-    probed_done(&probed);
-    bench_done(&bench);
 }
 
 static void credentials_are_those_of_the_identity(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    bench_init(&bench, false);
     struct service_conf *conf = conf_new("s", "1");
     conf->sharing = SERVICE_PER_USER;
-    apply_one(&bench, conf);
-    probe_with(&bench, &probed, .user = "ana", .is_apart = true);
+    begin_as(false, conf);
+    probe(.user = "ana", .is_apart = true);
     assert_string_equal(fake_at(&bench, 0)->user, "ana");
     mcp_cancel(probed.request, "test");
-    probe_with(&bench, &probed, .user = "bea");
+    probe(.user = "bea");
     assert_string_equal(fake_at(&bench, 1)->user, "bea");
     shake_hands(fake_at(&bench, 1), "2025-11-25");
     assert_has(last_sent(fake_at(&bench, 1)), "\"method\":\"ping\"");
-    bench_done(&bench);
 }
 
 static void idle_time_goes_on(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    struct told told = {0};
-    bench_init(&bench, false);
     struct service_conf *conf = conf_new("s", "1");
     conf->idle_stop_s = 10;
-    apply_one(&bench, conf);
+    begin_as(false, conf);
     call(&bench, &told);
     struct fake *fake = fake_at(&bench, 0);
     serve_echo(fake);
     answer_last(fake, "{}");
     told_done(&told);
     for (int i = 0; i < 3; i++) {
-        loop_advance(bench.loop, 3000 * MS);
-        probe_with(&bench, &probed, .lists = false);
+        advance(3000 * MS);
+        probe(.lists = false);
         answer_last(fake, "{}");
     }
     assert_int_equal(probed.done, 3);
-    loop_advance(bench.loop, 999 * MS);
+    advance(999 * MS);
     assert_false(fake->is_closing);
-    probe_with(&bench, &probed, .lists = false); /* over the end of its time */
-    loop_advance(bench.loop, 2000 * MS);
+    probe(.lists = false); /* over the end of its time */
+    advance(2000 * MS);
     assert_false(fake->is_closing);
     answer_last(fake, "{}");
     assert_int_equal(probed.done, 4);
-    loop_advance(bench.loop, 0);
+    advance(0);
     turn(&bench);
     assert_true(fake->is_closing);
-    probed_done(&probed);
-    bench_done(&bench);
 }
 
 static void a_call_beside_a_probe_is_use(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    struct told told = {0};
-    bench_init(&bench, false);
     struct service_conf *conf = conf_new("s", "1");
     conf->idle_stop_s = 10;
-    apply_one(&bench, conf);
-    probe_with(&bench, &probed, .lists = false);
+    begin_as(false, conf);
+    probe(.lists = false);
     struct fake *fake = fake_at(&bench, 0);
     fake_opened(fake);
     answer_last(fake, LEGACY);
     unsigned long long ping = last_id(fake);
-    loop_advance(bench.loop, 6000 * MS);
+    advance(6000 * MS);
     call(&bench, &told);
     answer_last(fake, "{'tools':[" ECHO_TOOL "]}");
     answer_last(fake, "{}");
     assert_int_equal(told.done, 1);
-    loop_advance(bench.loop, 1000 * MS);
+    advance(1000 * MS);
     say(fake, "{'jsonrpc':'2.0','id':%llu,'result':{}}", ping);
     assert_int_equal(probed.done, 1);
-    loop_advance(bench.loop, 9000 * MS);
+    advance(9000 * MS);
     assert_false(fake->is_closing);
-    loop_advance(bench.loop, 1001 * MS);
+    advance(1001 * MS);
     turn(&bench);
     assert_true(fake->is_closing);
-    told_done(&told);
-    probed_done(&probed);
-    bench_done(&bench);
 }
 
 static void a_probe_does_not_wait_for_the_back_off(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    struct told told = {0};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
+    begin(false);
     for (size_t i = 0; i < 6; i++) {
-        probe_with(&bench, &probed, .lists = false);
+        probe(.lists = false);
         fake_dies(fake_at(&bench, i), "died");
-        assert_probed(probed, ERR_UNAVAILABLE, MCP_PROBE_CONNECT, "died");
+        assert_failed(ERR_UNAVAILABLE, MCP_PROBE_CONNECT, "died");
         assert_has(probed.details, "\"stderr_tail\":\"last words\",\"service\":\"s\"");
-        probed_done(&probed);
+        forget_probe();
     }
     call(&bench, &told); /* which a call does */
     assert_told(told, ERR_UNAVAILABLE, "failed 6 times in a row");
     told_done(&told);
-    probe_with(&bench, &probed, .lists = false);
+    probe(.lists = false);
     fake_opened(fake_at(&bench, 6));
     answer_last(fake_at(&bench, 6), LEGACY);
     call(&bench, &told); /* and now not either */
@@ -381,8 +346,7 @@ static void a_probe_does_not_wait_for_the_back_off(void **state)
     assert_int_equal(told.done, 0);
     mcp_cancel(told.request, "test");
     mcp_cancel(probed.request, "test");
-    assert_counters(&bench, "\"calls\":2,\"failures\":0,\"restarts\":6");
-    bench_done(&bench);
+    assert_counters("\"calls\":2,\"failures\":0,\"restarts\":6");
 }
 
 /* ---- failures ---------------------------------------------------------------------------- */
@@ -390,80 +354,70 @@ static void a_probe_does_not_wait_for_the_back_off(void **state)
 static void a_failure_names_its_step(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
+    begin(false);
     bench.cannot_connect = "no way";
-    probe_with(&bench, &probed, .lists = true);
-    assert_probed(probed, ERR_UNAVAILABLE, MCP_PROBE_CONNECT, "no way");
-    assert_took(probed, 0, -1, -1, -1);
-    probed_done(&probed);
+    probe(.lists = true);
+    assert_failed(ERR_UNAVAILABLE, MCP_PROBE_CONNECT, "no way");
+    assert_took(0, -1, -1, -1);
+    forget_probe();
     bench.cannot_connect = NULL;
-    probe_with(&bench, &probed, .lists = true);
+    probe(.lists = true);
     struct fake *fake = fake_at(&bench, 0);
-    loop_advance(bench.loop, 2 * MS);
+    advance(2 * MS);
     fake_opened(fake);
-    loop_advance(bench.loop, 3 * MS);
+    advance(3 * MS);
     fake_dies(fake, "died in the middle");
-    assert_probed(probed, ERR_UNAVAILABLE, MCP_PROBE_HANDSHAKE, "died in the middle");
-    assert_took(probed, 2 * MS, 3 * MS, -1, -1);
+    assert_failed(ERR_UNAVAILABLE, MCP_PROBE_HANDSHAKE, "died in the middle");
+    assert_took(2 * MS, 3 * MS, -1, -1);
     assert_string_equal(probed.protocol, "-");
-    probed_done(&probed);
-    probe_with(&bench, &probed, .lists = false);
+    forget_probe();
+    probe(.lists = false);
     fake = fake_at(&bench, 1);
     fake_opened(fake);
     answer_last(fake, LEGACY);
-    loop_advance(bench.loop, 4 * MS);
+    advance(4 * MS);
     fake_dies(fake, "died of a ping");
-    assert_probed(probed, ERR_UNAVAILABLE, MCP_PROBE_PING, "died of a ping");
-    assert_took(probed, 0, 0, 4 * MS, -1);
+    assert_failed(ERR_UNAVAILABLE, MCP_PROBE_PING, "died of a ping");
+    assert_took(0, 0, 4 * MS, -1);
     assert_string_equal(probed.protocol, "2025-11-25");
-    probed_done(&probed);
+    forget_probe();
     struct service_conf *conf = conf_new("s", "2");
     conf->enabled = false;
     apply_one(&bench, conf);
-    probe_with(&bench, &probed, .lists = false);
-    assert_probed(probed, ERR_DISABLED, MCP_PROBE_CONNECT, "switched off");
-    assert_took(probed, -1, -1, -1, -1);
+    probe(.lists = false);
+    assert_failed(ERR_DISABLED, MCP_PROBE_CONNECT, "switched off");
+    assert_took(-1, -1, -1, -1);
     assert_int_equal(bench.fake_count, 2);
-    probed_done(&probed);
-    bench_done(&bench);
 }
 
 static void silence_ends_at_the_deadline(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
-    bench_init(&bench, false);
-    apply_one(&bench, conf_new("s", "1"));
-    probe_with(&bench, &probed, .timeout = 100 * MS);
+    begin(false);
+    probe(.timeout = 100 * MS);
     struct fake *fake = fake_at(&bench, 0);
-    loop_advance(bench.loop, 100 * MS);
-    assert_probed(probed, ERR_TIMEOUT, MCP_PROBE_CONNECT, "was not ready within 100 ms");
-    assert_took(probed, 100 * MS, -1, -1, -1);
-    probed_done(&probed);
-    probe_with(&bench, &probed, .timeout = 100 * MS);
+    advance(100 * MS);
+    assert_failed(ERR_TIMEOUT, MCP_PROBE_CONNECT, "was not ready within 100 ms");
+    assert_took(100 * MS, -1, -1, -1);
+    forget_probe();
+    probe(.timeout = 100 * MS);
     fake_opened(fake);
-    loop_advance(bench.loop, 100 * MS);
-    assert_probed(probed, ERR_TIMEOUT, MCP_PROBE_HANDSHAKE, "was not ready");
-    assert_took(probed, 0, 100 * MS, -1, -1);
-    probed_done(&probed);
-    probe_with(&bench, &probed, .timeout = 100 * MS); /* while another one has it begin */
-    loop_advance(bench.loop, 10 * MS);
+    advance(100 * MS);
+    assert_failed(ERR_TIMEOUT, MCP_PROBE_HANDSHAKE, "was not ready");
+    assert_took(0, 100 * MS, -1, -1);
+    forget_probe();
+    probe(.timeout = 100 * MS); /* while another one has it begin */
+    advance(10 * MS);
     answer_last(fake, LEGACY);
-    loop_advance(bench.loop, 90 * MS);
-    assert_probed(probed, ERR_TIMEOUT, MCP_PROBE_PING, "did not answer within 100 ms");
+    advance(90 * MS);
+    assert_failed(ERR_TIMEOUT, MCP_PROBE_PING, "did not answer within 100 ms");
     assert_int_equal(probed.class, FAILURE_NETWORK);
-    assert_took(probed, -1, 10 * MS, 90 * MS, -1);
+    assert_took(-1, 10 * MS, 90 * MS, -1);
     assert_has(last_sent(fake), "notifications/cancelled");
-    probed_done(&probed);
-    probe_with(&bench, &probed, .timeout = 100 * MS, .lists = true);
-    loop_advance(bench.loop, 100 * MS);
-    assert_probed(probed, ERR_TIMEOUT, MCP_PROBE_LIST, "had not listed its tools");
-    probed_done(&probed);
-    bench_done(&bench);
+    forget_probe();
+    probe(.timeout = 100 * MS, .lists = true);
+    advance(100 * MS);
+    assert_failed(ERR_TIMEOUT, MCP_PROBE_LIST, "had not listed its tools");
 }
 
 /* Over HTTP the connection is made for the first message. */
@@ -471,42 +425,36 @@ static void what_never_left_did_not_connect(void **state)
 {
     (void)state;
     for (int was_sent = 0; was_sent < 2; was_sent++) {
-        struct bench bench;
-        struct probed probed = {.request = NULL};
         struct failure failure = {0};
-        bench_init(&bench, true);
         struct service_conf *conf = conf_new("s", "1");
         conf->transport = SERVICE_HTTP;
-        apply_one(&bench, conf);
-        probe_with(&bench, &probed, .lists = true);
+        begin_as(true, conf);
+        probe(.lists = true);
         struct fake *fake = fake_at(&bench, 0);
         fake_opened(fake);
-        loop_advance(bench.loop, 6 * MS);
+        advance(6 * MS);
         failure_set(&failure, ERR_UNAVAILABLE, "refused");
         failure_detail_pack(&failure, "request_sent", was_sent ? SLICE("\xC3") : SLICE("\xC2"));
         fake->events->exchange_ended(fake->arg, last_id(fake), &failure, false);
         failure_done(&failure);
         turn(&bench);
-        assert_probed(probed, ERR_UNAVAILABLE,
-                      was_sent ? MCP_PROBE_HANDSHAKE : MCP_PROBE_CONNECT, "refused");
+        assert_failed(ERR_UNAVAILABLE, was_sent ? MCP_PROBE_HANDSHAKE : MCP_PROBE_CONNECT,
+                      "refused");
         if (was_sent) {
-            assert_took(probed, -1, 6 * MS, -1, -1);
+            assert_took(-1, 6 * MS, -1, -1);
         } else {
-            assert_took(probed, 6 * MS, -1, -1, -1);
+            assert_took(6 * MS, -1, -1, -1);
         }
-        probed_done(&probed);
-        bench_done(&bench);
+        (void)clear_probe(NULL);
     }
 }
 
 static void a_forgotten_session_is_renewed(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct probed probed = {.request = NULL};
     struct failure failure = {0};
-    struct fake *fake = standing(&bench, true);
-    probe_with(&bench, &probed, .lists = false);
+    struct fake *fake = stand(true);
+    probe(.lists = false);
     failure_set(&failure, ERR_UNAVAILABLE, "forgotten");
     fake->events->exchange_ended(fake->arg, last_id(fake), &failure, true);
     failure_done(&failure);
@@ -515,13 +463,10 @@ static void a_forgotten_session_is_renewed(void **state)
     assert_has(last_sent(fake), "\"method\":\"initialize\"");
     answer_last(fake, LEGACY);
     assert_has(last_sent(fake), "\"method\":\"ping\"");
-    loop_advance(bench.loop, MS);
+    advance(MS);
     answer_last(fake, "{}");
-    assert_int_equal(probed.done, 1);
-    assert_int_equal(probed.code, ERR_NONE);
-    assert_took(probed, -1, -1, MS, -1);
-    probed_done(&probed);
-    bench_done(&bench);
+    assert_ended_well();
+    assert_took(-1, -1, MS, -1);
 }
 
 /* ---- ends -------------------------------------------------------------------------------- */
@@ -537,11 +482,8 @@ static void it_can_be_given_up_anywhere(void **state)
     (void)state;
     for (unsigned i = 0; i < 4 * 3 * 2; i++) {
         unsigned step = i % 4, way = i / 4 % 3;
-        struct bench bench;
-        struct probed probed = {.request = NULL};
-        bench_init(&bench, false);
-        apply_one(&bench, conf_new("s", "1"));
-        probe_with(&bench, &probed, .is_apart = i >= 12, .lists = step == 3);
+        begin(false);
+        probe(.is_apart = i >= 12, .lists = step == 3);
         struct fake *fake = fake_at(&bench, 0);
         if (step >= 1) {
             fake_opened(fake);
@@ -559,31 +501,31 @@ static void it_can_be_given_up_anywhere(void **state)
             turn(&bench);
             assert_int_equal(probed.done, 1);
             assert_int_equal(probed.code, ERR_SHUTTING_DOWN);
-            loop_advance(bench.loop, 1001 * MS);
+            advance(1001 * MS);
             assert_true(bench.has_ended);
         }
-        probed_done(&probed);
-        bench_done(&bench);
+        (void)clear_probe(NULL);
     }
 }
 
 int main(void)
 {
+#define PROBE(name) cmocka_unit_test_teardown(name, clear_probe)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_stopped_server_is_started_and_timed),
-        cmocka_unit_test(tools_are_listed_anew),
-        cmocka_unit_test(a_server_without_tools_is_pinged),
-        cmocka_unit_test(a_modern_server_is_asked_what_it_is),
-        cmocka_unit_test(a_probe_apart_leaves_the_shared_session_alone),
-        cmocka_unit_test(credentials_are_those_of_the_identity),
-        cmocka_unit_test(idle_time_goes_on),
-        cmocka_unit_test(a_call_beside_a_probe_is_use),
-        cmocka_unit_test(a_probe_does_not_wait_for_the_back_off),
-        cmocka_unit_test(a_failure_names_its_step),
-        cmocka_unit_test(silence_ends_at_the_deadline),
-        cmocka_unit_test(what_never_left_did_not_connect),
-        cmocka_unit_test(a_forgotten_session_is_renewed),
-        cmocka_unit_test(it_can_be_given_up_anywhere),
+        PROBE(a_stopped_server_is_started_and_timed),
+        PROBE(tools_are_listed_anew),
+        PROBE(a_server_without_tools_is_pinged),
+        PROBE(a_modern_server_is_asked_what_it_is),
+        PROBE(a_probe_apart_leaves_the_shared_session_alone),
+        PROBE(credentials_are_those_of_the_identity),
+        PROBE(idle_time_goes_on),
+        PROBE(a_call_beside_a_probe_is_use),
+        PROBE(a_probe_does_not_wait_for_the_back_off),
+        PROBE(a_failure_names_its_step),
+        PROBE(silence_ends_at_the_deadline),
+        PROBE(what_never_left_did_not_connect),
+        PROBE(a_forgotten_session_is_renewed),
+        PROBE(it_can_be_given_up_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
