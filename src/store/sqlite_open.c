@@ -179,6 +179,13 @@ int sqlite_migrate(struct db *db, struct err *reterr)
                        "folder with --state",
                        db->path);
     }
+    if (version < 0 || (!version && tables)) {
+        return err_set(
+            reterr, ERR_UNAVAILABLE,
+            "cannot use %s: it is damaged; move it away, and a new one is begun (its "
+            "version is %d)",
+            db->path, version);
+    }
     if (version > MIGRATIONS) {
         return err_set(reterr, ERR_UNAVAILABLE,
                        "%s was written by a newer toolbroker (its version is %d, ours is %d); "

@@ -314,6 +314,26 @@ static void a_file_of_a_newer_version(void **state)
     assert_true(is(claim(scratch, "first"), STORE_CLAIM_IS_OPEN));
 }
 
+/* Bits of the head that fell over: told, and no crash. */
+static void a_file_of_a_version_that_cannot_be(void **state)
+{
+    struct scratch *scratch = *state;
+    static const char *const versions[] = {"-1", "-2147483648", "0"};
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        char sql[64];
+        (void)claim(scratch, "opens the file");
+        int64_t version = scratch_ask(scratch, "PRAGMA user_version");
+        scratch_close(scratch);
+        (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %s", versions[i]);
+        scratch_run(scratch, sql);
+        scratch_open(scratch);
+        assert_true(fails_with(scratch, "it is damaged; move it away, and a new one is begun"));
+        (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %lld", (long long)version);
+        scratch_run(scratch, sql);
+        assert_true(heals(scratch));
+    }
+}
+
 /* A file as the release before wrote it: it gets what it lacks, and keeps what it has. */
 static void a_file_of_the_first_version(void **state)
 {
@@ -446,17 +466,12 @@ int main(int argc, char **argv)
     }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_file_that_must_not_grow),
-        TEST(a_disk_that_is_full),
-        TEST(a_file_that_may_not_be_written),
-        TEST(a_file_that_is_damaged_meanwhile),
-        TEST(a_file_that_was_cut_short),
-        TEST(a_file_that_is_moved_away_in_use),
-        TEST(a_file_of_a_newer_version),
-        TEST(a_file_of_the_first_version),
-        TEST(a_second_daemon),
-        TEST(a_lock_of_another_process),
-        TEST(a_reader_of_another_process),
+        TEST(a_file_that_must_not_grow),      TEST(a_disk_that_is_full),
+        TEST(a_file_that_may_not_be_written), TEST(a_file_that_is_damaged_meanwhile),
+        TEST(a_file_that_was_cut_short),      TEST(a_file_that_is_moved_away_in_use),
+        TEST(a_file_of_a_newer_version),      TEST(a_file_of_a_version_that_cannot_be),
+        TEST(a_file_of_the_first_version),    TEST(a_second_daemon),
+        TEST(a_lock_of_another_process),      TEST(a_reader_of_another_process),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
 }
