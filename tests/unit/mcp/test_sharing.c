@@ -1,16 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /* test_sharing.c - who shares a session with whom, by era, by what callers can be asked, by sharing. */
 #include "caller.h"
+#include "one_service.h"
 
-static void service_of(struct bench *bench, enum service_era era, enum service_sharing sharing,
-                       bool is_given)
+static void service_of(enum service_era era, enum service_sharing sharing, bool is_given)
 {
-    bench_init(bench, false);
     struct service_conf *conf = conf_new("s", "1");
     conf->era = era;
     conf->sharing = sharing;
     conf->sharing_is_given = is_given;
-    apply_one(bench, conf);
+    begin_as(false, conf);
+}
+
+/* Calls of one client who can be asked something. */
+static void one_client_calls(struct caller *callers, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        wish(&bench, &callers[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
+    }
+}
+
+static void forget(struct caller *callers, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        caller_free(&callers[i]);
+    }
+}
+
+/* Their calls are still under way. */
+static void give_up(struct caller *callers, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        mcp_cancel(callers[i].told.request, "test");
+    }
+    forget(callers, count);
 }
 
 /* From nothing to the call of whoever waits. */
@@ -39,9 +62,8 @@ static void refuse_probe(struct fake *fake)
 static void modern_servers_are_shared_by_all(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller callers[4] = {{.declined = 0}};
-    service_of(&bench, SERVICE_ERA_AUTO, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_AUTO, SERVICE_SHARED, false);
     wish(&bench, &callers[0], .client = 1, .agent = "a", .user = "u",
          .capabilities = ALL_CAPABILITIES);
     wish(&bench, &callers[1], .client = 2, .agent = "b", .user = "v",
@@ -55,19 +77,14 @@ static void modern_servers_are_shared_by_all(void **state)
     assert_int_equal(count_sent(fake, "tools/call"), 4); /* all at once */
     assert_int_equal(count_sent(fake, "clientCapabilities\":{\"roots\":{},"), 1);
     assert_int_equal(count_sent(fake, "clientCapabilities\":{\"elicitation\":{},"), 1);
-    for (int i = 0; i < 4; i++) {
-        mcp_cancel(callers[i].told.request, "test");
-        caller_free(&callers[i]);
-    }
-    bench_done(&bench);
+    give_up(callers, 4);
 }
 
 static void legacy_servers_are_shared_by_those_who_cannot_be_asked(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller callers[3] = {{.declined = 0}};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
     wish(&bench, &callers[0], .client = 1, .agent = "a", .user = "u");
     wish(&bench, &callers[1], .client = 2, .agent = "b", .user = "v",
          .capabilities = ALL_CAPABILITIES, .is_deaf = true);
@@ -75,22 +92,17 @@ static void legacy_servers_are_shared_by_those_who_cannot_be_asked(void **state)
     assert_int_equal(bench.fake_count, 1);
     serve(fake_at(&bench, 0), false);
     assert_int_equal(count_sent(fake_at(&bench, 0), "tools/call"), 3);
-    for (int i = 0; i < 3; i++) {
-        mcp_cancel(callers[i].told.request, "test");
-        caller_free(&callers[i]);
-    }
-    bench_done(&bench);
+    give_up(callers, 3);
 }
 
 /* What it is, is found out once, in a session of its own that ends then. */
 static void clients_who_can_be_asked_have_sessions_of_their_own(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller a = {0};
     struct caller b = {0};
     struct caller c = {0};
-    service_of(&bench, SERVICE_ERA_AUTO, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_AUTO, SERVICE_SHARED, false);
     wish(&bench, &a, .client = 1, .capabilities = MCP_CAN_ELICIT,
          .arguments = "{\"text\":\"A\"}");
     wish(&bench, &b, .client = 2, .capabilities = MCP_CAN_ELICIT,
@@ -123,22 +135,17 @@ static void clients_who_can_be_asked_have_sessions_of_their_own(void **state)
     assert_int_equal(count_sent(fake_at(&bench, 1), "\"text\":\"A\""), 2);
     wish(&bench, &c, .client = 1, .capabilities = MCP_CAN_ELICIT, .agent = "other");
     assert_int_equal(bench.fake_count, 4);
-    mcp_cancel(a.told.request, "test");
-    mcp_cancel(b.told.request, "test");
-    mcp_cancel(c.told.request, "test");
-    caller_free(&a);
-    caller_free(&b);
-    caller_free(&c);
-    bench_done(&bench);
+    give_up(&a, 1);
+    give_up(&b, 1);
+    give_up(&c, 1);
 }
 
 static void shared_by_wish_is_shared(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller a = {0};
     struct caller b = {0};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, true);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, true);
     wish(&bench, &a, .client = 1, .capabilities = ALL_CAPABILITIES);
     wish(&bench, &b, .client = 2, .capabilities = ALL_CAPABILITIES);
     assert_int_equal(bench.fake_count, 1);
@@ -148,22 +155,17 @@ static void shared_by_wish_is_shared(void **state)
     say(fake_at(&bench, 0), "{'jsonrpc':'2.0','id':1,'method':'roots/list'}");
     assert_has(last_sent(fake_at(&bench, 0)), "\"id\":1,\"error\":{\"code\":-32601");
     assert_int_equal(a.ask_count + b.ask_count, 0);
-    mcp_cancel(a.told.request, "test");
-    mcp_cancel(b.told.request, "test");
-    caller_free(&a);
-    caller_free(&b);
-    bench_done(&bench);
+    give_up(&a, 1);
+    give_up(&b, 1);
 }
 
 static void what_a_client_lists_is_what_it_calls(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
     struct caller caller = {0};
     const struct wish who = {.client = 1, .capabilities = MCP_CAN_ELICIT};
     const struct mcp_identity identity = identity_of(&who);
-    service_of(&bench, SERVICE_ERA_AUTO, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_AUTO, SERVICE_SHARED, false);
     (void)mcp_list_tools(service_named(&bench, "s"), &identity, MONO_NEVER, &list_events,
                          &told);
     turn(&bench);
@@ -175,10 +177,7 @@ static void what_a_client_lists_is_what_it_calls(void **state)
     wish(&bench, &caller, .name = "ask-me", .client = 1, .capabilities = MCP_CAN_ELICIT);
     assert_int_equal(bench.fake_count, 2);
     assert_has(last_sent(fake_at(&bench, 1)), "tools/call");
-    mcp_cancel(caller.told.request, "test");
-    caller_free(&caller);
-    told_done(&told);
-    bench_done(&bench);
+    give_up(&caller, 1);
 }
 
 /* ---- one after the other ----------------------------------------------------------------- */
@@ -186,10 +185,9 @@ static void what_a_client_lists_is_what_it_calls(void **state)
 static void calls_of_one_client_wait_in_line(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller callers[4] = {{.declined = 0}};
     struct caller other = {0};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
     for (int i = 0; i < 4; i++) {
         char arguments[32];
         (void)snprintf(arguments, sizeof arguments, "{\"text\":\"%d\"}", i);
@@ -230,25 +228,20 @@ static void calls_of_one_client_wait_in_line(void **state)
     wish(&bench, &other, .client = 2, .capabilities = MCP_CAN_ELICIT);
     assert_int_equal(bench.fake_count, 2);
     mcp_cancel(other.told.request, "test");
-    for (int i = 0; i < 4; i++) {
-        caller_free(&callers[i]);
-    }
+    forget(callers, 4);
     caller_free(&other);
     assert_int_equal(service_named(&bench, "s")->in_line, 0);
-    bench_done(&bench);
 }
 
 static void a_server_that_answers_no_ping_is_not_waited_for(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller caller = {0};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
     wish(&bench, &caller, .client = 1, .capabilities = MCP_CAN_ELICIT);
     struct fake *fake = fake_at(&bench, 0);
     serve(fake, false);
-    mcp_cancel(caller.told.request, "test");
-    caller_free(&caller);
+    give_up(&caller, 1);
     wish(&bench, &caller, .client = 1, .capabilities = MCP_CAN_ELICIT);
     loop_advance(bench.loop, 1999 * MS);
     turn(&bench);
@@ -256,21 +249,16 @@ static void a_server_that_answers_no_ping_is_not_waited_for(void **state)
     loop_advance(bench.loop, MS);
     turn(&bench);
     assert_int_equal(count_sent(fake, "tools/call"), 2);
-    mcp_cancel(caller.told.request, "test");
-    caller_free(&caller);
-    bench_done(&bench);
+    give_up(&caller, 1);
 }
 
 static void a_line_stops_nobody_else(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller mine[3] = {{.declined = 0}};
     struct caller other = {0};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
-    for (int i = 0; i < 3; i++) {
-        wish(&bench, &mine[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
-    }
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    one_client_calls(mine, 3);
     wish(&bench, &other, .client = 2, .capabilities = MCP_CAN_ELICIT);
     assert_int_equal(bench.fake_count, 2);
     serve(fake_at(&bench, 1), false);
@@ -283,22 +271,16 @@ static void a_line_stops_nobody_else(void **state)
     assert_false(mine[1].told.sent);
     assert_told(mine[0].told, ERR_TIMEOUT, "did not answer");
     assert_int_equal(mine[0].told.class, FAILURE_NETWORK);
-    for (int i = 0; i < 3; i++) {
-        caller_free(&mine[i]);
-    }
+    forget(mine, 3);
     caller_free(&other);
-    bench_done(&bench);
 }
 
 static void a_line_has_an_end(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller *callers = mem_new((LINE_MAX + 2) * sizeof *callers);
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
-    for (unsigned i = 0; i < LINE_MAX + 2; i++) {
-        wish(&bench, &callers[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
-    }
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    one_client_calls(callers, LINE_MAX + 2);
     assert_int_equal(service_named(&bench, "s")->in_line, LINE_MAX);
     assert_told(callers[LINE_MAX + 1].told, ERR_OVERLOADED, "1024 calls wait for their turn");
     assert_int_equal(callers[LINE_MAX + 1].told.class, FAILURE_OF_BROKER);
@@ -310,21 +292,17 @@ static void a_line_has_an_end(void **state)
         assert_int_equal(callers[i].told.done, 1);
         turn(&bench);
     }
-    for (unsigned i = 0; i < LINE_MAX + 2; i++) {
-        caller_free(&callers[i]);
-    }
+    forget(callers, LINE_MAX + 2);
     mem_free(callers);
-    bench_done(&bench);
 }
 
 /* Who waits in line is refused when its turn comes. */
 static void switching_off_ends_a_line(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller first = {0};
     struct caller next = {0};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
     wish(&bench, &first, .client = 1, .capabilities = MCP_CAN_ELICIT);
     wish(&bench, &next, .client = 1, .capabilities = MCP_CAN_ELICIT);
     serve(fake_at(&bench, 0), false);
@@ -338,18 +316,14 @@ static void switching_off_ends_a_line(void **state)
     assert_told(next.told, ERR_DISABLED, "switched off");
     caller_free(&first);
     caller_free(&next);
-    bench_done(&bench);
 }
 
 static void lines_end_with_the_daemon(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller callers[3] = {{.declined = 0}};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
-    for (int i = 0; i < 3; i++) {
-        wish(&bench, &callers[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
-    }
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    one_client_calls(callers, 3);
     mcp_services_close(bench.services, loop_now(bench.loop) + 1000 * MS, NULL, NULL);
     turn(&bench);
     turn(&bench);
@@ -357,7 +331,6 @@ static void lines_end_with_the_daemon(void **state)
         assert_told(callers[i].told, ERR_SHUTTING_DOWN, "");
         caller_free(&callers[i]);
     }
-    bench_done(&bench);
 }
 
 /* ---- one for each ------------------------------------------------------------------------ */
@@ -366,11 +339,9 @@ static void one_session_a_call(void **state)
 {
     (void)state;
     for (unsigned is_modern = 0; is_modern < 2; is_modern++) {
-        struct bench bench;
         struct caller a = {0};
         struct caller b = {0};
-        service_of(&bench, is_modern ? SERVICE_ERA_MODERN : SERVICE_ERA_LEGACY,
-                   SERVICE_PER_CALL, true);
+        service_of(is_modern ? SERVICE_ERA_MODERN : SERVICE_ERA_LEGACY, SERVICE_PER_CALL, true);
         wish(&bench, &a, .client = 1, .capabilities = MCP_CAN_ELICIT);
         wish(&bench, &b, .client = 1, .capabilities = MCP_CAN_ELICIT);
         assert_int_equal(bench.fake_count, 2);
@@ -399,16 +370,15 @@ static void one_session_a_call(void **state)
         fake_closed(fake_at(&bench, 1));
         fake_closed(fake_at(&bench, 2));
         assert_int_equal(mcp_service_state(service_named(&bench, "s")), MCP_STOPPED);
-        bench_done(&bench);
+        (void)clear(NULL);
     }
 }
 
 static void users_and_agents_are_kept_apart_whoever_asks(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller callers[6] = {{.declined = 0}};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_PER_USER, true);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_PER_USER, true);
     wish(&bench, &callers[0], .client = 1, .user = "ana");
     wish(&bench, &callers[1], .client = 2, .user = "ana");
     wish(&bench, &callers[2], .client = 2, .user = "bea");
@@ -419,11 +389,7 @@ static void users_and_agents_are_kept_apart_whoever_asks(void **state)
     wish(&bench, &callers[5], .client = 2, .user = "ana", .capabilities = MCP_CAN_SAMPLE);
     assert_int_equal(bench.fake_count, 5);
     assert_string_equal(fake_at(&bench, 3)->user, "ana");
-    for (int i = 0; i < 6; i++) {
-        mcp_cancel(callers[i].told.request, "test");
-        caller_free(&callers[i]);
-    }
-    bench_done(&bench);
+    give_up(callers, 6);
 }
 
 /* ---- clients that leave ------------------------------------------------------------------ */
@@ -431,11 +397,10 @@ static void users_and_agents_are_kept_apart_whoever_asks(void **state)
 static void sessions_go_with_their_client(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller a = {0};
     struct caller b = {0};
     struct caller c = {0};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
     wish(&bench, &a, .client = 1, .capabilities = MCP_CAN_ELICIT);
     wish(&bench, &b, .client = 2, .capabilities = MCP_CAN_ELICIT);
     wish(&bench, &c, .agent = "c");
@@ -459,15 +424,13 @@ static void sessions_go_with_their_client(void **state)
     caller_free(&a);
     caller_free(&b);
     caller_free(&c);
-    bench_done(&bench);
 }
 
 static void sessions_of_many_clients_are_bounded(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller caller = {0};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
     bench.cannot_connect = "no";
     for (unsigned i = 1; i < 1500; i++) {
         wish(&bench, &caller, .client = i, .capabilities = MCP_CAN_ELICIT);
@@ -477,7 +440,6 @@ static void sessions_of_many_clients_are_bounded(void **state)
     assert_int_equal(service_named(&bench, "s")->seat_count, SEATS_MAX);
     loop_advance(bench.loop, 120000 * MS);
     assert_int_equal(service_named(&bench, "s")->seat_count, 0);
-    bench_done(&bench);
 }
 
 /* ---- the operator ------------------------------------------------------------------------ */
@@ -485,12 +447,9 @@ static void sessions_of_many_clients_are_bounded(void **state)
 static void a_reload_moves_who_waits(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller callers[3] = {{.declined = 0}};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
-    for (int i = 0; i < 3; i++) {
-        wish(&bench, &callers[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
-    }
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    one_client_calls(callers, 3);
     serve(fake_at(&bench, 0), false);
     apply_one(&bench, conf_new("s", "2"));
     assert_false(fake_at(&bench, 0)->is_closing); /* what is under way ends there */
@@ -509,16 +468,13 @@ static void a_reload_moves_who_waits(void **state)
     }
     turn(&bench);
     assert_true(fake_at(&bench, 0)->is_closing);
-    for (int i = 0; i < 3; i++) {
-        caller_free(&callers[i]);
-    }
-    bench_done(&bench);
+    forget(callers, 3);
 }
 
-static char *status_of(struct bench *bench)
+static char *status_of(void)
 {
     struct buf out;
-    char *text = as_json(put_status(service_named(bench, "s"), &out));
+    char *text = as_json(put_status(service_named(&bench, "s"), &out));
     buf_done(&out);
     return text;
 }
@@ -526,11 +482,10 @@ static char *status_of(struct bench *bench)
 static void status_says_what_the_server_is(void **state)
 {
     (void)state;
-    struct bench bench;
     struct caller a = {0};
     struct caller b = {0};
-    service_of(&bench, SERVICE_ERA_AUTO, SERVICE_SHARED, false);
-    char *text = status_of(&bench);
+    service_of(SERVICE_ERA_AUTO, SERVICE_SHARED, false);
+    char *text = status_of();
     assert_has(text, "\"transport\":\"stdio\"");
     assert_has(text, "\"era\":\"unknown\"");
     assert_null(strstr(text, "transport_used"));
@@ -539,30 +494,26 @@ static void status_says_what_the_server_is(void **state)
     refuse_probe(fake_at(&bench, 0));
     serve(fake_at(&bench, 1), false);
     wish(&bench, &b, .client = 1, .capabilities = MCP_CAN_ELICIT);
-    text = status_of(&bench);
+    text = status_of();
     assert_has(text, "\"sessions\":1,\"era\":\"legacy\"");
     assert_has(text, "\"protocol\":\"2025-11-25\"");
     assert_has(text, "\"calls\":2,\"failures\":0,\"restarts\":0}");
     assert_int_equal(service_named(&bench, "s")->in_line, 1);
     mem_free(text);
-    mcp_cancel(a.told.request, "test");
-    mcp_cancel(b.told.request, "test");
-    caller_free(&a);
-    caller_free(&b);
-    bench_done(&bench);
+    give_up(&a, 1);
+    give_up(&b, 1);
+    (void)clear(NULL);
 
-    service_of(&bench, SERVICE_ERA_AUTO, SERVICE_SHARED, false);
+    service_of(SERVICE_ERA_AUTO, SERVICE_SHARED, false);
     ((struct service_conf *)(uintptr_t)mcp_service_conf(service_named(&bench, "s")))
         ->transport = SERVICE_AUTO;
     wish(&bench, &a, .agent = "x");
     serve(fake_at(&bench, 0), true);
-    text = status_of(&bench);
+    text = status_of();
     assert_has(text, "\"transport\":\"auto\"");
     assert_has(text, "\"era\":\"modern\",\"transport_used\":\"http\"");
     mem_free(text);
-    mcp_cancel(a.told.request, "test");
-    caller_free(&a);
-    bench_done(&bench);
+    give_up(&a, 1);
 }
 
 /* Services may be freed in the midst of everything: nobody is told, and nothing is left. */
@@ -578,27 +529,23 @@ static void everything_may_be_dropped(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-        struct bench bench;
         struct caller caller = {0};
-        service_of(&bench, SERVICE_ERA_MODERN, SERVICE_SHARED, false);
+        service_of(SERVICE_ERA_MODERN, SERVICE_SHARED, false);
         wish(&bench, &caller, .client = 1, .capabilities = MCP_CAN_ELICIT);
         serve(fake_at(&bench, 0), true);
         answer_last(fake_at(&bench, 0), answers[i]);
-        bench_done(&bench);
+        (void)clear(NULL);
         assert_int_equal(caller.told.done, 0);
         caller_free(&caller);
     }
-    struct bench bench;
     struct caller callers[3] = {{.declined = 0}};
-    service_of(&bench, SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
-    for (int i = 0; i < 3; i++) {
-        wish(&bench, &callers[i], .client = 1, .capabilities = MCP_CAN_ELICIT);
-    }
+    service_of(SERVICE_ERA_LEGACY, SERVICE_SHARED, false);
+    one_client_calls(callers, 3);
     serve(fake_at(&bench, 0), false);
     say(fake_at(&bench, 0),
         "{'jsonrpc':'2.0','id':1,'method':'elicitation/create','params':{}}");
     assert_int_equal(callers[0].ask_count, 1);
-    bench_done(&bench);
+    (void)clear(NULL);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(callers[i].told.done, 0);
         caller_free(&callers[i]);
@@ -608,24 +555,24 @@ static void everything_may_be_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(modern_servers_are_shared_by_all),
-        cmocka_unit_test(legacy_servers_are_shared_by_those_who_cannot_be_asked),
-        cmocka_unit_test(clients_who_can_be_asked_have_sessions_of_their_own),
-        cmocka_unit_test(shared_by_wish_is_shared),
-        cmocka_unit_test(what_a_client_lists_is_what_it_calls),
-        cmocka_unit_test(calls_of_one_client_wait_in_line),
-        cmocka_unit_test(a_server_that_answers_no_ping_is_not_waited_for),
-        cmocka_unit_test(a_line_stops_nobody_else),
-        cmocka_unit_test(a_line_has_an_end),
-        cmocka_unit_test(switching_off_ends_a_line),
-        cmocka_unit_test(lines_end_with_the_daemon),
-        cmocka_unit_test(one_session_a_call),
-        cmocka_unit_test(users_and_agents_are_kept_apart_whoever_asks),
-        cmocka_unit_test(sessions_go_with_their_client),
-        cmocka_unit_test(sessions_of_many_clients_are_bounded),
-        cmocka_unit_test(a_reload_moves_who_waits),
-        cmocka_unit_test(status_says_what_the_server_is),
-        cmocka_unit_test(everything_may_be_dropped),
+        TEST(modern_servers_are_shared_by_all),
+        TEST(legacy_servers_are_shared_by_those_who_cannot_be_asked),
+        TEST(clients_who_can_be_asked_have_sessions_of_their_own),
+        TEST(shared_by_wish_is_shared),
+        TEST(what_a_client_lists_is_what_it_calls),
+        TEST(calls_of_one_client_wait_in_line),
+        TEST(a_server_that_answers_no_ping_is_not_waited_for),
+        TEST(a_line_stops_nobody_else),
+        TEST(a_line_has_an_end),
+        TEST(switching_off_ends_a_line),
+        TEST(lines_end_with_the_daemon),
+        TEST(one_session_a_call),
+        TEST(users_and_agents_are_kept_apart_whoever_asks),
+        TEST(sessions_go_with_their_client),
+        TEST(sessions_of_many_clients_are_bounded),
+        TEST(a_reload_moves_who_waits),
+        TEST(status_says_what_the_server_is),
+        TEST(everything_may_be_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
