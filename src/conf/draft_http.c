@@ -22,7 +22,7 @@ void draft_read_url(struct draft *draft, struct slice value)
     }
     /* What an environment variable will hold is not known yet: a URL with one that is not set is
      * judged when it is used. */
-    if (!template_has_env(url)) {
+    if (template_missing_env(url).ptr) {
         return;
     }
     struct buf expanded;

@@ -98,6 +98,13 @@ bool service_conf_is_harmful(const struct service_conf *conf, struct slice tool)
 
 /* ---- credentials ------------------------------------------------------------------------- */
 
+struct slice service_conf_missing_env(const struct service_conf *conf)
+{
+    bool is_token = conf->auth == SERVICE_AUTH_BEARER || conf->auth == SERVICE_AUTH_API_KEY ||
+                    conf->auth == SERVICE_AUTH_BASIC;
+    return is_token ? template_missing_env(&conf->auth_token) : (struct slice){NULL, 0};
+}
+
 bool service_conf_has_credentials(const struct service_conf *conf, struct slice user)
 {
     switch (conf->auth) {
@@ -106,7 +113,7 @@ bool service_conf_has_credentials(const struct service_conf *conf, struct slice 
     case SERVICE_AUTH_BEARER:
     case SERVICE_AUTH_API_KEY:
     case SERVICE_AUTH_BASIC:
-        return template_has_env(&conf->auth_token) &&
+        return !template_missing_env(&conf->auth_token).ptr &&
                (user.len > 0 || !template_has_user(&conf->auth_token));
     case SERVICE_AUTH_OAUTH:
     case SERVICE_AUTH_CLIENT_CREDENTIALS:

@@ -155,6 +155,8 @@ bool service_conf_is_harmful(const struct service_conf *conf, struct slice tool)
 
 /* Whether the credential that the service asks for is there for `user`. OAuth types: not yet. */
 bool service_conf_has_credentials(const struct service_conf *conf, struct slice user);
+/* The environment variable of the credential that is not set; ptr NULL: none, or it has no such. */
+struct slice service_conf_missing_env(const struct service_conf *conf);
 
 /* Appends the expanded value. ERR_VALIDATION_ERROR, with the name of a variable but never a
  * value, when an environment variable is not set, when a header would hold a control character

@@ -150,17 +150,17 @@ static const char *variable(struct slice name)
     return getenv(text);
 }
 
-bool template_has_env(const struct template *template)
+struct slice template_missing_env(const struct template *template)
 {
     for (size_t i = 0; i < template->count; i++) {
         if (template->pieces[i].kind == TEMPLATE_ENV) {
             const char *value = variable(template->pieces[i].text);
             if (!value || !*value) {
-                return false;
+                return template->pieces[i].text;
             }
         }
     }
-    return true;
+    return (struct slice){NULL, 0};
 }
 
 /* ---- expanding --------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ int template_parse(struct slice source, enum template_place place, struct arena 
 bool template_has_user(const struct template *template);
 bool template_has_agent(const struct template *template);
 bool template_has_text(const struct template *template);
-/* Whether every environment variable in it is set and not empty. */
-bool template_has_env(const struct template *template);
+/* The first environment variable in it that is not set, or empty; ptr NULL: none. */
+struct slice template_missing_env(const struct template *template);
 
 #endif

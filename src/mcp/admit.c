@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* admit.c - how calls and listings begin: they take a seat, and go or are refused at once. */
+#include "conf/template.h"
 #include "mcp/probe_internal.h"
 
 static bool is_held(const struct mcp_request *request, struct slice bytes)
@@ -67,13 +68,34 @@ static void keep_if_needed(struct mcp_request *request)
     }
 }
 
-static bool refuse_now(struct mcp_service *service, struct failure *failure)
+/* What a URL cannot go without; it is the caller's to name it. */
+static const char *missing_identity(const struct mcp_session *session)
 {
+    const struct template *url = &session->conf->url;
+    if (session->conf->transport == SERVICE_STDIO) {
+        return NULL;
+    }
+    return template_has_user(url) && !*session->user     ? "user"
+           : template_has_agent(url) && !*session->agent ? "agent"
+                                                         : NULL;
+}
+
+static bool refuse_now(const struct seat *seat, struct failure *failure)
+{
+    const struct mcp_service *service = seat->service;
+    const char *missing = missing_identity(&seat->session);
     if (service->services->is_closing) {
         failure_set(failure, ERR_SHUTTING_DOWN, "the daemon is ending");
     } else if (!service->conf->enabled) {
         failure_set(failure, ERR_DISABLED, "the service \"%.*s\" is switched off",
                     SLICE_ARG(service->conf->name));
+    } else if (missing) {
+        failure_set(failure, ERR_INVALID_REQUEST,
+                    "the url of the service \"%.*s\" holds ${%s}, and no %s was named",
+                    SLICE_ARG(service->conf->name), missing, missing);
+        failure_suggest(failure, "Name the %s for whom it is: `%s`, or --%s.", missing, missing,
+                        missing);
+        failure_detail_text(failure, "field", missing);
     }
     return failure->code != ERR_NONE;
 }
@@ -81,7 +103,7 @@ static bool refuse_now(struct mcp_service *service, struct failure *failure)
 void request_begin(struct mcp_request *request)
 {
     struct failure failure = {0};
-    if (refuse_now(request->seat->service, &failure)) {
+    if (refuse_now(request->seat, &failure)) {
         request_fail(request, &failure, false);
         failure_done(&failure);
     } else if (request->probe) {

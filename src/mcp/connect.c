@@ -207,6 +207,22 @@ static struct slice name_of(const struct template *url)
     return query ? (struct slice){name.ptr, (size_t)(query - name.ptr)} : name;
 }
 
+static void refuse_stranger(const struct service_conf *conf, struct failure *failure)
+{
+    struct slice missing = service_conf_missing_env(conf);
+    if (!missing.ptr) {
+        failure_set(failure, ERR_AUTH_REQUIRED,
+                    "there are no credentials for this service and user");
+        return;
+    }
+    failure_set(
+        failure, ERR_AUTH_REQUIRED,
+        "there are no credentials for this service: the daemon's environment has no %.*s",
+        SLICE_ARG(missing));
+    failure_suggest(failure, "Set %.*s in the daemon's environment, and start it again.",
+                    SLICE_ARG(missing));
+}
+
 static struct mcp_transport *connect_http(const struct mcp_services_options *options,
                                           const struct mcp_session *session,
                                           const struct mcp_transport_events *events,
@@ -218,8 +234,7 @@ static struct mcp_transport *connect_http(const struct mcp_services_options *opt
     struct buf url;
     buf_init(&url, VALUE_BYTES);
     if (!service_conf_has_credentials(conf, slice_of(session->user))) {
-        failure_set(failure, ERR_AUTH_REQUIRED,
-                    "there are no credentials for this service and user");
+        refuse_stranger(conf, failure);
     } else if (conf->ca_fault) {
         failure_set(failure, ERR_UNAVAILABLE, "the service's ca_file %s cannot be used: %s",
                     conf->ca_file, conf->ca_fault);

@@ -226,11 +226,22 @@ static void note_attempt(struct mcp_session *session, const char *what,
            LOG_SLICE("why", text));
 }
 
+/* One attempt that ended in the same way is not worth telling twice. */
+static bool says_more(const struct buf *attempts, const struct failure *failure)
+{
+    struct slice same = cut(buf_slice(&failure->message), ATTEMPT_BYTES);
+    struct slice all = buf_slice(attempts);
+    if (!same.len || all.len <= same.len || memmem(all.ptr, all.len, "; ", 2)) {
+        return all.len > 0;
+    }
+    return memcmp(all.ptr + all.len - same.len, same.ptr, same.len) != 0;
+}
+
 void handshake_failed(struct mcp_session *session, struct failure *failure)
 {
     struct handshake *handshake = &session->handshake;
     const struct buf *attempts = &handshake->attempts;
-    if (attempts->len) {
+    if (says_more(attempts, failure)) {
         struct slice text = cut(buf_slice(&failure->message), FAILURE_TEXT_BYTES / 2 - 32);
         failure->message.len = text.len;
         buf_printf(&failure->message, " (before that, %.*s)", (int)attempts->len,

@@ -145,7 +145,7 @@ static void await(struct probe *probe)
         bool is_again = session->failures > 0;
         probe->has_started = true;
         if (session_start(session, &failure) < 0) {
-            seat_note_failure(request->seat, &failure);
+            seat_note_failure(request->seat, &failure, "could not start");
             request_fail(request, &failure, false);
             failure_done(&failure);
             return;

@@ -159,6 +159,9 @@ void refuse_timeout(const struct mcp_request *request, struct failure *failure)
     failure_set(failure, ERR_TIMEOUT, "the service \"%.*s\" %s within %lld ms",
                 SLICE_ARG(request->seat->session.conf->name), missing[request->step],
                 (long long)(waited / 1000));
+    if (request->step == STEP_START) {
+        session_explain_silence(&request->seat->session, failure);
+    }
     if (request->step == STEP_CLIENT) {
         failure->class = FAILURE_OF_CALLER;
     } else if (request->step == STEP_LINE) {

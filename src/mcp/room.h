@@ -128,6 +128,7 @@ struct mcp_service {
     const char *stop_reason; /* of the stop under way */
     bool has_failed;         /* the last start or life ended badly */
     struct failure *last_error;
+    wall_ms last_error_at;
     uint64_t calls, failures, restarts;
     uint64_t faults, dropped; /* of seats that are gone */
     uint64_t place; /* of tasks that outlive sessions, while the configuration stays */
@@ -167,7 +168,8 @@ void service_free(struct mcp_service *service); /* with all it has; tells nobody
 void service_reconfigure(struct mcp_service *service, struct service_conf *conf);
 void service_remove(struct mcp_service *service);
 bool service_is_gone(const struct mcp_service *service);
-void service_note_failure(struct mcp_service *service, const struct failure *failure);
+void service_note_failure(struct mcp_service *service, const struct failure *failure,
+                          const char *reason);
 void service_update_state(struct mcp_service *service, const char *reason);
 
 /* seat.c */
@@ -188,8 +190,9 @@ void seat_retire(struct seat *seat);
 void seat_stop(struct seat *seat, const char *reason, const struct failure *failure);
 /* It was started only to learn what the server is. */
 void seat_stop_probe(struct seat *seat);
-/* Its session could not start, or ended by itself. */
-void seat_note_failure(struct seat *seat, const struct failure *failure);
+/* Its session could not start, or ended by itself; `reason`: which, in static words. What a caller
+ * has left out says nothing of the service. */
+void seat_note_failure(struct seat *seat, const struct failure *failure, const char *reason);
 void seat_free(struct seat *seat);
 
 /* line.c: one request at a time, where the wire does not say whom a question is for */

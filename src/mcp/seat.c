@@ -109,13 +109,17 @@ static void idle_passed(void *arg)
 
 /* ---- the session's news ------------------------------------------------------------------ */
 
-void seat_note_failure(struct seat *seat, const struct failure *failure)
+void seat_note_failure(struct seat *seat, const struct failure *failure, const char *reason)
 {
     if (!seat->last_error) {
         seat->last_error = mem_new(sizeof *seat->last_error);
     }
     failure_copy(seat->last_error, failure);
-    service_note_failure(seat->service, failure);
+    if (failure->class == FAILURE_OF_CALLER) {
+        service_update_state(seat->service, reason);
+    } else {
+        service_note_failure(seat->service, failure, reason);
+    }
 }
 
 static void changed(void *arg, struct mcp_session *session, enum session_state from,
@@ -132,9 +136,8 @@ static void changed(void *arg, struct mcp_session *session, enum session_state f
         seat->calls = 0;
     }
     if (failure) {
-        seat_note_failure(seat, failure);
-        service_update_state(service,
-                             from == SESSION_READY ? "ended by itself" : "could not start");
+        seat_note_failure(seat, failure,
+                          from == SESSION_READY ? "ended by itself" : "could not start");
     } else if (session->state == SESSION_STOPPED) {
         service->has_failed = false;
         service_update_state(service, service->stop_reason);
@@ -143,7 +146,9 @@ static void changed(void *arg, struct mcp_session *session, enum session_state f
         recall_ready(service);
         service_update_state(service, "ready");
     } else {
-        service_update_state(service, "wanted by a call");
+        service_update_state(service, seat->probes && seat->users == seat->probes
+                                          ? "wanted by a probe"
+                                          : "wanted by a call");
     }
     if (session->state == SESSION_STOPPED && !seat->users) {
         arm(seat, loop_now(loop_of(seat)));

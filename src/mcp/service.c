@@ -87,14 +87,16 @@ void service_update_state(struct mcp_service *service, const char *reason)
     set_state(service, state, reason);
 }
 
-void service_note_failure(struct mcp_service *service, const struct failure *failure)
+void service_note_failure(struct mcp_service *service, const struct failure *failure,
+                          const char *reason)
 {
     if (!service->last_error) {
         service->last_error = mem_new(sizeof *service->last_error);
     }
     failure_copy(service->last_error, failure);
+    service->last_error_at = loop_wall(service->services->core.loop);
     service->has_failed = true;
-    service_update_state(service, "could not start");
+    service_update_state(service, reason);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */

@@ -105,7 +105,7 @@ enum mcp_state mcp_service_state(const struct mcp_service *service);
 /* Appends pairs of services.status for one service and returns how many; the caller writes the map
  * around them, `state` being its own word for it or NULL: {name, title, transport, enabled, state,
  * since (RFC 3339), sessions, era ("modern", "legacy", "unknown"), transport_used? (of "auto"), reason?,
- * last_error? {code, message, suggestion}, pid?, protocol?, server? {name, version}, tools?,
+ * last_error? {code, message, suggestion, time, is_over, stderr_tail?}, pid?, protocol?, server? {name, version}, tools?,
  * tool_warnings? [{tool, warnings: [text]}], tools_left_out? [{tool, reason}], tools_withheld?
  * [name], calls, failures, restarts, protocol_faults?, messages_dropped?}. */
 uint32_t mcp_service_put_status(const struct mcp_service *service, const char *state,

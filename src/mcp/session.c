@@ -20,6 +20,14 @@
 #define BACK_OFF_FIRST (SECOND / 4)
 #define BACK_OFF_MAX   (2 * SECOND)
 
+void session_explain_silence(const struct mcp_session *session, struct failure *failure)
+{
+    const struct mcp_transport *transport = session->wire ? session->wire->transport : NULL;
+    if (transport && transport->ops->explain) {
+        transport->ops->explain(transport, failure);
+    }
+}
+
 static void start_timed_out(void *arg)
 {
     struct mcp_session *session = arg;
@@ -30,6 +38,7 @@ static void start_timed_out(void *arg)
                               : "answer `initialize`";
     failure_set(&failure, ERR_UNAVAILABLE, "the server did not %s within %u ms", missing,
                 session->conf->connect_timeout_ms);
+    session_explain_silence(session, &failure);
     session_fail(session, &failure);
     failure_done(&failure);
 }

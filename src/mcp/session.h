@@ -188,6 +188,8 @@ void session_forget(struct pending *pending, const char *reason);
 void session_set_state(struct mcp_session *session, enum session_state state,
                        const struct failure *failure);
 void session_fail(struct mcp_session *session, const struct failure *failure);
+/* Adds what is known of a server that does not become ready. */
+void session_explain_silence(const struct mcp_session *session, struct failure *failure);
 void session_became_ready(struct mcp_session *session);
 void session_limit_start(struct mcp_session *session);
 void session_say(struct mcp_session *session, enum mcp_message_kind kind);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* status.c - one service as the operator sees it: the map of services.status. */
 #include "base/text.h"
+#include "mcp/detail.h"
 #include "mcp/room.h"
 #include "value/pack.h"
 
@@ -36,13 +37,24 @@ static void put_words(const char *key, const struct buf *words, struct buf *out)
     pack_put_key_text(out, key, text);
 }
 
-static void put_error(const struct failure *failure, struct buf *out)
+static void put_error(const struct mcp_service *service, struct buf *out)
 {
+    const struct failure *failure = service->last_error;
+    struct slice tail;
+    char time[CLOCK_TEXT];
+    bool has_tail = detail_find(failure, "stderr_tail", &tail);
+    clock_format(service->last_error_at, time);
     pack_put_text(out, "last_error");
-    pack_put_map(out, 3);
+    pack_put_map(out, 5u + has_tail);
     pack_put_key_text(out, "code", err_name(failure->code));
     put_words("message", &failure->message, out);
     put_words("suggestion", &failure->suggestion, out);
+    pack_put_key_text(out, "time", time);
+    pack_put_key_bool(out, "is_over", !service->has_failed);
+    if (has_tail) {
+        pack_put_text(out, "stderr_tail");
+        buf_put_slice(out, tail);
+    }
 }
 
 static const char *era_of(const struct mcp_service *service)
@@ -149,7 +161,7 @@ uint32_t mcp_service_put_status(const struct mcp_service *service, const char *s
         count++;
     }
     if (service->last_error) {
-        put_error(service->last_error, out);
+        put_error(service, out);
         count++;
     }
     if (session) {

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "loop/block.h"
 #include "mcp/command.h"
 #include "mcp/lines.h"
@@ -66,6 +67,7 @@ struct stdio {
     struct lines lines;
     struct tail tail;
     uint64_t skipped;
+    char *odd_line; /* the first of them; NULL: none */
     mono_us skip_logged;
     mono_us term_after, kill_after;
     char *service;
@@ -92,6 +94,7 @@ static void release(struct stdio *stdio)
     tail_done(&stdio->tail);
     mem_free(stdio->start_err);
     mem_free(stdio->service);
+    mem_free(stdio->odd_line);
     mem_free(stdio);
 }
 
@@ -170,7 +173,12 @@ static void break_off(struct stdio *stdio, enum stdio_breach breach)
 static void skip(struct stdio *stdio, struct slice line)
 {
     mono_us now = loop_now(stdio->loop);
+    char text[SKIP_LOG_BYTES + 1];
     stdio->skipped++;
+    if (!stdio->odd_line) {
+        text_copy(text, sizeof text, line);
+        stdio->odd_line = mem_dup(slice_of(text));
+    }
     if (stdio->skipped == 1 || now - stdio->skip_logged >= SKIP_LOG_US) {
         stdio->skip_logged = now;
         line.len = line.len < SKIP_LOG_BYTES ? line.len : SKIP_LOG_BYTES;
@@ -613,6 +621,12 @@ static void stdio_hold(struct mcp_transport *transport, bool is_held)
     }
 }
 
+static void stdio_explain(const struct mcp_transport *transport, struct failure *failure)
+{
+    const struct stdio *stdio = (const struct stdio *)(const void *)transport;
+    stdio_silence_describe(stdio->odd_line, &stdio->tail, failure);
+}
+
 static int64_t stdio_pid(const struct mcp_transport *transport)
 {
     const struct stdio *stdio = (const struct stdio *)(const void *)transport;
@@ -628,6 +642,7 @@ struct mcp_transport *mcp_stdio_new(const struct mcp_stdio_options *options,
                                                  .close = stdio_close,
                                                  .free = stdio_free,
                                                  .hold = stdio_hold,
+                                                 .explain = stdio_explain,
                                                  .pid = stdio_pid};
     struct stdio *stdio = mem_new(sizeof *stdio);
     size_t longest = options->message_bytes ? options->message_bytes : MESSAGE_DEFAULT;

@@ -48,9 +48,23 @@ static void describe_breach(const struct stdio_end *end, struct failure *failure
     }
 }
 
-void stdio_end_describe(const struct stdio_end *end, struct failure *failure)
+#define READ_TAIL "Read details.stderr_tail: the server's last words."
+
+static bool add_tail(const struct tail *tail, struct failure *failure)
 {
     struct buf text;
+    buf_init(&text, TAIL_TEXT_BYTES);
+    tail_put_text(tail, &text);
+    bool has_any = text.len > 0;
+    if (has_any) {
+        failure_detail_str(failure, "stderr_tail", buf_slice(&text));
+    }
+    buf_done(&text);
+    return has_any;
+}
+
+void stdio_end_describe(const struct stdio_end *end, struct failure *failure)
+{
     bool is_ours = end->breach == STDIO_LINE_TOO_LONG || end->breach == STDIO_NO_MEMORY;
     if (end->err) {
         failure_set(failure, ERR_UNAVAILABLE, "%s", end->err->text);
@@ -65,13 +79,21 @@ void stdio_end_describe(const struct stdio_end *end, struct failure *failure)
     } else {
         describe_breach(end, failure);
     }
-    buf_init(&text, TAIL_TEXT_BYTES);
-    tail_put_text(end->tail, &text);
-    if (text.len) {
-        if (!end->err && !is_ours) {
-            failure_suggest(failure, "Read details.stderr_tail: the server's last words.");
-        }
-        failure_detail_str(failure, "stderr_tail", buf_slice(&text));
+    if (add_tail(end->tail, failure) && !end->err && !is_ours) {
+        failure_suggest(failure, READ_TAIL);
     }
-    buf_done(&text);
+}
+
+void stdio_silence_describe(const char *odd_line, const struct tail *tail,
+                            struct failure *failure)
+{
+    if (add_tail(tail, failure)) {
+        failure_suggest(failure, READ_TAIL);
+    }
+    if (odd_line) {
+        buf_printf(&failure->message, "; it wrote what is no JSON-RPC: \"%s\"", odd_line);
+        failure_suggest(failure, "Check `command` and `args`: an MCP server over stdio writes "
+                                 "nothing but JSON-RPC to its standard output.");
+        failure_detail_text(failure, "stdout_line", odd_line);
+    }
 }

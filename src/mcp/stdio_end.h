@@ -28,4 +28,9 @@ struct stdio_end {
 /* Fills code, message, suggestion, details {stderr_tail, exit_status or signal}. */
 void stdio_end_describe(const struct stdio_end *end, struct failure *failure);
 
+/* It does not answer. `odd_line`: the first of its standard output that is no JSON-RPC; NULL: none.
+ * Adds to message and suggestion, and details {stderr_tail, stdout_line}. */
+void stdio_silence_describe(const char *odd_line, const struct tail *tail,
+                            struct failure *failure);
+
 #endif

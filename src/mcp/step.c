@@ -296,7 +296,7 @@ static void wait_for_start(struct mcp_request *request)
         if (loop_now(session->core->loop) < session->not_before) {
             refuse_back_off(request, &failure);
         } else if (session_start(session, &failure) < 0) {
-            seat_note_failure(request->seat, &failure);
+            seat_note_failure(request->seat, &failure, "could not start");
         } else {
             service->restarts += is_again;
         }

@@ -127,6 +127,9 @@ struct mcp_transport_ops {
     /* Reads nothing more until it is told to go on: what came waits for a message that is long to
      * read. NULL in the table: it cannot. */
     void (*hold)(struct mcp_transport *transport, bool is_held);
+    /* Adds what is known of a server that does not answer: what it said beside the protocol. NULL in
+     * the table: nothing. */
+    void (*explain)(const struct mcp_transport *transport, struct failure *failure);
     /* For the operator: pid of a child, 0 for HTTP. */
     int64_t (*pid)(const struct mcp_transport *transport);
 };

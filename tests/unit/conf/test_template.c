@@ -153,14 +153,14 @@ static void questions(void **state)
     assert_true(template_has_user(&template));
     assert_false(template_has_agent(&template));
     assert_false(template_has_text(&template));
-    assert_false(template_has_env(&template));
+    assert_true(slice_is(template_missing_env(&template), "TB_EMPTY"));
     assert_int_equal(template_parse(SLICE("x${agent}${env:TB_SET}"), TEMPLATE_IN_HEADER, &arena,
                                     &template, NULL),
                      0);
     assert_false(template_has_user(&template));
     assert_true(template_has_agent(&template));
     assert_true(template_has_text(&template));
-    assert_true(template_has_env(&template));
+    assert_null(template_missing_env(&template).ptr);
     arena_done(&arena);
 }
 

@@ -294,6 +294,14 @@ static void a_child_that_dies_of_the_question_is_started_again(void **state)
                "status 3)");
     stage_done(&stage);
 
+    stage_init(&stage, false); /* twice in the same way: said once */
+    (void)stage_start(&stage);
+    fake_dies(wire_of(&stage), "exited with status 3");
+    fake_opened(wire_of(&stage));
+    fake_dies(wire_of(&stage), "exited with status 3");
+    assert_string_equal(stage.failure, "UNAVAILABLE: exited with status 3");
+    stage_done(&stage);
+
     stage_init(&stage, false); /* one that never stood was not asked anything */
     struct failure failure = {0};
     assert_int_equal(session_start(&stage.session, &failure), 0);

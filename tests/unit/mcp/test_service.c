@@ -164,13 +164,45 @@ static void status_says_what_is_known(void **state)
     fake_dies(fake_at(&bench, 0), "was killed by signal 9");
     told_done(&told);
     assert_status(&bench, "\"state\":\"error\"");
+    assert_status(&bench, "\"reason\":\"ended by itself\"");
+    assert_status(&bench, "\"is_over\":false,\"stderr_tail\":\"last words\"}");
     assert_status(&bench,
                   "\"last_error\":{\"code\":\"UNAVAILABLE\",\"message\":\"was killed by "
                   "signal 9\",\"suggestion\":\"Try again later");
     assert_status(&bench, "\"failures\":1");
     call(&bench, &told);
     assert_status(&bench, "\"restarts\":1");
-    mcp_cancel(told.request, "test");
+    serve_echo(fake_at(&bench, 1));
+    told_done(&told);
+    assert_status(&bench, "\"state\":\"running\"");
+    assert_status(&bench, "\"last_error\":{\"code\":\"UNAVAILABLE\"");
+    assert_status(&bench, "\"is_over\":true,");
+    bench_done(&bench);
+}
+
+/* What a caller leaves out is told to him, and is no error of the service. */
+static void who_is_not_named_is_told(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct told told = {0};
+    bench_init(&bench, false);
+    struct service_conf *conf = conf_new("s", "1");
+    conf->transport = SERVICE_HTTP;
+    conf->sharing = SERVICE_PER_USER;
+    conf->needs_user = true;
+    struct template_piece piece = {.kind = TEMPLATE_USER};
+    conf->url = (struct template){.place = TEMPLATE_IN_URL, .count = 1, .pieces = &piece};
+    apply_one(&bench, conf);
+    call(&bench, &told);
+    assert_told(told, ERR_INVALID_REQUEST,
+                "the url of the service \"s\" holds ${user}, and no user was named");
+    told_done(&told);
+    assert_int_equal(bench.fake_count, 0);
+    assert_string_equal(state_of(&bench), "stopped");
+    char *status = status_of(&bench);
+    assert_null(strstr(status, "last_error"));
+    mem_free(status);
     bench_done(&bench);
 }
 
@@ -481,6 +513,7 @@ int main(void)
         cmocka_unit_test(agents_have_their_own_sessions),
         cmocka_unit_test(sessions_of_many_users_are_bounded),
         cmocka_unit_test(status_says_what_is_known),
+        cmocka_unit_test(who_is_not_named_is_told),
         cmocka_unit_test(disabled_services_refuse),
         cmocka_unit_test(idle_sessions_stop),
         cmocka_unit_test(what_cannot_connect_says_why),

@@ -64,6 +64,13 @@ static void lines_that_are_no_json_are_skipped(void **state)
     assert_int_equal(peer.bytes, 21);
     turns(SECOND / 20);
     assert_int_equal(mcp_stdio_skipped(peer.transport), 6);
+    struct failure failure = {0}; /* what is said when it answers nothing */
+    failure_set(&failure, ERR_UNAVAILABLE, "no answer");
+    peer.transport->ops->explain(peer.transport, &failure);
+    assert_string_equal(buf_text(&failure.message),
+                        "no answer; it wrote what is no JSON-RPC: \"Welcome to the server!\"");
+    assert_non_null(strstr(buf_text(&failure.suggestion), "`command` and `args`"));
+    failure_done(&failure);
     send_text(&peer, "{\"d\":4}");
     wait_for(&peer.messages, 4);
     assert_string_equal(peer.last, "{\"d\":4}");
