@@ -143,6 +143,12 @@ static const struct retry_conf *retry_of(struct attempt *attempt,
     return retry;
 }
 
+/* What the server's limit refused goes again at the pace of that limit, so it is no load on top. */
+static bool is_paced(const struct failure *failure)
+{
+    return failure->class == FAILURE_RATE_LIMIT && failure->is_nothing_done;
+}
+
 /* NULL: there is another attempt at *ret_at. "": it would be of no use. */
 static const char *decide(struct attempt *attempt, bool was_sent, mono_us *ret_at)
 {
@@ -168,7 +174,7 @@ static const char *decide(struct attempt *attempt, bool was_sent, mono_us *ret_a
     if (attempt->was_asked && was_sent) {
         return "asked"; /* nobody is asked the same twice */
     }
-    if (!gates_may_retry(room->gates, options->service)) {
+    if (!is_paced(&attempt->failure) && !gates_may_retry(room->gates, options->service)) {
         metrics_add(room->metrics, METRIC_RETRIES_REFUSED, 1);
         return "budget";
     }

@@ -187,6 +187,20 @@ static void put_breaker(struct buf *out, struct slice service)
     }
 }
 
+static void put_limited(struct buf *out, struct slice service)
+{
+    struct slice limited = view_get(service, "limited");
+    int64_t pace = view_int(limited, "per_min", 0);
+    buf_put_text(out, "rate limited by the service");
+    put_span(out, ", ", view_int(limited, "left_ms", -1), " left");
+    if (pace > 0) {
+        buf_put_text(out, ", ");
+        put_count(out, pace, "call");
+        buf_put_text(out, " a minute go through");
+    }
+    put_waiting(out, service);
+}
+
 static void put_fact(struct buf *out, struct slice service, enum fact fact)
 {
     switch (fact) {
@@ -197,9 +211,7 @@ static void put_fact(struct buf *out, struct slice service, enum fact fact)
         put_breaker(out, service);
         break;
     case FACT_RATE:
-        buf_put_text(out, "rate limited by the service");
-        put_span(out, ", ", view_int(view_get(service, "limited"), "left_ms", -1), " left");
-        put_waiting(out, service);
+        put_limited(out, service);
         break;
     case FACT_USERS:
         buf_put_text(out, "held back for ");

@@ -45,11 +45,11 @@ enum gate_why gate_block(const struct gate *gate, const struct gate_user *user, 
     if (!gate->gates->is_read) {
         return GATE_UNREAD;
     }
-    if (gate->limit.is_active && (until = limit_next(&gate->limit, now)) > now) {
+    if ((until = limits_next(gate, NULL, now)) > now) {
         *ret_until = until;
         return GATE_LIMITED;
     }
-    if (known(user) && (until = limit_next(&user->limit, now)) > now) {
+    if (known(user) && (until = limits_next(gate, user, now)) > now) {
         *ret_until = until;
         return GATE_USER_LIMITED;
     }
@@ -77,11 +77,17 @@ void gate_admit(struct gate *gate, struct gate_ticket *ticket, mono_us now)
     struct gate_user *user = ticket->user ? user_of(ticket) : NULL;
     ask(gate, NULL, &ticket->epoch, now);
     ticket->is_first[0] = gate->limit.is_active && limit_pass(&gate->limit, now);
+    if (pace_is_active(&gate->pace)) {
+        pace_pass(&gate->pace, now);
+    }
     ticket->is_first[1] = false;
     ticket->user_epoch = 0;
     if (user) {
         ask(gate, user, &ticket->user_epoch, now);
         ticket->is_first[1] = limit_pass(&user->limit, now);
+        if (pace_is_active(&user->pace)) {
+            pace_pass(&user->pace, now);
+        }
     }
     if (gate->conf->rate.count) {
         (void)bucket_take(&gate->bucket, &gate->conf->rate, now, NULL);
@@ -310,6 +316,7 @@ static void count(struct gate *gate, const struct failure *failure, struct judge
     if (!failure || failure->class == FAILURE_ANSWER) {
         bool is_first = !gate->last_success;
         gate->last_success = now;
+        pace_good(&gate->pace, now);
         if (gate->is_failing || is_first) {
             change_outcome(gate, NULL);
         }

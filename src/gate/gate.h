@@ -6,7 +6,8 @@
  * In this order: quarantined? breaker open? (of the service, and of this user where credentials are
  * his) the server's limit reached? our rate? a place free? Limits and places are waited for, in a
  * bounded queue that serves callers in turn (one each of every peer, agent and user), as long as
- * the deadline allows; the rest is refused at once, with the time left.
+ * the deadline allows; the rest is refused at once, with the time left. Behind a refusal (429) attempts
+ * go at the pace that the server was seen to take.
  *
  * Owns:    struct gates owns one gate for each service; tickets belong to their owners, who take them
  *          out (gate_leave, gate_quit) before they free them.
@@ -144,9 +145,10 @@ struct gate_view {
 bool gates_view(const struct gates *gates, struct slice service, struct gate_view *ret);
 
 /* Appends pairs of services.status, and returns how many: breaker {state, forced?, since, left_ms?,
- * failures, reason?}, quarantine? {since, left_ms?, by_hand, level, reason}, limited? {left_ms},
- * waiting, inflight, users_held? (how many), retries {attempts, succeeded, failed, average_attempts,
- * last?, refused_by_budget}, failures_by_class {network, ...}. */
+ * failures, reason?}, quarantine? {since, left_ms?, by_hand, level, reason}, limited? {left_ms?,
+ * per_min?: the pace, learned from refusals}, waiting, inflight, users_held? (how many), retries
+ * {attempts, succeeded, failed, average_attempts, last?, refused_by_budget}, failures_by_class
+ * {network, ...}. */
 uint32_t gates_put_status(const struct gates *gates, struct slice service, struct buf *out);
 
 /* ---- levers and probes ------------------------------------------------------------------- */

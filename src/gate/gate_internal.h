@@ -17,6 +17,7 @@
 #include "gate/gate.h"
 #include "gate/limit.h"
 #include "resilience/bucket.h"
+#include "resilience/pace.h"
 #include "resilience/quarantine.h"
 #include "resilience/retry.h"
 #include "store/store.h"
@@ -82,6 +83,7 @@ struct gate {
     struct quarantine quarantine;
     char *breaker_reason, *quarantine_reason;
     struct gate_limit limit;
+    struct pace pace;
     struct bucket bucket;
     struct retry_budget budget;
     mono_us process_at; /* the last end of a process that was counted */
@@ -116,6 +118,7 @@ struct gate_user {
     struct breaker breaker;
     char *reason;
     struct gate_limit limit;
+    struct pace pace;
     struct list held; /* flows that wait for this user's limit */
     struct loop_timer timer;
     size_t name_length;
@@ -183,6 +186,8 @@ struct slice user_name(const struct gate_user *user);
 
 void limits_judge(struct gate_ticket *ticket, const struct failure *failure, mono_us now);
 void limits_quit(struct gate_ticket *ticket);
+/* When one may go as far as the server is concerned; not later than `now`: now. `user` NULL: of all. */
+mono_us limits_next(const struct gate *gate, const struct gate_user *user, mono_us now);
 
 /* ---- change.c ---------------------------------------------------------------------------- */
 

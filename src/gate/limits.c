@@ -73,6 +73,15 @@ void gates_hint(struct gates *gates, struct slice service, struct slice user,
     }
 }
 
+mono_us limits_next(const struct gate *gate, const struct gate_user *user, mono_us now)
+{
+    const struct gate_limit *limit = user ? &user->limit : &gate->limit;
+    const struct pace *pace = user ? &user->pace : &gate->pace;
+    mono_us until = limit->is_active ? limit_next(limit, now) : 0;
+    mono_us paced = pace_is_active(pace) ? pace_next(pace, now) : 0;
+    return until > paced ? until : paced;
+}
+
 void limits_judge(struct gate_ticket *ticket, const struct failure *failure, mono_us now)
 {
     struct gate *gate = ticket->gate;
@@ -81,12 +90,16 @@ void limits_judge(struct gate_ticket *ticket, const struct failure *failure, mon
         bool is_users = ticket->user != NULL;
         user = is_users ? user_remember(ticket) : NULL;
         if (!is_users || user) {
+            pace_refused(user ? &user->pace : &gate->pace, ticket->since, now);
             hold(gate, user, failure->retry_after_ms, ticket->since);
         }
     } else if (!failure || failure->class == FAILURE_ANSWER) {
         (void)limit_good(&gate->limit, ticket->since, now);
-        if (user && limit_good(&user->limit, ticket->since, now)) {
-            queue_unhold(user);
+        if (user) {
+            pace_good(&user->pace, now);
+            if (limit_good(&user->limit, ticket->since, now)) {
+                queue_unhold(user);
+            }
         }
     }
     if (!gate->inside && limit_settle(&gate->limit, now)) {

@@ -151,12 +151,19 @@ static uint32_t put_quarantine(const struct gate *gate, struct buf *out)
 static uint32_t put_limited(const struct gate *gate, struct buf *out)
 {
     mono_us now = gate_now(gate);
-    if (!limit_is_held(&gate->limit, now)) {
+    bool is_held = limit_is_held(&gate->limit, now);
+    uint32_t rate = pace_rate(&gate->pace, now);
+    if (!is_held && !rate) {
         return 0;
     }
     pack_put_text(out, "limited");
-    pack_put_map(out, 1);
-    pack_put_key_int(out, "left_ms", gate_left_ms(gate->limit.until, now));
+    pack_put_map(out, 0u + is_held + (rate > 0));
+    if (is_held) {
+        pack_put_key_int(out, "left_ms", gate_left_ms(gate->limit.until, now));
+    }
+    if (rate) {
+        pack_put_key_int(out, "per_min", (int64_t)rate * 60 / 1000);
+    }
     return 1;
 }
 

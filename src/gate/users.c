@@ -78,6 +78,7 @@ static void forget(struct gate_user *user)
     user->reason = NULL;
     user->breaker = (struct breaker){0};
     user->limit = (struct gate_limit){0};
+    user->pace = (struct pace){0};
     user->is_known = false;
     put_back(user);
 }
@@ -133,7 +134,9 @@ struct gate_user *user_enter(struct gate *gate, struct slice name)
 void user_settle(struct gate_user *user)
 {
     bool is_broken = user->breaker.state != BREAKER_CLOSED || user->breaker.failures;
-    if (!is_used(user) && !is_broken && !user->limit.is_active && !user->limit.unknown) {
+    bool is_limited =
+        user->limit.is_active || user->limit.unknown || pace_is_active(&user->pace);
+    if (!is_used(user) && !is_broken && !is_limited) {
         forget(user);
     }
 }

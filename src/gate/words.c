@@ -195,7 +195,7 @@ static void say_limited(const struct gate *gate, const struct gate_user *user,
                         struct failure *failure)
 {
     mono_us now = gate_now(gate);
-    mono_us until = limit_next(user ? &user->limit : &gate->limit, now);
+    mono_us until = limits_next(gate, user, now);
     int64_t left_ms = gate_left_ms(until > now ? until : now + 1, now);
     char left[SPAN_TEXT];
     failure_set(failure, ERR_RATE_LIMITED,

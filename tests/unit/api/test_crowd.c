@@ -257,12 +257,15 @@ static void ten_places(struct service_conf *conf)
     conf->concurrency = 10;
 }
 
-/* Nothing is known of it beforehand: who is refused hears so, in time, and why. */
+/* Nothing is known of it beforehand: the pace is learned from what it refuses. */
 static void a_limit_that_is_not_known(void **state)
 {
+    struct turns_had shares;
     (void)state;
-    (void)a_hundred_at_once("1024 places", as_it_comes);
-    (void)a_hundred_at_once("ten places", ten_places);
+    shares = a_hundred_at_once("1024 places", as_it_comes);
+    expect_fair(&shares);
+    shares = a_hundred_at_once("ten places", ten_places);
+    expect_fair(&shares);
 }
 
 int main(void)

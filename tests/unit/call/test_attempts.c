@@ -314,6 +314,24 @@ static void the_budget_bounds_retries(void **state)
     (void)close(fd);
 }
 
+/* What a server's limit refused goes at the pace of that limit, and is no load on top. */
+static void a_limit_takes_nothing_from_the_budget(void **state)
+{
+    const struct wrong limited = {ERR_RATE_LIMITED, FAILURE_RATE_LIMIT, false, true, 1000};
+    (void)state;
+    configure(no_budget);
+    int fd = connect_client();
+    struct fake *fake = stand(fd);
+    ask(fd, 1, "tools.call", ECHO_CALL);
+    turns(3);
+    go_wrong(fake, &limited);
+    assert_true(sent_within(fake, 3000 * MS));
+    answer_last(fake, RESULT);
+    expect_heard(fd, "\"attempts\":2");
+    assert_int_equal(served.metrics.value[METRIC_RETRIES_REFUSED], 0);
+    (void)close(fd);
+}
+
 /* ---- the gate ---------------------------------------------------------------------------- */
 
 static void one_failure_opens(struct service_conf *conf)
@@ -599,6 +617,7 @@ int main(void)
         TEST(the_deadline_bounds_all_attempts),
         TEST(an_attempt_without_time_hides_nothing),
         TEST(the_budget_bounds_retries),
+        TEST(a_limit_takes_nothing_from_the_budget),
         TEST(a_breaker_that_opens_ends_the_attempts),
         TEST(a_held_service_is_in_no_list),
         TEST(a_stand_in_is_told_in_words),

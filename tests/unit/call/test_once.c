@@ -298,6 +298,7 @@ static void retries_are_of_one_claim(void **state)
     assert_true(sent_within(fake, 1500 * MS));
     answer_last(fake, RESULT);
     expect_soon(fd, "\"attempts\":2");
+    loop_advance(served.bench.loop, 1000 * MS); /* the pace behind a 429 */
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, REPEATED);
     (void)close(fd);

@@ -143,6 +143,10 @@ static void test_limits(void **state)
         "    do   nothing: calls wait for it as long as their deadlines allow\n"
         "    do   toolbroker activity --outcome failed --service crm  # whose calls, and "
         "why\n");
+    expect_words(condition_put,
+                 "{\"name\":\"crm\",\"state\":\"running\",\"limited\":{\"per_min\":480}}",
+                 "crm: rate limited by the service, 480 calls a minute go through\n"
+                 "    do   nothing: calls wait for it as long as their deadlines allow\n");
 }
 
 static void test_remarks(void **state)

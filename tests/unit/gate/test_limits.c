@@ -63,6 +63,25 @@ static void a_hold_is_waited_for_or_refused(void **state)
     gated_free(gated);
 }
 
+/* What services.status says of it, in attempts a minute. */
+static void expect_limited(struct gated *gated, int64_t least, int64_t most)
+{
+    struct buf out;
+    struct slice limited;
+    int64_t pace = 0;
+    buf_init(&out, 4096);
+    uint32_t pairs = gates_put_status(gated->gates, SLICE("one"), &out);
+    struct buf map;
+    buf_init(&map, 4096);
+    pack_put_map(&map, pairs);
+    buf_put_slice(&map, buf_slice(&out));
+    assert_true(pack_get(buf_slice(&map), "limited", &limited));
+    assert_true(pack_get_int(limited, "per_min", &pace));
+    assert_in_range(pace, least, most);
+    buf_done(&out);
+    buf_done(&map);
+}
+
 static void no_crowd_behind_a_hold(void **state)
 {
     struct gated *gated = gated_new();
@@ -82,6 +101,13 @@ static void no_crowd_behind_a_hold(void **state)
     assert_int_equal(inside_of(crowd, CROWD), 1);
     leave(&crowd[0]);
     settle(gated);
+    assert_int_equal(inside_of(crowd, CROWD), 1); /* the next one */
+    assert_string_equal(gate_waits_for(&crowd[CROWD - 1].ticket), "rate limit");
+    advance(gated, SECOND);
+    assert_in_range(inside_of(crowd, CROWD), 4, 6); /* and the others at a pace */
+    expect_limited(gated, 240, 300);
+    assert_false(late.is_in);
+    advance(gated, 25 * SECOND);
     assert_int_equal(inside_of(crowd, CROWD), CROWD - 1);
     assert_true(late.is_in);
     forget(crowd, CROWD);
@@ -118,7 +144,7 @@ static void nobody_overtakes_in_the_turn_of_the_end(void **state)
     assert_true(caller.is_in);
     assert_int_equal(newcomer.caller.turns, 0);
     leave(&caller);
-    settle(gated);
+    advance(gated, SECOND / 2);
     assert_true(newcomer.caller.is_in);
     forget(&caller, 1);
     forget(&newcomer.caller, 1);
@@ -264,7 +290,13 @@ static void a_user_is_held_alone(void **state)
     advance(gated, 10 * SECOND);
     assert_int_equal(inside_of(ana, 4), 1);
     leave(&ana[0]);
-    settle(gated);
+    advance(gated, 250000);
+    assert_int_equal(inside_of(ana, 4), 1);
+    assert_string_equal(gate_waits_for(&ana[3].ticket), "rate limit");
+    assert_int_equal(come_user(gated, &eva, "one", "eva", SECOND),
+                     GATE_INSIDE); /* no pace for her */
+    leave(&eva);
+    advance(gated, SECOND);
     assert_int_equal(inside_of(ana, 4), 3);
     hint(gated, "ana", 0, 60000);
     assert_int_equal(come_user(gated, &brief, "one", "ana", 30 * SECOND), GATE_REFUSED);
@@ -291,8 +323,10 @@ static void a_held_user_may_be_given_up(void **state)
     gate_quit(&ana[2].ticket);
     advance(gated, 10 * SECOND);
     assert_int_equal(inside_of(ana, 3), 1);
-    gate_quit(&ana[0].ticket); /* the one that went first: another may */
+    gate_quit(&ana[0].ticket); /* the one that went first: another may, at the pace */
     settle(gated);
+    assert_false(ana[1].is_in);
+    advance(gated, 250000);
     assert_true(ana[1].is_in);
     gated->set.count = 0;
     gates_apply(gated->gates, &gated->set);
