@@ -129,3 +129,21 @@ def test_failures_in_a_row_do_not_fill_the_history(daemon):
     rows = client.call("services.events")["events"]
     assert [row["state"] for row in rows if row["kind"] == "breaker"] == ["open"]
     assert len([row for row in rows if row["kind"] == "check"]) == 1
+
+
+def test_a_crowd_behind_a_limit_that_nobody_told_of(daemon, bad_http, journal):
+    """A hundred calls of four agents at once, to a server that takes ten a second and tells no rate."""
+    daemon.services({"s": http(bad_http.port)})
+    daemon.start()
+    clients = [daemon.client() for _ in range(4)]
+    for client in clients:
+        client.text("s/echo", {"message": "before"})
+    params = {"tool": "s/rationed", "arguments": {"per_s": 10}, "timeout_ms": 60000}
+    began = time.monotonic()
+    asked = [(client, client.start("tools.call", params)) for _ in range(25) for client in clients]
+    eventually(lambda: "per_min" in status(clients[0], "s").get("limited", {}), 10, "a pace")
+    for client, msgid in asked:
+        assert client.wait(msgid)["result"]["content"][0]["text"] == "served"
+    refused = len(read_journal(journal, "refused"))
+    print(f"all served after {time.monotonic() - began:.1f} s, {refused} refused on the way")
+    assert refused < 150

@@ -7,6 +7,7 @@ that status); its tools misbehave call by call. Prints `listening PORT`. Standar
 """
 
 import argparse
+import collections
 import itertools
 import json
 import os
@@ -29,6 +30,7 @@ TOOLS = mcp.GOOD_TOOLS + [
     mcp.tool("broken_http", "Answers what is no HTTP."),
     mcp.tool("page", "Answers a page of HTML with 200."),
     mcp.tool("status", "Answers with an HTTP status.", status="integer", after="integer"),
+    mcp.tool("rationed", "Answers so many a second, and 429 to more.", per_s="integer"),
     mcp.tool("expire", "Answers, and forgets the session."),
     mcp.tool("headers", "Tells the headers of the call."),
     mcp.tool("drip", "Sends so many bytes one by one, slowly.", bytes="integer"),
@@ -54,6 +56,7 @@ class State:
         self.sessions = set()
         self.streams = {}  # session -> queue of what its GET stream is to say
         self.cancelled = {}  # (session, id) -> event
+        self.ration = collections.Counter()  # second of the clock -> calls
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -283,6 +286,15 @@ class Handler(socketserver.StreamRequestHandler):
 
     def tool_status(self, _request, arguments):
         self.fail(arguments.get("status", 503), arguments.get("after"))
+
+    def tool_rationed(self, request, arguments):
+        second = int(time.monotonic())
+        self.state.ration[second] += 1  # a lost count under threads only makes it kinder
+        if self.state.ration[second] > arguments.get("per_s", 10):
+            self.state.journal.note("refused")
+            self.fail(429, 1)
+        else:
+            self.answer(mcp.answer(request, mcp.text_result("served")))
 
     def tool_redirect(self, _request, arguments):
         self.head(307, Location=arguments.get("to", "/mcp"))
