@@ -209,9 +209,14 @@ bool keyed_attempted(struct call *call, const struct attempt_end *end)
         (end->was_sent && !failure->is_nothing_done && !failure->is_retryable &&
          failure->code != ERR_AUTH_FAILED && /* 403: it may be allowed by then */
          (failure->class == FAILURE_ANSWER || failure->class == FAILURE_OF_CALLER));
-    if (!failure || end->attempts || keyed->stage != KEYED_RUNS ||
-        loop_now(call->calls->room.loop) >= call->deadline) {
+    if (!failure || end->attempts || keyed->stage == KEYED_CLAIMED) {
         return false;
+    }
+    bool is_late = loop_now(call->calls->room.loop) >= call->deadline;
+    if (keyed->stage == KEYED_CLAIMS ||
+        is_late) { /* an answer of policy's could hide an outcome */
+        call_finish(call, (struct slice){NULL, 0});
+        return true;
     }
     return look(call);
 }
@@ -410,12 +415,12 @@ static void tell_late(struct call *call)
 }
 
 /* The answer is that of the earlier call, under the id of this one. */
-static void tell_outcome(struct call *call, struct slice outcome)
+static void tell_outcome(struct call *call, const struct once_told *told)
 {
     struct recorded recorded;
     char time[CLOCK_TEXT];
     failure_clear(&call->failure);
-    if (!recorded_read(outcome, &recorded, &call->failure)) {
+    if (!recorded_read(told->outcome, &recorded, &call->failure)) {
         failure_set(&call->failure, ERR_OUTCOME_UNKNOWN,
                     "an earlier call with this idempotency_key was sent, but what was recorded "
                     "of its outcome cannot be read");
@@ -425,6 +430,7 @@ static void tell_outcome(struct call *call, struct slice outcome)
     clock_format(recorded.at, time);
     metrics_add(call->calls->room.metrics, METRIC_IDEMPOTENT_REPEATS, 1);
     call->repeats = &recorded;
+    call->is_unkept = told->is_unkept;
     call->decision.service = recorded.service;
     call->decision.tool = recorded.tool;
     call->fallback_from = recorded.fallback_from;
@@ -457,7 +463,7 @@ static void told(void *arg, const struct once_told *told)
     attempt_cancel(&call->attempt, "it was carried out before");
     switch (told->word) {
     case ONCE_OUTCOME:
-        tell_outcome(call, told->outcome);
+        tell_outcome(call, told);
         return;
     case ONCE_UNKNOWN:
         tell_unknown(call, told->begun_at);

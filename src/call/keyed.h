@@ -33,7 +33,8 @@ bool keyed_begin(struct call *call);
 bool keyed_leaving(struct call *call);
 
 /* An attempt has ended. True: the gate refused it before anything was claimed, and the disk is asked
- * whether an earlier call has an outcome; call_executed follows if not. */
+ * whether an earlier call has an outcome (call_executed follows if not); or there is no time left to
+ * hear that from the disk, and the call is answered. */
 bool keyed_attempted(struct call *call, const struct attempt_end *end);
 
 /* The end of the call, with its failure or this result. True: call_close runs when it is on disk. */

@@ -113,6 +113,13 @@ static void tell(struct once *once, const struct once_told *told)
     once->events->told(once->arg, told);
 }
 
+static void tell_unkept(struct once *once)
+{
+    tell(once, &(struct once_told){.word = ONCE_OUTCOME,
+                                   .outcome = buf_slice(&once->entry->outcome),
+                                   .is_unkept = true});
+}
+
 /* Everybody hears the same, and the entry is gone: what comes later asks the disk. */
 static void tell_all(struct once_entry *entry, const struct once_told *told)
 {
@@ -153,8 +160,7 @@ static void run_later(void *arg)
     if (!entry) {
         tell(once, &(struct once_told){.word = ONCE_CONFLICT});
     } else if (entry->owner != once) { /* an outcome that only memory has */
-        tell(once,
-             &(struct once_told){.word = ONCE_OUTCOME, .outcome = buf_slice(&entry->outcome)});
+        tell_unkept(once);
     } else if (!entry->onces->store) {
         struct err err = {0};
         (void)err_set(&err, ERR_UNAVAILABLE, "there is no database");
@@ -261,8 +267,7 @@ static void ended(void *arg, bool is_kept)
     }
     struct list_link *link;
     while ((link = list_first(&entry->waiting))) {
-        tell(LIST_ITEM(link, struct once, link),
-             &(struct once_told){.word = ONCE_OUTCOME, .outcome = buf_slice(&entry->outcome)});
+        tell_unkept(LIST_ITEM(link, struct once, link));
     }
     keep_here(entry);
 }

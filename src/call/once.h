@@ -61,6 +61,7 @@ enum once_word {
 struct once_told { /* valid during the event */
     enum once_word word;
     struct slice outcome;
+    bool is_unkept; /* only this memory has it, as far as is known */
     wall_ms begun_at;
     const struct err *err;
 };

@@ -177,7 +177,7 @@ static void put_warnings(const struct call *call, struct buf *out)
     }
     if (call->is_unkept) {
         pack_put_str(out, SLICE("It was carried out, but its outcome is not on disk: after a "
-                                "restart of the daemon a repeat with this idempotency_key will "
+                                "restart of the daemon a repeat with this idempotency_key may "
                                 "not find it."));
     }
 }

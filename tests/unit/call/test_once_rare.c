@@ -3,6 +3,8 @@
  * that is moved meanwhile, a disk that says nothing. */
 #include "keying.h"
 
+#include <sqlite3.h>
+
 #define KEYED_NUMBER(json, i)                                                              \
     (void)snprintf(json, sizeof(json),                                                     \
                    "{\"tool\":\"s/echo\",\"agent\":\"a\",\"arguments\":{\"text\":\"hi\"}," \
@@ -47,11 +49,80 @@ static void without_memory_a_key_is_not_free(void **state)
     (void)close(fd);
 }
 
+/* ---- the disk ----------------------------------------------------------------------------- */
+
+static const char answering_policy[] = "agent 'a' { title = 'A', services = { '*' } }\n"
+                                       "function on_failure(call, failure)\n"
+                                       "  return answer({ said = 'by policy' })\nend\n";
+
+/* Whether an earlier call was carried out is not known by the deadline: policy's answer would hide it. */
+static void no_answer_hides_what_the_disk_did_not_tell(void **state)
+{
+    (void)state;
+    calls_set_policy(served.calls, policy_of(answering_policy));
+    int fd = connect_client();
+    struct fake *fake = stand_soon(fd);
+    size_t before = calls_at(fake);
+    ask(fd, 1, "tools.call",
+        "{\"tool\":\"s/echo\",\"agent\":\"a\",\"timeout_ms\":1000,"
+        "\"arguments\":{\"text\":\"hi\"},\"idempotency_key\":\"k\"}");
+    loop_turn(served.bench.loop, 0);
+    assert_int_equal(calls_count(served.calls), 1);
+    loop_advance(served.bench.loop, 1000 * MS);
+    char *text = heard_soon(fd);
+    if (!strstr(text, "\"code\":\"TIMEOUT\"")) {
+        fail_msg("%s", text);
+    }
+    mem_free(text);
+    assert_int_equal(calls_at(fake), before);
+    send_keyed(fd, fake, 2, KEYED("k")); /* where the disk has told, policy is asked as ever */
+    go_wrong(fake, &refused);
+    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    loop_advance(served.bench.loop, 2000 * MS);
+    expect_soon(fd, "by policy");
+    (void)close(fd);
+}
+
+/* Whoever waits hears as well that a restart may forget it. */
+static void who_waits_hears_that_it_is_not_on_disk(void **state)
+{
+    char path[160];
+    sqlite3 *db = NULL;
+    (void)state;
+    int fd = connect_client();
+    struct fake *fake = stand_soon(fd);
+    send_keyed(fd, fake, 1, KEYED("k"));
+    ask(fd, 2, "tools.call", KEYED("k"));
+    turns(3);
+    (void)snprintf(path, sizeof path, "%s/%s", state_folder, STORE_FILE);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    answer_last(fake, RESULT);
+    for (unsigned i = 0; i < 5000 && calls_count(served.calls); i++) {
+        wait_a_little();
+    }
+    ask(fd, 3, "tools.call", KEYED("k"));
+    char *text = heard_soon(fd);
+    unsigned count = 0;
+    for (const char *at = text; (at = strstr(at, "its outcome is not on disk")); at++) {
+        count++;
+    }
+    if (count != 3) {
+        fail_msg("%s", text);
+    }
+    mem_free(text);
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+    (void)close(fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(without_memory_a_key_is_not_free),
+        TEST(no_answer_hides_what_the_disk_did_not_tell),
+        TEST(who_waits_hears_that_it_is_not_on_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
