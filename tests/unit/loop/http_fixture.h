@@ -256,9 +256,34 @@ static inline bool answer_large(int fd, const struct peer_request *request)
     return false;
 }
 
+static unsigned together_wanted, together_count;
+
+static inline void expect_together(unsigned count)
+{
+    __atomic_store_n(&together_count, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&together_wanted, count, __ATOMIC_SEQ_CST);
+}
+
+/* Until so many are asked at the same time: one after another they would wait for ever. */
+static inline bool meet(struct peer *peer)
+{
+    bool is_stopping = false;
+    (void)__atomic_add_fetch(&together_count, 1, __ATOMIC_SEQ_CST);
+    while (!is_stopping && __atomic_load_n(&together_count, __ATOMIC_SEQ_CST) <
+                               __atomic_load_n(&together_wanted, __ATOMIC_SEQ_CST)) {
+        (void)usleep(1000);
+        (void)pthread_mutex_lock(&peer->lock);
+        is_stopping = peer->is_stopping;
+        (void)pthread_mutex_unlock(&peer->lock);
+    }
+    return !is_stopping;
+}
+
 static inline bool answer(struct peer *peer, int fd, const struct peer_request *request)
 {
-    (void)peer;
+    if (peer_is(request, "POST /together")) {
+        return meet(peer) && peer_json(fd, "{}");
+    }
     if (peer_is(request, "POST /echo") || peer_is(request, "POST /?")) {
         return peer_json(fd, request->body);
     }
