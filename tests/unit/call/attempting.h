@@ -9,7 +9,10 @@
 #include "served.h"
 
 #define ECHO_CALL "{\"tool\":\"s/echo\",\"agent\":\"a\",\"arguments\":{\"text\":\"hi\"}}"
-#define RESULT    "{'content':[{'type':'text','text':'done'}]}"
+#define ECHO_IN(ms)                                            \
+    "{\"tool\":\"s/echo\",\"agent\":\"a\",\"timeout_ms\":" #ms \
+    ",\"arguments\":{\"text\":\"hi\"}}"
+#define RESULT "{'content':[{'type':'text','text':'done'}]}"
 
 static const char plain_policy[] = "agent 'a' { title = 'A', services = { '*' } }\n";
 
@@ -24,6 +27,8 @@ struct wrong {
 static const struct wrong refused = {ERR_UNAVAILABLE, FAILURE_NETWORK, true, false, -1};
 static const struct wrong reset = {ERR_UNAVAILABLE, FAILURE_NETWORK, false, false, -1};
 static const struct wrong busy = {ERR_RATE_LIMITED, FAILURE_RATE_LIMIT, false, true, -1};
+static const struct wrong unauthorized = {ERR_AUTH_FAILED, FAILURE_AUTHENTICATION, false, true,
+                                          -1};
 static const struct wrong hang = {.retry_after_ms = -1};
 
 /* The last request that was sent ends like this. */
@@ -106,6 +111,29 @@ static inline void expect_soon(int fd, const char *part)
         fail_msg("no %s in %s", part, text);
     }
     mem_free(text);
+}
+
+/* `text` is freed. */
+static inline void expect_each(char *text, const char *const *parts, int line)
+{
+    for (; *parts; parts++) {
+        if (!strstr(text, *parts)) {
+            fail_msg("line %d: no %s in %s", line, *parts, text);
+        }
+    }
+    mem_free(text);
+}
+
+#define expect_parts(text, ...) \
+    expect_each((text), (const char *const[]){__VA_ARGS__, NULL}, __LINE__)
+
+/* In the course of request `id`, which waits for what a person says. */
+static inline void ask_person(struct fake *fake, unsigned long long id)
+{
+    say_on(
+        fake, id,
+        "{'jsonrpc':'2.0','id':'q','method':'elicitation/create','params':{'message':'Sure?',"
+        "'requestedSchema':{'type':'object','properties':{}}}}");
 }
 
 static inline size_t calls_at(const struct fake *fake)
