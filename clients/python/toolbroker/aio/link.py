@@ -19,7 +19,7 @@ from ..session import Arrival, Call, NotSent, Outcome, Session, result_of
 from ..settings import Settings
 
 READ_BYTES = 262144
-CLOSE_SECONDS = 1.0  # for handlers that are cancelled
+CLOSE_SECONDS = 1.0  # for a daemon that does not read, and for handlers that are cancelled
 
 
 class AwaitedCall(Call):
@@ -84,7 +84,10 @@ class Link(Session):
     async def close(self) -> None:
         """Waits for that, and for the handlers, though not for long."""
         self.drop()
-        await asyncio.wait([self._reading])
+        done, _ = await asyncio.wait([self._reading], timeout=CLOSE_SECONDS)
+        if not done:  # what is queued keeps the transport open
+            self._writer.transport.abort()
+            await asyncio.wait([self._reading])
         others = self._answering - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=CLOSE_SECONDS)
@@ -133,7 +136,7 @@ class Link(Session):
         except OSError:
             pass
         finally:
-            self._writer.close()
+            self._writer.transport.abort()  # nobody reads what is queued
             self._end(end)
 
     def _start(self, pending: Pending) -> None:
