@@ -138,8 +138,9 @@ static const struct retry_conf *retry_of(struct attempt *attempt,
         return &conf->retry;
     }
     const struct retry_conf *retry = service_conf_retry(conf, call->name, &is_idempotent);
-    attempt->is_harmless |= is_idempotent;
     attempt->is_harmful = service_conf_is_harmful(conf, call->name);
+    attempt->is_harmless =
+        (attempt->is_harmless && !attempt->is_harmful) || is_idempotent || call->may_repeat;
     return retry;
 }
 
@@ -305,6 +306,12 @@ static void fail_too_late(struct attempt *attempt)
     }
 }
 
+/* It was to be done again, and the operator has said since then that twice does harm. */
+static bool must_not_repeat(const struct attempt *attempt)
+{
+    return attempt->may_be_done && !attempt->is_harmless;
+}
+
 static void send_now(struct attempt *attempt)
 {
     const struct attempt_options *options = attempt->options;
@@ -323,6 +330,12 @@ static void send_now(struct attempt *attempt)
     }
     struct mcp_call_options call = options->call;
     const struct retry_conf *conf = retry_of(attempt, service);
+    if (must_not_repeat(attempt)) {
+        gate_quit(&attempt->ticket);
+        failure_detail_text(&attempt->failure, "no_retry", "harmful");
+        end_later(attempt);
+        return;
+    }
     call.may_repeat = attempt->is_harmless;
     if (conf->attempt_timeout_ms) {
         mono_us until = loop_now(room->loop) + (mono_us)conf->attempt_timeout_ms * 1000;

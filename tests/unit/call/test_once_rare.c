@@ -49,6 +49,37 @@ static void without_memory_a_key_is_not_free(void **state)
     (void)close(fd);
 }
 
+/* ---- a reload in between ------------------------------------------------------------------ */
+
+static void make_harmful(struct service_conf *conf)
+{
+    static struct service_tool_retry all;
+    all = (struct service_tool_retry){
+        .pattern = SLICE("*"), .retry = conf->retry, .is_harmful = true};
+    conf->tool_retries = &all;
+    conf->tool_retry_count = 1;
+}
+
+/* It may have been done, and was to be done again: until the operator says that twice does harm. */
+static void what_does_harm_by_now_is_not_sent_again(void **state)
+{
+    (void)state;
+    int fd = connect_client();
+    configure(make_harmless);
+    struct fake *fake = stand_soon(fd);
+    ask(fd, 1, "tools.call", ECHO_CALL);
+    turns(3);
+    go_wrong(fake, &reset);
+    configure(make_harmful);
+    assert_false(sent_within(fake, 5000 * MS));
+    char *text = heard_soon(fd);
+    assert_non_null(strstr(text, "\"code\":\"OUTCOME_UNKNOWN\""));
+    assert_non_null(strstr(text, "\"no_retry\":\"harmful\""));
+    assert_non_null(strstr(text, "\"attempts\":1"));
+    mem_free(text);
+    (void)close(fd);
+}
+
 /* ---- the disk ----------------------------------------------------------------------------- */
 
 static const char answering_policy[] = "agent 'a' { title = 'A', services = { '*' } }\n"
@@ -121,6 +152,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(without_memory_a_key_is_not_free),
+        TEST(what_does_harm_by_now_is_not_sent_again),
         TEST(no_answer_hides_what_the_disk_did_not_tell),
         TEST(who_waits_hears_that_it_is_not_on_disk),
     };
