@@ -16,6 +16,9 @@
 #define KEYED_OTHERWISE(key) \
     "{\"tool\":\"s/"         \
     "echo\",\"agent\":\"a\",\"arguments\":{\"text\":\"ho\"},\"idempotency_key\":\"" key "\"}"
+#define KEYED_IN(ms, key)                                      \
+    "{\"tool\":\"s/echo\",\"agent\":\"a\",\"timeout_ms\":" #ms \
+    ",\"arguments\":{\"text\":\"hi\"},\"idempotency_key\":\"" key "\"}"
 #define REPEATED "This is the outcome of an earlier call with the same idempotency_key"
 
 static char state_folder[64];
@@ -57,6 +60,41 @@ static inline int restart(void)
     return connect_client();
 }
 
+/* As if the daemon had been killed behind its claim: KEYED("k") of `tool`. No room is open. */
+static inline void claim_without_an_end(const char *tool)
+{
+    struct buf arguments;
+    struct store_claim claim = {0};
+    struct loop *loop = loop_new();
+    struct store *store = store_new(
+        &(struct store_options){.loop = loop, .folder = state_folder, .retry_ms = 20});
+    once_id(SLICE("a"), SLICE(""), SLICE("k"), claim.id);
+    once_fingerprint(SLICE(""), slice_of(tool), pack(&arguments, "{\"text\":\"hi\"}"),
+                     claim.fingerprint);
+    buf_done(&arguments);
+    store_claim(store, &claim);
+    store_flush(store);
+    store_free(store);
+    loop_free(loop);
+}
+
+/* The server is sent one more call than `before`: what waits for the disk has its time. */
+static inline void wait_for_call(const struct fake *fake, size_t before)
+{
+    for (unsigned i = 0; i < 2000 && calls_at(fake) == before; i++) {
+        wait_a_little();
+    }
+    assert_int_equal(calls_at(fake), before + 1);
+}
+
+static inline void wait_for_all_to_end(void)
+{
+    for (unsigned i = 0; i < 2000 && calls_count(served.calls); i++) {
+        wait_a_little();
+    }
+    assert_int_equal(calls_count(served.calls), 0);
+}
+
 /* Gate and session may wait for the store after a start. */
 static inline struct fake *stand_soon(int fd)
 {
@@ -67,10 +105,7 @@ static inline struct fake *stand_soon(int fd)
     }
     struct fake *fake = fake_number(before);
     serve_echo(fake);
-    for (unsigned i = 0; i < 2000 && !calls_at(fake);
-         i++) { /* what was approved is read first */
-        wait_a_little();
-    }
+    wait_for_call(fake, 0); /* what was approved is read first */
     answer_last(fake, RESULT);
     mem_free(heard_soon(fd));
     return fake;
@@ -81,10 +116,7 @@ static inline void send_keyed(int fd, struct fake *fake, uint32_t msgid, const c
 {
     size_t before = calls_at(fake);
     ask(fd, msgid, "tools.call", json);
-    for (unsigned i = 0; i < 2000 && calls_at(fake) == before; i++) {
-        wait_a_little();
-    }
-    assert_int_equal(calls_at(fake), before + 1);
+    wait_for_call(fake, before);
 }
 
 #endif

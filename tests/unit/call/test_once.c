@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_once.c - calls with an idempotency_key: whatever breaks, the server does it once, and whoever
  * repeats hears what came of it. */
-#include "keying.h"
+#include "keyed_client.h"
 
 #include <sqlite3.h>
 
@@ -10,9 +10,7 @@
 static void a_repeat_gets_the_outcome(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     answer_last(fake, RESULT);
     char *text = heard_soon(fd);
     assert_non_null(strstr(text, "\"source\":\"live\""));
@@ -22,12 +20,8 @@ static void a_repeat_gets_the_outcome(void **state)
     size_t before = calls_at(fake);
     for (uint32_t i = 2; i < 5; i++) {
         ask(fd, i, "tools.call", KEYED("k"));
-        text = heard_soon(fd);
-        assert_non_null(strstr(text, "\"text\":\"done\""));
-        assert_non_null(strstr(text, "\"source\":\"live\""));
-        assert_non_null(strstr(text, "\"attempts\":0"));
-        assert_non_null(strstr(text, REPEATED));
-        mem_free(text);
+        expect_parts(heard_soon(fd), "\"text\":\"done\"", "\"source\":\"live\"",
+                     "\"attempts\":0", REPEATED);
     }
     assert_int_equal(calls_at(fake), before);
     assert_int_equal(served.metrics.value[METRIC_IDEMPOTENT_REPEATS], 3);
@@ -36,42 +30,30 @@ static void a_repeat_gets_the_outcome(void **state)
     ask(fd, 9, "tools.call",
         "{\"tool\":\"s/echo\",\"agent\":\"a\",\"user\":\"u\",\"arguments\":{\"text\":\"ho\"},"
         "\"idempotency_key\":\"k\"}"); /* of another user: another call */
-    for (unsigned i = 0; i < 2000 && calls_at(fake) == before; i++) {
-        wait_a_little();
-    }
+    wait_for_call(fake, before);
     answer_last(fake, RESULT);
     expect_soon(fd, "\"attempts\":1");
-    (void)close(fd);
 }
 
 static void a_restart_changes_nothing(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     answer_last(fake, "{'content':[],'isError':true}");
     expect_soon(fd, "\"isError\":true");
-    (void)close(fd);
-    fd = restart();
+    come_again();
     ask(fd, 2, "tools.call", KEYED("k"));
-    char *text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"isError\":true"));
-    assert_non_null(strstr(text, REPEATED));
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"isError\":true", REPEATED);
     ask(fd, 3, "tools.call", KEYED_OTHERWISE("k"));
     expect_soon(fd, "\"code\":\"CONFLICT\"");
     assert_int_equal(served.bench.fake_count, 0);
-    (void)close(fd);
 }
 
 /* An error that the server gave in order is an outcome too. */
 static void an_error_is_an_outcome(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     unsigned long long id = last_id(fake);
     say_on(fake, id, "{'jsonrpc':'2.0','id':%llu,'error':{'code':-32000,'message':'no money'}}",
            id);
@@ -79,13 +61,9 @@ static void an_error_is_an_outcome(void **state)
     expect_soon(fd, "no money");
     size_t before = calls_at(fake);
     ask(fd, 2, "tools.call", KEYED("k"));
-    char *text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"code\":\"EXTERNAL_TOOL_EXECUTION_FAILED\""));
-    assert_non_null(strstr(text, "no money"));
-    assert_non_null(strstr(text, "\"first_request_id\""));
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"code\":\"EXTERNAL_TOOL_EXECUTION_FAILED\"", "no money",
+                 "\"first_request_id\"");
     assert_int_equal(calls_at(fake), before);
-    (void)close(fd);
 }
 
 /* ---- the disk comes first ------------------------------------------------------------------- */
@@ -96,54 +74,41 @@ static void the_disk_comes_first(void **state)
     (void)state;
     char path[160];
     sqlite3 *db = NULL;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     size_t before = calls_at(fake);
     ask(fd, 1, "tools.call", KEYED("k"));
     turns(1);
     assert_int_equal(calls_at(fake), before);
-    for (unsigned i = 0; i < 2000 && calls_at(fake) == before; i++) {
-        wait_a_little();
-    }
+    wait_for_call(fake, before);
     (void)snprintf(path, sizeof path, "%s/%s", state_folder, STORE_FILE);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     answer_last(fake, RESULT);
     ask(fd, 2, "calls.list", "{}");
     expect_heard(fd, "\"stage\":\"record\",\"waits_for\":\"disk\"");
-    char *text = heard_soon(fd); /* it cannot be kept for now */
-    assert_non_null(strstr(text, "\"text\":\"done\""));
-    assert_non_null(strstr(text, "its outcome is not on disk"));
-    mem_free(text);
+    /* It cannot be kept for now. */
+    expect_parts(heard_soon(fd), "\"text\":\"done\"", "its outcome is not on disk");
     before = calls_at(fake);
     ask(fd, 3, "tools.call", KEYED("k")); /* but it is known here */
-    text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"text\":\"done\""));
-    assert_non_null(strstr(text, REPEATED));
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"text\":\"done\"", REPEATED);
     ask(fd, 4, "tools.call", KEYED("another"));
-    text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"code\":\"UNAVAILABLE\",\"message\":\"nothing was sent"));
-    assert_non_null(strstr(text, "without idempotency_key"));
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"code\":\"UNAVAILABLE\",\"message\":\"nothing was sent",
+                 "without idempotency_key");
     assert_int_equal(calls_at(fake), before);
     assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(db);
-    (void)close(fd);
 }
 
 static void without_a_store_nothing_is_sent(void **state)
 {
     (void)state;
     (void)serve_at(plain_policy, true, NULL);
-    int fd = connect_client();
-    struct fake *fake = stand(fd);
+    fd = connect_client();
+    fake = stand(fd);
     ask(fd, 1, "tools.call", KEYED("k"));
-    char *text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"code\":\"UNAVAILABLE\",\"message\":\"nothing was sent"));
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"code\":\"UNAVAILABLE\",\"message\":\"nothing was sent");
     assert_int_equal(calls_at(fake), 1);
-    (void)close(fd);
+    hang_up();
     (void)serve_end(NULL);
 }
 
@@ -151,13 +116,9 @@ static void without_a_store_nothing_is_sent(void **state)
 static void a_slow_disk_passes_no_deadline(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     size_t before = calls_at(fake);
-    ask(fd, 1, "tools.call",
-        "{\"tool\":\"s/"
-        "echo\",\"agent\":\"a\",\"timeout_ms\":1000,\"arguments\":{\"text\":\"hi\"},"
-        "\"idempotency_key\":\"k\"}");
+    ask(fd, 1, "tools.call", KEYED_IN(1000, "k"));
     loop_turn(served.bench.loop, 0);
     loop_advance(served.bench.loop, 1000 * MS);
     expect_soon(fd, "\"code\":\"TIMEOUT\"");
@@ -165,100 +126,67 @@ static void a_slow_disk_passes_no_deadline(void **state)
     send_keyed(fd, fake, 2, KEYED("k"));
     answer_last(fake, RESULT);
     expect_soon(fd, "\"attempts\":1");
-    (void)close(fd);
 }
 
 /* ---- what nobody knows ---------------------------------------------------------------------- */
 
-/* As if the daemon had been killed behind its claim. */
-static void claim_without_an_end(void)
-{
-    struct buf arguments;
-    struct store_claim claim = {0};
-    struct loop *loop = loop_new();
-    struct store *store = store_new(
-        &(struct store_options){.loop = loop, .folder = state_folder, .retry_ms = 20});
-    once_id(SLICE("a"), SLICE(""), SLICE("k"), claim.id);
-    once_fingerprint(SLICE(""), SLICE("s/echo"), pack(&arguments, "{\"text\":\"hi\"}"),
-                     claim.fingerprint);
-    buf_done(&arguments);
-    store_claim(store, &claim);
-    store_flush(store);
-    store_free(store);
-    loop_free(loop);
-}
-
-static int begin_after_a_kill(void (*tune)(struct service_conf *conf))
+static void come_after_a_kill(void (*tune)(struct service_conf *conf))
 {
     end_rooms();
-    claim_without_an_end();
+    claim_without_an_end("s/echo");
     serve_rooms(true, state_folder);
     calls_set_policy(served.calls, policy_of(plain_policy));
     serve_socket();
     configure(tune);
-    return connect_client();
+    come_soon();
 }
 
 static void nobody_knows_after_a_kill(void **state)
 {
     (void)state;
-    int fd = begin_after_a_kill(NULL);
-    struct fake *fake = stand_soon(fd);
+    come_after_a_kill(NULL);
     size_t before = calls_at(fake);
     for (uint32_t i = 0; i < 3; i++) {
         ask(fd, i, "tools.call", KEYED("k"));
-        char *text = heard_soon(fd);
-        assert_non_null(strstr(text, "\"code\":\"OUTCOME_UNKNOWN\""));
-        assert_non_null(strstr(text, "\"retryable\":false"));
-        assert_non_null(strstr(text, "\"begun_at\":\""));
-        mem_free(text);
+        expect_parts(heard_soon(fd), "\"code\":\"OUTCOME_UNKNOWN\"", "\"retryable\":false",
+                     "\"begun_at\":\"");
     }
     assert_int_equal(calls_at(fake), before);
-    (void)close(fd);
 }
 
 static void what_does_no_harm_is_done_again(void **state)
 {
     (void)state;
-    int fd = begin_after_a_kill(make_harmless);
-    struct fake *fake = stand_soon(fd);
+    come_after_a_kill(make_harmless);
     send_keyed(fd, fake, 1, KEYED("k"));
     answer_last(fake, RESULT);
     expect_soon(fd, "\"attempts\":1");
-    (void)close(fd);
 }
 
 /* The answer was lost: this call hears it, and so does every repeat, over a restart too. */
 static void a_lost_answer_is_not_asked_for_again(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     go_wrong(fake, &reset);
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     size_t before = calls_at(fake);
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     assert_int_equal(calls_at(fake), before);
-    (void)close(fd);
-    fd = restart();
+    come_again();
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
-    (void)close(fd);
 }
 
 static void a_deadline_at_the_server_is_not_known(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     loop_advance(served.bench.loop, 30000 * MS);
     expect_soon(fd, "\"code\":\"TIMEOUT\"");
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
-    (void)close(fd);
 }
 
 /* ---- what was not done may be asked for again ------------------------------------------------ */
@@ -272,8 +200,7 @@ static void what_was_not_done_is_done(void **state)
         {ERR_UNAVAILABLE, FAILURE_NETWORK, true, false, 60000},
     };
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
         send_keyed(fd, fake, 1, KEYED("k"));
         go_wrong(fake, &told[i]);
@@ -284,16 +211,13 @@ static void what_was_not_done_is_done(void **state)
     send_keyed(fd, fake, 2, KEYED("k"));
     answer_last(fake, RESULT);
     expect_soon(fd, "\"attempts\":1");
-    (void)close(fd);
 }
 
 /* A retry within the call belongs to the same claim. */
 static void retries_are_of_one_claim(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     go_wrong(fake, &busy);
     assert_true(sent_within(fake, 1500 * MS));
     answer_last(fake, RESULT);
@@ -301,7 +225,6 @@ static void retries_are_of_one_claim(void **state)
     loop_advance(served.bench.loop, 1000 * MS); /* the pace behind a 429 */
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, REPEATED);
-    (void)close(fd);
 }
 
 /* So does a stand-in: one claim, and its outcome is that of the call. */
@@ -311,28 +234,18 @@ static void a_stand_in_is_of_one_claim(void **state)
     calls_set_policy(served.calls,
                      policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
                                "fallback { on = { 'AUTH_FAILED' }, to = { s = 't' } }\n"));
-    const struct wrong told = {ERR_AUTH_FAILED, FAILURE_AUTHENTICATION, false, true, -1};
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    go_wrong(fake, &told);
+    come_and_send();
+    go_wrong(fake, &unauthorized);
     turns(3);
     struct fake *other = fake_number(1);
     serve_echo(other);
-    for (unsigned i = 0; i < 2000 && !calls_at(other); i++) {
-        wait_a_little();
-    }
+    wait_for_call(other, 0);
     answer_last(other, RESULT);
     expect_soon(fd, "\"service\":\"t\",\"tool\":\"echo\",\"source\":\"fallback\"");
     ask(fd, 2, "tools.call", KEYED("k"));
-    char *text = heard_soon(fd);
-    assert_non_null(
-        strstr(text, "\"service\":\"t\",\"tool\":\"echo\",\"source\":\"fallback\""));
-    assert_non_null(strstr(text, "\"fallback_from\":\"s\""));
-    assert_non_null(strstr(text, REPEATED));
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"service\":\"t\",\"tool\":\"echo\",\"source\":\"fallback\"",
+                 "\"fallback_from\":\"s\"", REPEATED);
     assert_int_equal(calls_at(fake) + calls_at(other), 3);
-    (void)close(fd);
 }
 
 /* ---- behind a gate that is shut --------------------------------------------------------------- */
@@ -340,12 +253,8 @@ static void a_stand_in_is_of_one_claim(void **state)
 static void an_outcome_passes_a_shut_gate(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    answer_last(fake, RESULT);
-    mem_free(heard_soon(fd));
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    come_and_finish();
+    force_open("s");
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, REPEATED);
     ask(fd, 3, "tools.call", KEYED("another"));
@@ -354,23 +263,20 @@ static void an_outcome_passes_a_shut_gate(void **state)
     send_keyed(fd, fake, 4, KEYED("another")); /* nothing had been claimed for good */
     answer_last(fake, RESULT);
     expect_soon(fd, "\"attempts\":1");
-    (void)close(fd);
 }
 
 /* What nobody knows is not claimed anew behind a shut gate either. */
 static void a_shut_gate_forgets_no_claim(void **state)
 {
     (void)state;
-    int fd = begin_after_a_kill(NULL);
-    struct fake *fake = stand_soon(fd);
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    come_after_a_kill(NULL);
+    force_open("s");
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_BY_ITSELF, SLICE(""));
     ask(fd, 3, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     assert_int_equal(calls_at(fake), 1);
-    (void)close(fd);
 }
 
 /* ---- what cannot be kept, and what is no key ----------------------------------------------------- */
@@ -379,9 +285,7 @@ static void a_result_may_be_too_long(void **state)
 {
     enum { LONG = STORE_OUTCOME_MAX + 10 };
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     char *json = mem_new(LONG + 200);
     unsigned long long id = last_id(fake);
     int head = snprintf(json, 200,
@@ -401,15 +305,11 @@ static void a_result_may_be_too_long(void **state)
         }
     }
     assert_int_equal(calls_count(served.calls), 0);
-    (void)close(fd);
+    hang_up();
     fd = connect_client();
     ask(fd, 2, "tools.call", KEYED("k"));
-    char *text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"code\":\"CONFLICT\""));
-    assert_non_null(strstr(text, "was carried out at 20"));
-    assert_non_null(strstr(text, "too long to be kept"));
-    mem_free(text);
-    (void)close(fd);
+    expect_parts(heard_soon(fd), "\"code\":\"CONFLICT\"", "was carried out at 20",
+                 "too long to be kept");
 }
 
 static void keys_have_bounds(void **state)
@@ -417,7 +317,7 @@ static void keys_have_bounds(void **state)
     char json[600];
     char key[257];
     (void)state;
-    int fd = connect_client();
+    fd = connect_client();
     memset(key, 'k', 256);
     key[256] = '\0';
     (void)snprintf(json, sizeof json,
@@ -432,7 +332,6 @@ static void keys_have_bounds(void **state)
     ask(fd, 4, "tools.call", "{\"tool\":\"s/no\",\"agent\":\"b\",\"idempotency_key\":\"k\"}");
     expect_heard(fd, "\"code\":\"NOT_FOUND\"");
     assert_int_equal(served.bench.fake_count, 0);
-    (void)close(fd);
 }
 
 /* ---- ids ----------------------------------------------------------------------------------------- */
@@ -471,7 +370,6 @@ static void the_same_call_looks_the_same(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_repeat_gets_the_outcome),
         TEST(a_restart_changes_nothing),

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* test_once_crowd.c - the same idempotency_key several times at once, clients that leave or cancel, and
  * the end of the daemon in between. */
-#include "keying.h"
+#include "keyed_client.h"
 
 /* ---- at the same time -------------------------------------------------------------------------- */
 
 static void a_repeat_waits_for_the_first(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     size_t before = calls_at(fake);
     ask(fd, 2, "tools.call", KEYED("k"));
     ask(fd, 3, "tools.call", KEYED("k"));
@@ -37,68 +35,50 @@ static void a_repeat_waits_for_the_first(void **state)
     assert_non_null(strstr(buf_text(&all), REPEATED));
     buf_done(&all);
     assert_int_equal(calls_at(fake), before);
-    (void)close(fd);
 }
 
 /* Who waits has a deadline of his own. */
 static void a_repeat_waits_until_its_deadline(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    ask(fd, 2, "tools.call",
-        "{\"tool\":\"s/"
-        "echo\",\"agent\":\"a\",\"timeout_ms\":1000,\"arguments\":{\"text\":\"hi\"},"
-        "\"idempotency_key\":\"k\"}");
+    come_and_send();
+    ask(fd, 2, "tools.call", KEYED_IN(1000, "k"));
     turns(3);
     loop_advance(served.bench.loop, 1000 * MS);
     expect_soon(fd, "[1,2,{\"code\":\"TIMEOUT\"");
     answer_last(fake, RESULT);
     expect_soon(fd, "[1,1,null");
-    (void)close(fd);
 }
 
 /* The first came to nothing: who waits is carried out. */
 static void who_waits_takes_over(void **state)
 {
     (void)state;
-    const struct wrong told = {ERR_AUTH_FAILED, FAILURE_AUTHENTICATION, false, true, -1};
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     ask(fd, 2, "tools.call", KEYED("k"));
     turns(3);
     size_t before = calls_at(fake);
-    go_wrong(fake, &told);
+    go_wrong(fake, &unauthorized);
     expect_soon(fd, "[1,1,{\"code\":\"AUTH_FAILED\"");
-    for (unsigned i = 0; i < 2000 && calls_at(fake) == before; i++) {
-        wait_a_little();
-    }
+    wait_for_call(fake, before);
     answer_last(fake, RESULT);
     expect_soon(fd, "[1,2,null");
-    (void)close(fd);
 }
 
 /* Cancelled while the key is claimed: who waits has it then. */
 static void who_waits_takes_the_claim_over(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     size_t before = calls_at(fake);
     ask(fd, 1, "tools.call", KEYED("k"));
     ask(fd, 2, "tools.call", KEYED("k"));
     loop_turn(served.bench.loop, 0);
     cancel_call(fd, 1);
     expect_soon(fd, "[1,1,{\"code\":\"CANCELLED\"");
-    for (unsigned i = 0; i < 2000 && calls_at(fake) == before; i++) {
-        wait_a_little();
-    }
-    assert_int_equal(calls_at(fake), before + 1);
+    wait_for_call(fake, before);
     answer_last(fake, RESULT);
     expect_soon(fd, "[1,2,null");
-    (void)close(fd);
 }
 
 /* ---- clients that leave -------------------------------------------------------------------------- */
@@ -106,60 +86,36 @@ static void who_waits_takes_the_claim_over(void **state)
 static void who_leaves_finds_the_outcome(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    (void)close(fd);
+    come_and_send();
+    hang_up();
     turns(5);
     assert_int_equal(calls_count(served.calls), 1);
     assert_int_equal(count_sent(fake, "notifications/cancelled"), 0);
     answer_last(fake, RESULT);
-    for (unsigned i = 0; i < 2000 && calls_count(served.calls); i++) {
-        wait_a_little();
-    }
-    assert_int_equal(calls_count(served.calls), 0);
+    wait_for_all_to_end();
     fd = connect_client();
     ask(fd, 2, "tools.call", KEYED("k"));
-    char *text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"text\":\"done\""));
-    assert_non_null(strstr(text, REPEATED));
-    mem_free(text);
-    (void)close(fd);
+    expect_parts(heard_soon(fd), "\"text\":\"done\"", REPEATED);
 }
 
 /* With a question of the server's open, which nobody will answer: it is declined. */
 static void who_leaves_with_a_question_open(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    ask(fd, 1, "hello", "{}");
-    mem_free(heard_soon(fd));
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    unsigned long long id = last_id(fake);
-    say_on(
-        fake, id,
-        "{'jsonrpc':'2.0','id':'q','method':'elicitation/create','params':{'message':'Sure?',"
-        "'requestedSchema':{'type':'object','properties':{}}}}");
-    expect_soon(fd, "elicitation.create");
-    (void)close(fd);
+    unsigned long long id = come_and_be_asked();
+    hang_up();
     turns(5);
     assert_int_equal(count_sent(fake, "\"action\":\"decline\""), 1);
     assert_int_equal(calls_count(served.calls), 1);
     say_on(fake, id, "{'jsonrpc':'2.0','id':%llu,'result':{'content':[]}}", id);
     fake->events->exchange_ended(fake->arg, id, NULL, false);
-    for (unsigned i = 0; i < 2000 && calls_count(served.calls); i++) {
-        wait_a_little();
-    }
-    assert_int_equal(calls_count(served.calls), 0);
+    wait_for_all_to_end();
 }
 
 static void a_cancelled_call_is_not_known(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     cancel_call(fd, 1);
     expect_soon(fd, "\"code\":\"CANCELLED\"");
     assert_int_equal(count_sent(fake, "notifications/cancelled"), 1);
@@ -167,15 +123,13 @@ static void a_cancelled_call_is_not_known(void **state)
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     assert_int_equal(calls_at(fake), before);
-    (void)close(fd);
 }
 
 /* The end of the daemon meets calls at every stage. */
 static void the_end_meets_every_stage(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     send_keyed(fd, fake, 1, KEYED("sent"));
     ask(fd, 2, "tools.call", KEYED("sent"));
     send_keyed(fd, fake, 3, KEYED("answered"));
@@ -185,19 +139,17 @@ static void the_end_meets_every_stage(void **state)
     calls_cancel_all(served.calls);
     assert_int_equal(calls_count(served.calls), 0);
     expect_heard(fd, "[1,3,null");
-    (void)close(fd);
-    fd = restart();
+    come_again();
     ask(fd, 5, "tools.call", KEYED("sent"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     ask(fd, 6, "tools.call", KEYED("answered"));
     expect_soon(fd, REPEATED);
-    (void)close(fd);
+    hang_up();
     turns(3);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_repeat_waits_for_the_first),  TEST(a_repeat_waits_until_its_deadline),
         TEST(who_waits_takes_over),          TEST(who_waits_takes_the_claim_over),

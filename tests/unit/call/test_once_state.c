@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* test_once_state.c - repeats with an idempotency_key when the service, the policy or the disk is in
  * another state than the first time; and answers of which a later step was lost. */
-#include "keying.h"
+#include "keyed_client.h"
 
 #include "call/call_internal.h"
 
 #define KEYED_AT(tool, key) \
     "{\"tool\":\"" tool     \
     "\",\"agent\":\"a\",\"arguments\":{\"text\":\"hi\"},\"idempotency_key\":\"" key "\"}"
-#define KEYED_IN(ms, key)                                      \
-    "{\"tool\":\"s/echo\",\"agent\":\"a\",\"timeout_ms\":" #ms \
-    ",\"arguments\":{\"text\":\"hi\"},\"idempotency_key\":\"" key "\"}"
 
 static const char demo_policy[] =
     "agent 'a' { title = 'A', services = { '*' } }\n"
@@ -18,14 +15,10 @@ static const char demo_policy[] =
     "demo_answer 's' { tool = 'echo', input = { type = 'object' },\n"
     "  result = { said = 'a demo' } }\n";
 
-static void expect_repeat(int fd, const char *json)
+static void expect_repeat(const char *json)
 {
     ask(fd, 77, "tools.call", json);
-    char *text = heard_soon(fd);
-    if (!strstr(text, "\"text\":\"done\"") || !strstr(text, REPEATED)) {
-        fail_msg("no recorded outcome in %s", text);
-    }
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"text\":\"done\"", REPEATED);
 }
 
 /* ---- what policy decides now ------------------------------------------------------------------ */
@@ -35,20 +28,15 @@ static void an_outcome_goes_before_a_demo(void **state)
 {
     (void)state;
     calls_set_policy(served.calls, policy_of(demo_policy));
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    answer_last(fake, RESULT);
-    mem_free(heard_soon(fd));
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
-    expect_repeat(fd, KEYED("k"));
+    come_and_finish();
+    force_open("s");
+    expect_repeat(KEYED("k"));
     ask(fd, 3, "tools.call", KEYED("another"));
     expect_soon(fd, "a demo");
     (void)gates_reset_breaker(served.gates, SLICE("s"));
     send_keyed(fd, fake, 4, KEYED("another")); /* a demo did nothing */
     answer_last(fake, RESULT);
     expect_soon(fd, "\"source\":\"live\"");
-    (void)close(fd);
 }
 
 static void switch_off(struct service_conf *conf)
@@ -59,37 +47,27 @@ static void switch_off(struct service_conf *conf)
 static void an_outcome_outlives_its_service(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    answer_last(fake, RESULT);
-    mem_free(heard_soon(fd));
+    come_and_finish();
     configure(switch_off);
-    expect_repeat(fd, KEYED("k"));
+    expect_repeat(KEYED("k"));
     ask(fd, 3, "tools.call", KEYED("another"));
     expect_soon(fd, "\"code\":\"DISABLED\"");
     struct service_conf *list[] = {plain_conf("t", "t")};
     apply_served(list, 1);
-    expect_repeat(fd, KEYED("k"));
+    expect_repeat(KEYED("k"));
     ask(fd, 4, "tools.call", KEYED("another"));
     expect_soon(fd, "\"code\":\"NOT_FOUND\"");
-    (void)close(fd);
 }
 
 /* Who may not call it any more may not read what came of it. */
 static void a_denial_tells_nothing(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    answer_last(fake, RESULT);
-    mem_free(heard_soon(fd));
+    come_and_finish();
     calls_set_policy(served.calls,
                      policy_of("agent 'a' { title = 'A', services = { 't' } }\n"));
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"POLICY_DENIED\"");
-    (void)close(fd);
 }
 
 /* The first one is at the server when the service is held: the repeat waits for it. */
@@ -97,28 +75,23 @@ static void who_would_get_a_demo_waits_too(void **state)
 {
     (void)state;
     calls_set_policy(served.calls, policy_of(demo_policy));
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    come_and_send();
+    force_open("s");
     ask(fd, 2, "tools.call", KEYED("k"));
     ask(fd, 3, "calls.list", "{}");
     expect_heard(fd, "\"waits_for\":\"same key\"");
-    const struct wrong told = {ERR_AUTH_FAILED, FAILURE_AUTHENTICATION, false, true, -1};
-    go_wrong(fake, &told); /* nothing was done: the demo stands in after all */
+    go_wrong(fake, &unauthorized); /* nothing was done: the demo stands in after all */
     expect_soon(fd, "[1,1,{\"code\":\"AUTH_FAILED\"");
     expect_soon(fd, "a demo");
     assert_int_equal(calls_count(served.calls), 0);
-    (void)close(fd);
 }
 
 static void who_looks_may_be_cancelled(void **state)
 {
     (void)state;
     calls_set_policy(served.calls, policy_of(demo_policy));
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    come_soon();
+    force_open("s");
     ask(fd, 1, "tools.call", KEYED("k"));
     loop_turn(served.bench.loop, 0);
     cancel_call(fd, 1);
@@ -127,27 +100,14 @@ static void who_looks_may_be_cancelled(void **state)
     send_keyed(fd, fake, 2, KEYED("k"));
     answer_last(fake, RESULT);
     expect_soon(fd, "\"attempts\":1");
-    (void)close(fd);
 }
 
 /* What is harmless at one target says nothing of the one that may have done it. */
 static void a_claim_is_taken_over_by_no_other_target(void **state)
 {
-    struct buf arguments;
-    struct store_claim claim = {0};
     (void)state;
     end_rooms();
-    struct loop *loop = loop_new();
-    struct store *store = store_new(
-        &(struct store_options){.loop = loop, .folder = state_folder, .retry_ms = 20});
-    once_id(SLICE("a"), SLICE(""), SLICE("k"), claim.id);
-    once_fingerprint(SLICE(""), SLICE("both"), pack(&arguments, "{\"text\":\"hi\"}"),
-                     claim.fingerprint);
-    buf_done(&arguments);
-    store_claim(store, &claim);
-    store_flush(store);
-    store_free(store);
-    loop_free(loop);
+    claim_without_an_end("both");
     serve_rooms(true, state_folder);
     calls_set_policy(served.calls,
                      policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
@@ -157,13 +117,11 @@ static void a_claim_is_taken_over_by_no_other_target(void **state)
                                "  { service = 's', tool = 'echo' } } }\n"));
     serve_socket();
     configure(make_harmless); /* s; that it was t which did it perhaps, nobody knows by now */
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    (void)gates_force_breaker(served.gates, SLICE("t"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    come_soon();
+    force_open("t");
     ask(fd, 1, "tools.call", KEYED_AT("both", "k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     assert_int_equal(calls_at(fake), 1);
-    (void)close(fd);
 }
 
 /* ---- deadlines -------------------------------------------------------------------------------- */
@@ -176,28 +134,22 @@ static void a_stand_in_comes_not_after_the_deadline(void **state)
                      policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
                                "function on_failure(call, failure)\n"
                                "  return use('t', 'echo', { text = 'hi' })\nend\n"));
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     size_t before = calls_at(fake);
     ask(fd, 1, "tools.call", KEYED_IN(1000, "k"));
     loop_turn(served.bench.loop, 0);
     loop_advance(served.bench.loop, 1000 * MS);
-    char *text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"code\":\"TIMEOUT\""));
-    assert_non_null(strstr(text, "was not on disk yet"));
-    mem_free(text);
+    expect_parts(heard_soon(fd), "\"code\":\"TIMEOUT\"", "was not on disk yet");
     assert_int_equal(calls_at(fake), before);
     assert_int_equal(served.bench.fake_count, 1);
-    (void)close(fd);
 }
 
 /* Likewise behind a gate that is shut, where the disk is asked what came of an earlier call. */
 static void a_look_at_the_disk_has_a_deadline(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    (void)stand_soon(fd);
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    come_soon();
+    force_open("s");
     ask(fd, 1, "tools.call", KEYED_IN(1000, "k"));
     turn(&served.bench); /* the refusal */
     loop_advance(served.bench.loop, 0);
@@ -205,7 +157,6 @@ static void a_look_at_the_disk_has_a_deadline(void **state)
     loop_advance(served.bench.loop, 1000 * MS);
     assert_int_equal(calls_count(served.calls), 0);
     expect_soon(fd, "\"code\":\"CIRCUIT_OPEN\"");
-    (void)close(fd);
 }
 
 /* Nor is a demo answer given for what may have been done, as long as nobody can see whether it was. */
@@ -213,18 +164,13 @@ static void no_demo_hides_what_cannot_be_read(void **state)
 {
     (void)state;
     calls_set_policy(served.calls, policy_of(demo_policy));
-    int fd = connect_client();
-    (void)stand_soon(fd);
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    come_soon();
+    force_open("s");
     ask(fd, 1, "tools.call", KEYED_IN(1000, "k"));
     loop_turn(served.bench.loop, 0);
     assert_int_equal(calls_count(served.calls), 1);
     loop_advance(served.bench.loop, 1000 * MS);
-    char *text = heard_soon(fd);
-    assert_non_null(strstr(text, "\"code\":\"UNAVAILABLE\""));
-    assert_non_null(strstr(text, "\"retryable\":true"));
-    mem_free(text);
-    (void)close(fd);
+    expect_parts(heard_soon(fd), "\"code\":\"UNAVAILABLE\"", "\"retryable\":true");
 }
 
 /* ---- what was sent, and of which a later step was refused ------------------------------------- */
@@ -243,8 +189,7 @@ static void a_refusal_of_a_later_step_is_no_answer(void **state)
         served.calls,
         policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
                   "fallback { on = { 'AUTH_FAILED', 'RATE_LIMITED' }, to = { s = 't' } }\n"));
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
         size_t before = calls_at(fake);
         send_keyed(fd, fake, 1, keys[i]);
@@ -261,28 +206,25 @@ static void a_refusal_of_a_later_step_is_no_answer(void **state)
         assert_int_equal(calls_at(fake), before + 1);
     }
     assert_int_equal(served.bench.fake_count, 1); /* no stand-in */
-    (void)close(fd);
 }
 
 /* The tool is carried out as a task; that its state was refused says nothing of what it does. */
 static void a_task_that_goes_on_is_not_known(void **state)
 {
     (void)state;
-    int fd = connect_client();
+    fd = connect_client();
     ask(fd, 1, "tools.call", KEYED("k"));
     for (unsigned i = 0; i < 2000 && !served.bench.fake_count; i++) {
         wait_a_little();
     }
-    struct fake *fake = fake_number(0);
+    fake = fake_number(0);
     fake_opened(fake);
     answer_last(fake, "{'protocolVersion':'2025-11-25','capabilities':{'tools':{},'tasks':{"
                       "'requests':{'tools':{'call':{}}}}},'serverInfo':{'name':'f',"
                       "'version':'1'}}");
     answer_last(fake, "{'tools':[{'name':'echo','inputSchema':{'type':'object'},"
                       "'execution':{'taskSupport':'required'}}]}");
-    for (unsigned i = 0; i < 2000 && !calls_at(fake); i++) {
-        wait_a_little();
-    }
+    wait_for_call(fake, 0);
     answer_last(fake, "{'task':{'taskId':'tk','status':'working','ttl':60000}}");
     loop_advance(served.bench.loop, 1000 * MS);
     turns(2);
@@ -297,23 +239,13 @@ static void a_task_that_goes_on_is_not_known(void **state)
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     assert_int_equal(calls_at(fake), 1);
-    (void)close(fd);
 }
 
 /* The server has the request and asks; nobody answers in time. */
 static void a_question_that_nobody_answers_leaves_it_unknown(void **state)
 {
     (void)state;
-    int fd = connect_client();
-    ask(fd, 1, "hello", "{}");
-    mem_free(heard_soon(fd));
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
-    say_on(
-        fake, last_id(fake),
-        "{'jsonrpc':'2.0','id':'q','method':'elicitation/create','params':{'message':'Sure?',"
-        "'requestedSchema':{'type':'object','properties':{}}}}");
-    expect_soon(fd, "elicitation.create");
+    (void)come_and_be_asked();
     loop_advance(served.bench.loop, 30000 * MS);
     char *text = heard_soon(fd);
     if (!strstr(text, "[1,1,")) { /* the question is taken back */
@@ -326,7 +258,6 @@ static void a_question_that_nobody_answers_leaves_it_unknown(void **state)
     ask(fd, 2, "tools.call", KEYED("k"));
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
     assert_int_equal(calls_at(fake), 2);
-    (void)close(fd);
 }
 
 /* ---- who is blamed ---------------------------------------------------------------------------- */
@@ -340,9 +271,7 @@ static void a_stand_in_that_is_not_asked_is_not_named(void **state)
                                "message('en', 'outcome_unknown', 'ask {title}')\n"
                                "function on_failure(call, failure)\n"
                                "  return use('t', 'echo', { text = 'hi' })\nend\n"));
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     ask(fd, 2, "calls.list", "{}");
     expect_heard(fd, "\"service\":\"s\"");
     go_wrong(fake, &reset);
@@ -352,7 +281,6 @@ static void a_stand_in_that_is_not_asked_is_not_named(void **state)
         fail_msg("%s", text);
     }
     mem_free(text);
-    (void)close(fd);
 }
 
 /* ---- one attempt ------------------------------------------------------------------------------ */
@@ -368,8 +296,7 @@ static void nothing_is_sent_after_the_deadline(void **state)
 {
     static const struct attempt_events events = {.done = note_end};
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     enum err_code code = ERR_COUNT;
     struct buf arguments;
     struct attempt attempt;
@@ -389,12 +316,10 @@ static void nothing_is_sent_after_the_deadline(void **state)
     assert_int_equal(view.inside, 0);
     attempt_done(&attempt);
     buf_done(&arguments);
-    (void)close(fd);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_outcome_goes_before_a_demo),
         TEST(an_outcome_outlives_its_service),
