@@ -93,7 +93,7 @@ def tool(programs, socket_path):
                     break
                 shown += data
             os.close(ours)
-            return shown.decode().replace("\r\n", "\n"), process.wait(20)
+            return shown.decode().replace("\r\n", "\n"), process.wait(60)
 
     yield Tool()
     for peer in peers:
@@ -109,7 +109,8 @@ def last_params(tool, method):
 
 
 def test_status_when_all_is_well(tool):
-    tool.daemon(daemon_info=INFO, services_status={"services": [GOOD]})
+    good = {**GOOD, "since": since(3661)}
+    tool.daemon(daemon_info=INFO, services_status={"services": [good]})
     done = tool.run("status")
     assert (done.returncode, done.stderr) == (0, "")
     assert "toolbrokerd 0.1.0, pid 4711, up 3 h 12 min, 3 clients, 1 call under way" in done.stdout
@@ -120,19 +121,19 @@ def test_status_when_all_is_well(tool):
 
 def test_status_says_what_is_wrong_since_when_and_what_to_do(tool):
     tool.daemon(daemon_info=INFO,
-                services_status={"services": [GOOD, BROKEN, OFF, QUARANTINED]})  # fmt: skip
+                services_status={"services": [GOOD, {**BROKEN, "since": since(200)}, OFF, QUARANTINED]})  # fmt: skip
     done = tool.run("status")
     assert done.returncode == 1
     assert re.search(r"^twitter +disabled", done.stdout, re.M)
     trouble = done.stdout.split("\n\n")
     assert re.fullmatch(
-        r"salesforce: error for 3 min 2\d s, start failed \(UNAVAILABLE\)\n"
+        r"salesforce: error for 3 min [2-5]\d s, start failed \(UNAVAILABLE\)\n"
         r"    why  connect: refused\?\[2J\n    do   Start it\.\n"
         r"    do   toolbroker test salesforce  # what is wrong now",
         trouble[2],
     )
     assert re.fullmatch(
-        r"zoho: quarantined for \d+ s: 5 crashes in a row\n"
+        r"zoho: quarantined for (\d+ min )?\d+ s: 5 crashes in a row\n"
         r"    do   toolbroker test zoho  # what is wrong now\n"
         r"    do   toolbroker release zoho  # uses it again at once\n",
         trouble[3],
@@ -390,7 +391,7 @@ def test_an_interrupt_cancels_the_call(tool):
     while ("waiting", None) not in tool.peer.requests:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and not out and "cancelled (CANCELLED)" in err
 
 
@@ -417,12 +418,12 @@ def test_where_the_daemon_is_looked_for(programs, socket_path):
     peer = TablePeer(socket_path, {})
     command = [str(programs / "toolbroker"), "daemon", "ping"]
     try:
-        done = subprocess.run(command, env={"TOOLBROKER_SOCKET": socket_path}, timeout=20,
+        done = subprocess.run(command, env={"TOOLBROKER_SOCKET": socket_path}, timeout=60,
                               capture_output=True, text=True, check=False)  # fmt: skip
         assert done.returncode == 0 and socket_path in done.stdout
     finally:
         peer.stop()
-    done = subprocess.run(command, env={"XDG_RUNTIME_DIR": "/nonexistent"}, timeout=20,
+    done = subprocess.run(command, env={"XDG_RUNTIME_DIR": "/nonexistent"}, timeout=60,
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert "/toolbroker/toolbroker.sock" in done.stdout + done.stderr
 
@@ -555,7 +556,7 @@ def test_usage_errors(tool, words, said):
 def test_a_full_disk_is_no_success(tool):
     with open("/dev/full", "w") as full:
         done = subprocess.run(tool.command("--help"), stdout=full, stderr=subprocess.PIPE, text=True,
-                              timeout=20, check=False)  # fmt: skip
+                              timeout=60, check=False)  # fmt: skip
     assert done.returncode == 1 and "cannot write" in done.stderr
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from test_cli import GOOD, INFO, answer, last_params, service, tool  # noqa: F401
 
-SECONDS = 20
+SECONDS = 60
 
 
 class Terminal:
@@ -248,34 +248,42 @@ def test_an_address_is_shown_whole_and_never_opened(url, host, doubt, tool, term
 
 
 def test_a_question_that_is_taken_back(tool, terminal):  # noqa: F811
+    is_asked, is_gone = threading.Event(), threading.Event()
+
     def call(peer, msgid, params):
         body = {**form({"a": {"type": "string"}}), "service": "s", "tool": "t", "msgid": msgid}
         for number in (1, 2):
             peer.connection.sendall(msgpack.packb([0, number, "elicitation.create", [body]]))
-        time.sleep(0.5)
+        assert is_asked.wait(SECONDS)
         for number in (2, 1):
             peer.notify("cancel", {"msgid": number})
-        time.sleep(0.2)
+        assert is_gone.wait(SECONDS)
         return answer("too late")
 
     tool.daemon(tools_call=call)
     term = terminal("call", "t")
+    term.wait("  > ")
+    is_asked.set()
     term.wait("The question was taken back.")
+    is_gone.set()
     shown, code = term.end()
     assert code == 0 and "too late" in shown and "  > " not in shown
 
 
 def test_a_call_that_ends_while_somebody_types(tool, terminal):  # noqa: F811
+    is_asked = threading.Event()
+
     def call(peer, msgid, params):
         body = {**form({"a": {"type": "string"}}), "msgid": msgid}
         peer.connection.sendall(msgpack.packb([0, 1, "elicitation.create", [body]]))
-        time.sleep(0.5)
+        assert is_asked.wait(SECONDS)
         peer.connection.shutdown(2)
         return {}
 
     tool.daemon(tools_call=call)
     term = terminal("call", "t")
     term.wait("  > ")
+    is_asked.set()
     shown, code = term.end()
     assert code == 5 and "taken back" in shown and "OUTCOME_UNKNOWN" in shown
 
@@ -309,7 +317,7 @@ def test_a_second_interrupt_ends_the_tool(tool, terminal):  # noqa: F811
         while tool.peer.requests.count(("waiting", None)) < count:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=SECONDS)
     assert process.returncode in (130, -signal.SIGINT)
 
 
@@ -488,7 +496,7 @@ def test_read(tool):  # noqa: F811
     contents = [{"uri": "a:1", "text": "one\x1b[2J\n"},
                 {"uri": "a:2", "blob": "AAEC/w==", "mimeType": "image/png"}]  # fmt: skip
     tool.daemon(resources_read={"result": {"contents": contents}})
-    done = subprocess.run(tool.command("read", "s", "a:1"), capture_output=True, timeout=20, check=True)
+    done = subprocess.run(tool.command("read", "s", "a:1"), capture_output=True, timeout=SECONDS, check=True)
     assert done.stdout == b"one\x1b[2J\n\x00\x01\x02\xff"
     assert last_params(tool, "resources.read") == {"service": "s", "uri": "a:1"}
     shown, code = tool.on_terminal("read", "s", "a:1")
@@ -533,10 +541,11 @@ def test_events(words, line, tool):  # noqa: F811
     process = subprocess.Popen(tool.command("events", "tool.changed", "--agent", "a", *words),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert process.stdout.readline() == line + "\n"
+    tool.peer.await_answered("events.subscribe")
     tool.peer.notify("event", EVENT)
     assert process.stdout.readline() == line + "\n"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out, err) == (130, "", "")
     assert last_params(tool, "events.subscribe") == {"agent": "a", "kinds": ["tool.changed"]}
 
@@ -546,7 +555,7 @@ def test_events_interrupted_before_the_answer(tool):  # noqa: F811
 
     def subscribe(peer, msgid, params):
         peer.notify("event", EVENT)
-        assert interrupted.wait(20)
+        assert interrupted.wait(SECONDS)
         return {"kinds": params["kinds"]}
 
     tool.daemon(events_subscribe=subscribe)
@@ -555,7 +564,7 @@ def test_events_interrupted_before_the_answer(tool):  # noqa: F811
     assert "tool.changed" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     interrupted.set()
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out, err) == (130, "", "")
     assert last_params(tool, "events.subscribe") == {"kinds": ["tool.changed"]}
 
@@ -565,12 +574,10 @@ def test_events_of_a_daemon_that_ends(tool):  # noqa: F811
     process = subprocess.Popen(
         tool.command("events"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    while "events.subscribe" not in [request[0] for request in tool.peer.requests]:
-        time.sleep(0.01)
+    tool.peer.await_answered("events.subscribe")
     assert len(last_params(tool, "events.subscribe")["kinds"]) == 9
-    time.sleep(0.2)
     tool.peer.connection.shutdown(2)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 3 and "the daemon closed the connection" in err
 
 

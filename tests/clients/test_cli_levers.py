@@ -9,18 +9,19 @@ import pytest
 
 from test_cli import GOOD, INFO, last_params, service, since, tool  # noqa: F401
 
-# Ages are half a minute away from another number of minutes: slow machines give the same words.
+# Ages that are told in the same words for most of an hour, however slow the machine.
+A_DAY, TWO_DAYS, THREE_DAYS = 93660, 183660, 266460  # 1 d 2 h, 2 d 3 h, 3 d 2 h, and a minute
 OPEN = service(
     "crm", "stopped", 500, inflight=0, waiting=0, users_held=0,
-    breaker={"state": "open", "since": since(7830), "left_ms": 40000, "failures": 5,
+    breaker={"state": "open", "since": since(A_DAY), "left_ms": 40000, "failures": 5,
              "reason": "5 failures in a row"},
     retries={"attempts": 12, "succeeded": 9, "failed": 3, "average_attempts": 1.25,
-             "last": since(5430), "refused_by_budget": 2},
+             "last": since(TWO_DAYS), "refused_by_budget": 2},
     failures_by_class={"network": 3, "server": 0, "rate_limit": 1},
     last_error={"code": "UNAVAILABLE", "message": "refused\x1b[2J", "suggestion": "Start it."},
 )  # fmt: skip
-HELD = service("zoho", "quarantined", 5430, quarantine={
-    "since": since(5430), "left_ms": 25000, "by_hand": False, "level": 1, "reason": "5 crashes in a row"})  # fmt: skip
+HELD = service("zoho", "quarantined", TWO_DAYS, quarantine={
+    "since": since(TWO_DAYS), "left_ms": 25000, "by_hand": False, "level": 1, "reason": "5 crashes in a row"})  # fmt: skip
 LIMITED = service("mail", "running", 5, limited={"left_ms": 12000}, waiting=2)
 
 
@@ -28,17 +29,17 @@ def test_status_at_three_in_the_morning(tool):
     tool.daemon(daemon_info=INFO, services_status={"services": [GOOD, OPEN, HELD, LIMITED]})
     done = tool.run("status")
     assert done.returncode == 1
-    assert re.search(r"^crm +breaker open +2 h 10 min +http", done.stdout, re.M), done.stdout
-    assert re.search(r"^zoho +quarantined +1 h 30 min ", done.stdout, re.M)
+    assert re.search(r"^crm +breaker open +1 d 2 h +http", done.stdout, re.M), done.stdout
+    assert re.search(r"^zoho +quarantined +2 d 3 h ", done.stdout, re.M)
     assert re.search(r"^mail +rate limited ", done.stdout, re.M)
     crm, zoho, mail, remarks = done.stdout.split("\n\n")[2:]
     assert re.fullmatch(
-        r"crm: breaker open for 2 h 10 min, tried again within 40 s: 5 failures in a row \(UNAVAILABLE\)\n"
+        r"crm: breaker open for 1 d 2 h, tried again within 40 s: 5 failures in a row \(UNAVAILABLE\)\n"
         r"    why  refused\?\[2J\n    do   Start it\.\n"
         r"    do   toolbroker test crm  # what is wrong now\n"
         r"    do   toolbroker breaker crm reset  # uses it again at once", crm)  # fmt: skip
     assert re.fullmatch(
-        r"zoho: quarantined for 1 h 30 min, 25 s left: 5 crashes in a row\n"
+        r"zoho: quarantined for 2 d 3 h, 25 s left: 5 crashes in a row\n"
         r"    do   toolbroker test zoho  # what is wrong now\n"
         r"    do   toolbroker release zoho  # uses it again at once", zoho)  # fmt: skip
     assert mail.startswith("mail: rate limited by the service, 12 s left, 2 calls wait\n    do   ")
@@ -58,9 +59,9 @@ def test_status_of_one_tells_its_numbers(tool):
     done = tool.run("status", "crm")
     assert done.returncode == 1
     for line in (
-        r"breaker    open for 2 h 10 min, 5 failures in a row",
+        r"breaker    open for 1 d 2 h, 5 failures in a row",
         r"now        0 calls under way, 0 wait for a place or a limit",
-        r"retries    12 made; 9 calls saved by them, 3 not; 1\.25 attempts a call; the last 1 h 30 min ago; 2 left out \(budget\)",
+        r"retries    12 made; 9 calls saved by them, 3 not; 1\.25 attempts a call; the last 2 d 3 h ago; 2 left out \(budget\)",
         r"failures   network 3, rate_limit 1",
         r"state: stopped",
     ):
@@ -109,11 +110,11 @@ def test_a_service_that_does_not(tool, retryable, code):
     assert tool.run("test", "crm", "--json").returncode == code
 
 
-UP = {"service": "fs", "status": "up", "since": since(7830), "priority": "optional",
-      "last_success": since(5430), "last_check": {"at": since(9030), "ok": True, "ms": 35}}  # fmt: skip
-DOWN = {"service": "crm", "status": "down", "since": since(7830), "priority": "critical",
-        "reason": "breaker open\x1b", "last_failure": since(7830),
-        "last_check": {"at": since(5430), "ok": False, "ms": 2, "error": REFUSED}}  # fmt: skip
+UP = {"service": "fs", "status": "up", "since": since(A_DAY), "priority": "optional",
+      "last_success": since(TWO_DAYS), "last_check": {"at": since(THREE_DAYS), "ok": True, "ms": 35}}  # fmt: skip
+DOWN = {"service": "crm", "status": "down", "since": since(A_DAY), "priority": "critical",
+        "reason": "breaker open\x1b", "last_failure": since(A_DAY),
+        "last_check": {"at": since(TWO_DAYS), "ok": False, "ms": 2, "error": REFUSED}}  # fmt: skip
 SILENT = {"service": "x", "status": "not_linked", "priority": "optional"}
 
 
@@ -122,8 +123,8 @@ def test_health(tool):
                 health_check={"status": "up", "services": [UP]})  # fmt: skip
     done = tool.run("health")
     assert done.returncode == 1
-    assert re.search(r"^fs +up +2 h 10 min +optional +ok 2 h 30 min ago, 35 ms +1 h 30 min ago$", done.stdout, re.M), done.stdout  # fmt: skip
-    assert re.search(r"^crm +down +2 h 10 min +critical +failed 1 h 30 min ago, 2 ms +2 h 10 min ago +breaker open\?$", done.stdout, re.M), done.stdout  # fmt: skip
+    assert re.search(r"^fs +up +1 d 2 h +optional +ok 3 d 2 h ago, 35 ms +2 d 3 h ago$", done.stdout, re.M), done.stdout  # fmt: skip
+    assert re.search(r"^crm +down +1 d 2 h +critical +failed 2 d 3 h ago, 2 ms +1 d 2 h ago +breaker open\?$", done.stdout, re.M), done.stdout  # fmt: skip
     assert re.search(r"^x +not_linked +optional$", done.stdout, re.M)
     assert "all in all: down; 1 not well" in done.stdout
     done = tool.run("health", "fs", "--check", "--timeout", "2s")
@@ -141,7 +142,7 @@ def status(**more):
 
 
 def test_breaker(tool):
-    held = {"state": "open", "forced": "open", "since": since(5430), "failures": 0}
+    held = {"state": "open", "forced": "open", "since": since(TWO_DAYS), "failures": 0}
     tool.daemon(services_breaker=status(breaker=held))
     done = tool.run("breaker", "crm", "open", "--reason", "maintenance")
     assert done.returncode == 0

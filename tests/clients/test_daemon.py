@@ -88,13 +88,14 @@ def test_progress(daemon):
         assert asyncio.run(run()) == seen
 
 
-def test_the_daemons_deadline_says_more_than_ours(daemon):
+def test_the_daemons_deadline_says_more_than_ours(daemon, monkeypatch):
+    monkeypatch.setattr("toolbroker.sync.client.GRACE", 30)  # a busy machine is not the point
     with sync(daemon) as client:
         began = time.monotonic()
         with pytest.raises(ToolbrokerError) as raised:
-            client.call_tool("bad/hang", {}, timeout=0.3)
+            client.call_tool("bad/hang", {}, timeout=1)
         assert raised.value.code == "TIMEOUT" and raised.value.request_id
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25
 
 
 def saw_cancel(daemon):
@@ -139,7 +140,7 @@ def test_a_call_with_a_key_through_a_kill(daemon):
         eventually(lambda: read_journal(daemon.journal, method="tools/call"))
         daemon.kill()
         with pytest.raises(ToolbrokerError) as raised:
-            lost.result(20)
+            lost.result(60)
         assert raised.value.code == "OUTCOME_UNKNOWN" and raised.value.retryable
         daemon.start()
         assert client.call_tool("echo/echo", {"message": "a"}, idempotency_key="first").result == done.result
@@ -177,9 +178,9 @@ def test_many_tasks_get_their_own_answers(daemon):
 
 
 def test_a_restart_between_calls_is_not_seen(daemon, programs):
-    c_client = CClient(programs, str(daemon.socket), {"agent": "tester", "user": "u1"})
+    c_client = CClient(programs, str(daemon.socket), {"agent": "tester", "user": "u1", "reconnect_ms": 30000})
     ping = {"method": "ping", "params": {"a": 1}}
-    with sync(daemon) as client:
+    with sync(daemon, reconnect_timeout=30) as client:
         client.ping()
         assert c_client.call(ping)[0] == {"a": 1}
         daemon.stop()
@@ -235,7 +236,7 @@ def test_the_tool_shows_and_cancels(daemon, programs):
     )
     assert done.returncode == 1 and "down: error for " in done.stdout and "do   " in done.stdout
     done = subprocess.run(
-        [*command, "call", "bad/hang", "--agent", "tester", "--timeout", "300ms"],
+        [*command, "call", "bad/hang", "--agent", "tester", "--timeout", "2s"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 5 and "(TIMEOUT)" in done.stderr and "request_id: " in done.stderr
@@ -274,7 +275,7 @@ def everything(request, programs):
         it.stop()
         if server:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
 
 
 def fill_in(question):
@@ -328,9 +329,9 @@ def test_a_handler_that_is_cancelled_by_the_end_of_its_call(everything):
     with Client(str(everything.socket), agent="tester", on_elicitation=wait) as client:
         client.tools()  # the server is running, so that the deadline is spent on the question
         with pytest.raises(ToolbrokerError) as raised:
-            client.call_tool("it/trigger-elicitation-request", timeout=3)
+            client.call_tool("it/trigger-elicitation-request", timeout=10)
         assert raised.value.code == "TIMEOUT" and with_question.is_set()
-        assert ended.wait(20)
+        assert ended.wait(60)
 
 
 def test_what_a_real_server_offers_beside_tools(everything):
@@ -413,7 +414,7 @@ def test_events_of_the_real_daemon(daemon, programs):
         event = json.loads(follower.stdout.readline())
         assert event["kind"] == "service.breaker" and event["service"] == "down"
         follower.send_signal(signal.SIGINT)
-        assert follower.wait(20) == 130
+        assert follower.wait(60) == 130
         follower.stdout.close()
 
 

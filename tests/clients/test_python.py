@@ -257,21 +257,27 @@ def test_cancelling_a_task_sends_cancel(table, socket_path):
 def test_a_deadline_sends_cancel_to_both(table, socket_path):
     peer = table(tools_call=silence)
     with Client(socket_path) as client:
+        client.ping()  # connected: the time is the call's alone
         began = time.monotonic()
         with pytest.raises(ToolbrokerError) as raised:
             client.call_tool("slow", timeout=0.1)
-        assert raised.value.code == "TIMEOUT" and time.monotonic() - began < 5
+        assert raised.value.code == "TIMEOUT" and time.monotonic() - began < 20
         client.ping()
     assert len(cancels(peer)) == 1
 
 
 def test_an_interrupt_sends_cancel(table, socket_path):
-    peer = table(tools_call=silence)
+    def tell(peer, msgid, params):  # that it waits: what comes before that interrupts no call
+        peer.notify("progress", {"msgid": msgid, "progress": 1})
+        return silence(peer, msgid, params)
+
+    peer = table(tools_call=tell)
     program = (
         "import sys, toolbroker\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "try:\n"
-        f"    toolbroker.Client({socket_path!r}).call_tool('slow')\n"
+        f"    client = toolbroker.Client({socket_path!r})\n"
+        "    client.call_tool('slow', on_progress=lambda _: print('waits', flush=True))\n"
         "except KeyboardInterrupt:\n"
         "    print('interrupted')\n"
     )
@@ -279,11 +285,10 @@ def test_an_interrupt_sends_cancel(table, socket_path):
     child = subprocess.Popen(
         [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True
     )
-    while not any(request[0] == "tools.call" for request in peer.requests):
-        time.sleep(0.01)
+    assert child.stdout.readline() == "waits\n"
     child.send_signal(signal.SIGINT)
-    assert child.communicate(timeout=20)[0] == "interrupted\n"
-    for _ in range(500):
+    assert child.communicate(timeout=60)[0] == "interrupted\n"
+    for _ in range(6000):
         if cancels(peer):
             break
         time.sleep(0.01)
@@ -341,12 +346,15 @@ def test_a_closed_client_says_so(table, socket_path):
 
 
 def test_closing_ends_the_calls_of_other_threads(table, socket_path):
-    table(tools_call=lambda peer, msgid, params: peer.receive() and {})
+    def hang(peer, msgid, params):
+        client.close()
+        return peer.receive() and {}
+
+    table(tools_call=hang)
     client = Client(socket_path)
     client.connect()
-    threading.Timer(0.2, client.close).start()
     with pytest.raises(ToolbrokerError) as raised:
-        client.call_tool("slow", timeout=20)
+        client.call_tool("slow", timeout=60)
     assert raised.value.code == "OUTCOME_UNKNOWN"
 
 

@@ -47,13 +47,13 @@ def asking(*questions):
 
 def run_sync(path, handlers, work=None):
     with Client(path, **handlers) as client:
-        return work(client) if work else client.call_tool("t", timeout=20).raw["answers"]
+        return work(client) if work else client.call_tool("t", timeout=60).raw["answers"]
 
 
 def run_async(path, handlers, work=None):
     async def run():
         async with AsyncClient(path, **handlers) as client:
-            return (await client.call_tool("t", timeout=20)).raw["answers"]
+            return (await client.call_tool("t", timeout=60)).raw["answers"]
 
     return asyncio.run(run())
 
@@ -172,7 +172,7 @@ def test_handlers_run_side_by_side_and_may_use_the_client(socket_path):
                     self.connection.sendall(msgpack.packb([1, message[1], None, {}]))
 
     peer = Busy(socket_path, {})
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=60)
 
     def handler(question):
         assert threading.current_thread() is not threading.main_thread()
@@ -181,7 +181,7 @@ def test_handlers_run_side_by_side_and_may_use_the_client(socket_path):
         return question.decline()
 
     with Client(socket_path, on_elicitation=handler) as client:
-        assert client.call_tool("t", timeout=20).source == "demo"
+        assert client.call_tool("t", timeout=60).source == "demo"
 
     async def run():
         both = []
@@ -191,12 +191,12 @@ def test_handlers_run_side_by_side_and_may_use_the_client(socket_path):
             both.append(question)
             if len(both) == 2:
                 met.set()
-            await asyncio.wait_for(met.wait(), 10)
+            await asyncio.wait_for(met.wait(), 60)
             await aio.ping()
             return question.decline()
 
         async with AsyncClient(socket_path, on_elicitation=answer) as aio:
-            await aio.call_tool("t", timeout=20)
+            await aio.call_tool("t", timeout=60)
 
     asyncio.run(run())
     peer.stop()
@@ -219,11 +219,11 @@ def test_no_more_questions_than_the_daemon_may_have_open(table, socket_path):  #
     table(tools_call=method)
 
     def wait(question):
-        assert gate.wait(20)
+        assert gate.wait(60)
         return []
 
     with Client(socket_path, on_roots=wait) as client:
-        client.call_tool("t", timeout=30)
+        client.call_tool("t", timeout=60)
 
 
 def test_a_question_that_is_open_when_the_client_closes(table, socket_path):  # noqa: F811
@@ -237,16 +237,16 @@ def test_a_question_that_is_open_when_the_client_closes(table, socket_path):  # 
 
     def handler(question):
         asked.set()
-        if question.wait_cancelled(20):
+        if question.wait_cancelled(60):
             ended.set()
 
     client = Client(socket_path, on_elicitation=handler)
     caller = threading.Thread(target=lambda: pytest.raises(ToolbrokerError, client.call_tool, "t"))
     caller.start()
-    assert asked.wait(20)
+    assert asked.wait(60)
     client.close()
-    assert ended.wait(20)
-    caller.join(20)
+    assert ended.wait(60)
+    caller.join(60)
 
 
 def test_closing_inside_a_handler_does_not_hang(table, socket_path):  # noqa: F811
@@ -263,9 +263,9 @@ def test_closing_inside_a_handler_does_not_hang(table, socket_path):  # noqa: F8
 
         client = AsyncClient(socket_path, on_elicitation=handler)
         with pytest.raises(ToolbrokerError):
-            await client.call_tool("t", timeout=20)
+            await client.call_tool("t", timeout=60)
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_after_a_fork_the_answer_is_the_parents(table, socket_path):  # noqa: F811
@@ -386,7 +386,7 @@ def test_features(table, socket_path):  # noqa: F811
 
 
 def eventually(check):
-    for _ in range(1000):
+    for _ in range(6000):
         if check():
             return
         time.sleep(0.01)
@@ -424,8 +424,7 @@ def test_events_go_to_who_subscribed_and_again_after_a_reconnect(socket_path):
         assert [params["service"] for params in rest] == ["other"]
         with pytest.raises(ToolbrokerError):
             client.request("restart")
-        eventually(lambda: events[-1].kind == "connection.lost")
-        assert updates[-1].kind == "connection.lost"
+        eventually(lambda: events[-1].kind == updates[-1].kind == "connection.lost")
         client.ping()
         eventually(lambda: len(events) == 3 and len(updates) == 3)
         client.unsubscribe_resource("s", "a:1")
@@ -445,7 +444,7 @@ def test_events_go_to_who_subscribed_and_again_after_a_reconnect(socket_path):
             with pytest.raises(ToolbrokerError):
                 await aio.request("restart")
             await aio.ping()
-            for _ in range(1000):
+            for _ in range(6000):
                 if len(events) == 3 and len(updates) == 6:
                     break
                 await asyncio.sleep(0.01)
@@ -504,7 +503,7 @@ def test_a_queue_that_stays_full(kind, full, socket_path):
     with pytest.raises(ToolbrokerError) as raised:
         attempt(kind, socket_path)
     assert raised.value.code == "UNAVAILABLE" and "accepts no connections" in raised.value.message
-    assert 0.25 < time.monotonic() - began < 5
+    assert 0.25 < time.monotonic() - began < 20
 
 
 def serve_one(listener):
@@ -549,5 +548,5 @@ def test_a_queue_that_becomes_free(kind, socket_path):
                     await aio.ping()
 
             asyncio.run(run())
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()

@@ -156,7 +156,7 @@ class SyncClient:
 
     @property
     def taken_back(self):
-        for _ in range(200):  # the thread of a question ends when it likes
+        for _ in range(100 * SECONDS):  # the thread of a question ends when it likes
             if self.handlers.taken_back:
                 break
             time.sleep(0.01)
