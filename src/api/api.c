@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* api.c - builds the rooms of a call from one configuration, and takes a new one over. */
 #include "api/api_internal.h"
+#include "base/text.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -62,14 +63,19 @@ static void state_changed(void *arg, const struct mcp_service *service)
 {
     struct api *api = arg;
     enum mcp_state state = mcp_service_state(service);
-    log_at(state == MCP_ERROR ? LOG_WARN : LOG_INFO, "service", "state changed",
+    const struct failure *failure = state == MCP_ERROR ? mcp_service_failure(service) : NULL;
+    char reason[FAILURE_TEXT_BYTES + 1]; /* servers' own words may be in it, cut somewhere */
+    text_copy(reason, sizeof reason,
+              failure ? buf_slice(&failure->message) : slice_of(mcp_service_reason(service)));
+    /* At the end health goes first. */
+    bool is_news = !api->health || health_state_changed(api->health, service);
+    enum log_level level = state == MCP_ERROR ? LOG_WARN : LOG_INFO;
+    log_at(is_news ? level : LOG_DEBUG, "service", "state changed",
            LOG_SLICE("service", mcp_service_conf(service)->name),
-           LOG_TEXT("state", mcp_state_name(state)));
-    const struct api_detail detail = {"state", slice_of(mcp_state_name(state)), 0};
-    api_tell_event(api, "service.state", service, &detail, 1);
-    if (api->health) { /* at the end it goes first */
-        health_state_changed(api->health, service);
-    }
+           LOG_TEXT("state", mcp_state_name(state)), LOG_TEXT("reason", reason));
+    const struct api_detail details[] = {{"state", slice_of(mcp_state_name(state)), 0},
+                                         {"reason", slice_of(reason), 0}};
+    api_tell_event(api, "service.state", service, details, 2);
 }
 
 static void rate_told(void *arg, const struct mcp_service *service, struct slice user,
@@ -135,13 +141,15 @@ static void health_changed(void *arg, struct slice name, enum health_status from
 {
     struct api *api = arg;
     const struct mcp_service *service = mcp_services_find(api->services, name);
+    struct slice reason = slice_of(health_reason(api->health, name));
     const struct api_detail details[] = {{"state", slice_of(health_status_name(to)), 0},
-                                         {"from", slice_of(health_status_name(from)), 0}};
+                                         {"from", slice_of(health_status_name(from)), 0},
+                                         {"reason", reason, 0}};
     log_at(to == HEALTH_DOWN ? LOG_WARN : LOG_INFO, "health", "status changed",
            LOG_SLICE("service", name), LOG_TEXT("from", health_status_name(from)),
-           LOG_TEXT("to", health_status_name(to)));
+           LOG_TEXT("to", health_status_name(to)), LOG_SLICE("reason", reason));
     if (service) {
-        api_tell_event(api, "service.health", service, details, 2);
+        api_tell_event(api, "service.health", service, details, reason.len ? 3 : 2);
     }
 }
 

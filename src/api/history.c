@@ -80,8 +80,11 @@ static void put_recent(const struct history *history, struct buf *out)
 {
     struct buf rows;
     buf_init(&rows, history->api->limits.reply_bytes);
-    health_put_recent(history->api->health, slice_of(history->service), history->query.limit,
-                      &rows);
+    const struct health_span span = {.service = slice_of(history->service),
+                                     .since = history->query.since,
+                                     .until = history->query.until,
+                                     .limit = history->query.limit};
+    health_put_recent(history->api->health, &span, &rows);
     pack_put_map(out, 2);
     put_rows(history->kind, buf_slice(&rows), out);
     pack_put_key_text(out, "from", "memory");
@@ -99,7 +102,7 @@ static void fail(struct history *history, const struct err *err)
 static void queried(void *arg, struct slice rows, int64_t next, const struct err *err)
 {
     struct history *history = arg;
-    if (err && history->kind == HISTORY_CALLS) {
+    if (err && (history->kind == HISTORY_CALLS || history->query.before)) {
         fail(history, err);
         history_free(history);
         return;
@@ -218,10 +221,43 @@ void api_health_history(void *arg, struct rpc_request *request)
     happenings(arg, request, HISTORY_HEALTH);
 }
 
+static bool is_outcome(struct slice text)
+{
+    static const char *const others[] = {"live", "demo", "cache", "fallback", "failed"};
+    bool is_any = false;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        is_any |= slice_is(text, others[i]);
+    }
+    for (int code = ERR_NONE + 1; code < ERR_COUNT; code++) {
+        is_any |= slice_is(text, err_name((enum err_code)code));
+    }
+    return is_any;
+}
+
+/* A slip must not look as if nothing had happened. */
+static bool check_outcome(struct rpc_request *request, const struct rpc_value *outcome)
+{
+    struct failure failure = {0};
+    if (!outcome->text.len || is_outcome(outcome->text)) {
+        return true;
+    }
+    failure_set(&failure, ERR_INVALID_REQUEST, "no call has the outcome `%.*s`",
+                SLICE_ARG(outcome->text));
+    failure_suggest(&failure, "Ask for live, demo, cache, fallback, failed (any error), or an "
+                              "error's name as TIMEOUT; `describe` lists them.");
+    failure_detail_text(&failure, "field", "outcome");
+    rpc_fail(request, &failure);
+    failure_done(&failure);
+    return false;
+}
+
 void api_activity_query(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
     const struct rpc_value *args = request->args;
+    if (!check_outcome(request, &args[ACTIVITY_OUTCOME])) {
+        return;
+    }
     struct history *history = take(api, request, HISTORY_CALLS);
     if (history) {
         history->query.agent = args[ACTIVITY_AGENT].text;

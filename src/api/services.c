@@ -72,6 +72,7 @@ struct api_status api_put_status(struct api *api, const struct mcp_service *serv
     struct api_status status = {.opened = pack_open(out)};
     status.count = mcp_service_put_status(service, state_word(api, service), out);
     status.count += gates_put_status(api->gates, mcp_service_conf(service)->name, out);
+    status.count += health_put_status(api->health, mcp_service_conf(service)->name, out);
     return status;
 }
 

@@ -59,143 +59,7 @@ bool health_may_check(const struct service_conf *conf)
     return conf->enabled && health_may_probe(conf) && health_is_linked(conf);
 }
 
-/* ---- what is known ----------------------------------------------------------------------- */
-
-struct picture {
-    struct gate_view view;
-    mono_us now;
-    bool is_connected, is_off; /* disabled, or not linked */
-    bool has_erred;            /* its sessions cannot start, though they are begun again */
-    mono_us success, failure;  /* the last of each, calls and probes */
-    bool is_failing;
-};
-
-static void look(const struct monitor *monitor, struct picture *ret)
-{
-    const struct health *health = monitor->health;
-    const struct checked *last = &monitor->last;
-    const struct mcp_service *service =
-        mcp_services_find(health->options.services, monitor->conf->name);
-    *ret = (struct picture){.now = loop_now(health->options.loop)};
-    (void)gates_view(health->options.gates, monitor->conf->name, &ret->view);
-    ret->is_connected = service && mcp_service_is_connected(service);
-    ret->has_erred = monitor->has_erred;
-    ret->is_off = !monitor->conf->enabled || !health_is_linked(monitor->conf);
-    ret->success = ret->view.last_success;
-    ret->failure = ret->view.last_failure;
-    ret->is_failing =
-        ret->failure > ret->success ||
-        (ret->failure && ret->failure == ret->success && ret->view.failures_in_row > 0);
-    mono_us answered = ret->success > ret->failure ? ret->success : ret->failure;
-    if (last->ended && last->ended >= answered) {
-        ret->is_failing = !last->is_ok;
-    }
-    if (last->ended && last->is_ok && last->ended > ret->success) {
-        ret->success = last->ended;
-    }
-    if (last->ended && !last->is_ok && last->ended > ret->failure) {
-        ret->failure = last->ended;
-    }
-}
-
-static mono_us answered(const struct picture *picture)
-{
-    return picture->success > picture->failure ? picture->success : picture->failure;
-}
-
-static bool is_open(const struct gate_view *view)
-{
-    return view->forced == BREAKER_BY_ITSELF && view->breaker != BREAKER_CLOSED;
-}
-
-/* Half-open, and something has succeeded since. */
-static bool is_returning(const struct picture *picture)
-{
-    return picture->view.breaker == BREAKER_HALF_OPEN && !picture->is_failing &&
-           picture->success >= picture->view.breaker_since;
-}
-
-static mono_us interval(const struct monitor *monitor)
-{
-    return monitor->conf->health_interval_s * SECOND / 1000 * monitor->jitter;
-}
-
-static bool is_asleep(const struct monitor *monitor, const struct picture *picture)
-{
-    mono_us kept = interval(monitor);
-    return !picture->is_connected && kept && picture->now >= answered(picture) + kept;
-}
-
 /* ---- status ------------------------------------------------------------------------------ */
-
-/* Appends what the gate has to say to `reason`. */
-static enum health_status at_the_gate(const struct monitor *monitor,
-                                      const struct picture *picture, const char **ret_reason)
-{
-    const struct gate_view *view = &picture->view;
-    if (view->is_quarantined) {
-        *ret_reason = view->is_quarantined_by_hand ? "quarantined by hand" : "quarantined";
-        return HEALTH_DOWN;
-    }
-    if (view->forced == BREAKER_FORCED_OPEN) {
-        *ret_reason = "its circuit breaker was opened by hand";
-        return HEALTH_DOWN;
-    }
-    if (is_open(view) && !is_returning(picture)) {
-        *ret_reason = "its circuit breaker is open";
-        return HEALTH_DOWN;
-    }
-    if (is_open(view)) {
-        *ret_reason = "its circuit breaker is half-open: it answers again";
-        return HEALTH_DEGRADED;
-    }
-    if (monitor->limited_until > picture->now) {
-        *ret_reason = "the server limits the rate of requests";
-        return HEALTH_DEGRADED;
-    }
-    if (view->users_held) {
-        *ret_reason = "some users are held back: refused credentials, or a limit";
-        return HEALTH_DEGRADED;
-    }
-    return HEALTH_UP;
-}
-
-static enum health_status by_answers(const struct monitor *monitor,
-                                     const struct picture *picture, const char **ret_reason)
-{
-    bool is_checked = monitor->last.ended && monitor->last.ended >= answered(picture);
-    if (!answered(picture)) {
-        *ret_reason = "it was not used yet";
-        return HEALTH_UNKNOWN;
-    }
-    if (is_asleep(monitor, picture)) {
-        *ret_reason = "it was not used of late";
-        return HEALTH_UNKNOWN;
-    }
-    if (!picture->is_failing) {
-        return HEALTH_UP;
-    }
-    *ret_reason = is_checked                ? monitor->last.error
-                  : monitor->why_failing[0] ? monitor->why_failing
-                                            : "the last call failed";
-    return (is_checked && monitor->last.is_unreachable) || picture->has_erred ? HEALTH_DOWN
-                                                                              : HEALTH_DEGRADED;
-}
-
-static enum health_status judge_status(const struct monitor *monitor,
-                                       const struct picture *picture, const char **ret_reason)
-{
-    *ret_reason = "";
-    if (!monitor->conf->enabled) {
-        return HEALTH_DISABLED;
-    }
-    if (picture->is_off) {
-        *ret_reason = "no account is linked";
-        return HEALTH_NOT_LINKED;
-    }
-    enum health_status status = at_the_gate(monitor, picture, ret_reason);
-    return status == HEALTH_UP ? by_answers(monitor, picture, ret_reason) : status;
-}
 
 static void set_status(struct monitor *monitor, enum health_status status, const char *reason)
 {
@@ -234,22 +98,22 @@ static enum plan_action next(const struct monitor *monitor, const struct picture
         .may_probe = health_may_probe(monitor->conf),
         .is_critical = monitor->conf->is_critical,
         .is_connected = picture->is_connected,
-        .is_asleep = is_asleep(monitor, picture),
+        .is_asleep = picture_is_asleep(monitor, picture),
         .is_held = view->is_quarantined,
         .held_until = view->quarantine_left_ms < 0
                           ? MONO_NEVER
                           : picture->now + view->quarantine_left_ms * MS,
         .was_held = monitor->was_held,
-        .is_open = is_open(view),
+        .is_open = picture_is_open(view),
         .is_half_open = view->breaker == BREAKER_HALF_OPEN,
-        .is_returning = is_returning(picture),
+        .is_returning = picture_is_returning(picture),
         .opened = monitor->is_out ? monitor->opened : view->breaker_since,
         .tries = monitor->tries,
         .tried = monitor->tried,
         .is_failing = picture->is_failing,
         .steps = monitor->steps,
-        .answered = answered(picture),
-        .interval = interval(monitor),
+        .answered = picture_answered(picture),
+        .interval = monitor_interval(monitor),
         .first = monitor->first,
         .not_before = later(monitor->limited_until, monitor->held_back),
     };
@@ -292,10 +156,10 @@ void monitor_refresh(struct monitor *monitor)
 {
     struct picture picture;
     const char *reason;
-    look(monitor, &picture);
+    picture_take(monitor, &picture);
     monitor->was_held |= picture.view.is_quarantined;
     monitor->was_failing = picture.is_failing;
-    enum health_status status = judge_status(monitor, &picture, &reason);
+    enum health_status status = picture_judge(monitor, &picture, &reason);
     set_status(monitor, status, reason);
     set_timer(monitor, &picture);
 }
@@ -320,7 +184,7 @@ static void refresh(void *arg)
  * tell how it is. */
 static bool is_at_work(const struct picture *picture)
 {
-    return picture->view.inside && !picture->is_failing && !is_open(&picture->view) &&
+    return picture->view.inside && !picture->is_failing && !picture_is_open(&picture->view) &&
            picture->is_connected;
 }
 
@@ -329,7 +193,7 @@ static void due(void *arg)
     struct monitor *monitor = arg;
     struct picture picture;
     mono_us when = MONO_NEVER;
-    look(monitor, &picture);
+    picture_take(monitor, &picture);
     enum plan_action action = next(monitor, &picture, &when);
     if (action == PLAN_PROBE && is_at_work(&picture)) {
         monitor->held_back = picture.now + LOOK_AGAIN;
@@ -409,17 +273,29 @@ bool health_gate_changed(struct health *health, const struct gate_change *change
     return is_news;
 }
 
+const char *health_reason(const struct health *health, struct slice service)
+{
+    const struct monitor *monitor = health_find(health, service);
+    return monitor ? monitor->reason : "";
+}
+
 /* Sessions come and go; what is written down is that they cannot, and that they can again. */
-void health_state_changed(struct health *health, const struct mcp_service *service)
+bool health_state_changed(struct health *health, const struct mcp_service *service)
 {
     struct monitor *monitor = health_find(health, mcp_service_conf(service)->name);
     enum mcp_state state = mcp_service_state(service);
     if (!monitor) {
-        return;
+        return true;
     }
+    const struct failure *failure = mcp_service_failure(service);
+    char reason[REASON_BYTES] = "";
+    if (failure) { /* servers' own words may be in it, cut somewhere */
+        text_copy(reason, sizeof reason, buf_slice(&failure->message));
+    }
+    bool is_known = monitor->has_erred && (state == MCP_STARTING || state == MCP_ERROR);
     if (state == MCP_RUNNING &&
         !monitor->conf->is_critical) { /* which is an answer of a kind */
-        monitor->first = loop_now(health->options.loop) + interval(monitor);
+        monitor->first = loop_now(health->options.loop) + monitor_interval(monitor);
     }
     if (state == MCP_ERROR ? !monitor->has_erred : state == MCP_RUNNING && monitor->has_erred) {
         monitor->has_erred = state == MCP_ERROR;
@@ -428,9 +304,11 @@ void health_state_changed(struct health *health, const struct mcp_service *servi
                                                .service = monitor->conf->name,
                                                .kind = "state",
                                                .state = slice_of(mcp_state_name(state)),
+                                               .reason = slice_of(reason),
                                                .took_us = -1});
     }
     later_refresh(monitor);
+    return !is_known;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -447,12 +325,23 @@ struct health *health_new(const struct health_options *options)
     return health;
 }
 
+/* The daemon's environment does not change. */
+static void note_credentials(struct monitor *monitor)
+{
+    struct slice missing = service_conf_missing_env(monitor->conf);
+    (void)snprintf(monitor->why_not_linked, sizeof monitor->why_not_linked,
+                   missing.ptr ? "the daemon's environment has no %.*s"
+                               : "no account is linked",
+                   SLICE_ARG(missing));
+}
+
 static struct monitor *monitor_new(struct health *health, struct service_conf *conf)
 {
     struct monitor *monitor = mem_new(sizeof *monitor);
     mono_us now = loop_now(health->options.loop);
     monitor->health = health;
     monitor->conf = service_conf_ref(conf);
+    note_credentials(monitor);
     monitor->since = loop_wall(health->options.loop);
     monitor->jitter = 900 + (unsigned)(health_random(health) % 201);
     monitor->first = now + FIRST_LOOK + (mono_us)(health_random(health) % FIRST_SPAN);
@@ -499,6 +388,7 @@ static void reconfigure(struct monitor *monitor, struct service_conf *conf)
     service_conf_ref(conf);
     service_conf_unref(monitor->conf);
     monitor->conf = conf;
+    note_credentials(monitor);
     if (is_same) {
         return;
     }
@@ -534,100 +424,4 @@ void health_apply(struct health *health, const struct service_set *set)
         monitor_free(monitor);
     }
     map_done(&old);
-}
-
-/* ---- looking ----------------------------------------------------------------------------- */
-
-static void put_time(const struct health *health, const char *key, mono_us when,
-                     struct buf *out)
-{
-    char text[CLOCK_TEXT];
-    const struct loop *loop = health->options.loop;
-    clock_format(loop_wall(loop) + (when - loop_now(loop)) / MS, text);
-    pack_put_key_text(out, key, text);
-}
-
-static void put_last(const struct checked *last, struct buf *out)
-{
-    char text[CLOCK_TEXT];
-    clock_format(last->at, text);
-    pack_put_text(out, "last_check");
-    pack_put_map(out, 3u + !last->is_ok);
-    pack_put_key_text(out, "at", text);
-    pack_put_key_bool(out, "ok", last->is_ok);
-    pack_put_key_int(out, "ms", last->took / MS);
-    if (!last->is_ok) {
-        pack_put_key_text(out, "error", last->error);
-    }
-}
-
-static uint32_t put_times(const struct monitor *monitor, const struct gate_view *view,
-                          struct buf *out)
-{
-    const struct health *health = monitor->health;
-    uint32_t count = 0;
-    if (view->last_success) {
-        put_time(health, "last_success", view->last_success, out);
-        count++;
-    }
-    if (view->last_failure) {
-        put_time(health, "last_failure", view->last_failure, out);
-        count++;
-    }
-    if (monitor->last.ended) {
-        put_last(&monitor->last, out);
-        count++;
-    }
-    if (loop_timer_is_set(&monitor->timer) && monitor->action == PLAN_PROBE) {
-        put_time(health, "next_check", monitor->timer.when, out);
-        count++;
-    }
-    return count;
-}
-
-bool health_put(const struct health *health, struct slice service, struct buf *out)
-{
-    const struct monitor *monitor = health_find(health, service);
-    char since[CLOCK_TEXT];
-    struct picture picture;
-    const char *reason;
-    if (!monitor) {
-        return false;
-    }
-    look(monitor, &picture);
-    enum health_status status = judge_status(monitor, &picture, &reason);
-    clock_format(monitor->since, since);
-    size_t opened = pack_open(out);
-    uint32_t count = 5;
-    pack_put_key_str(out, "service", monitor->conf->name);
-    pack_put_key_text(out, "status", health_status_name(status));
-    pack_put_key_text(out, "since", since);
-    pack_put_key_text(out, "priority", monitor->conf->is_critical ? "critical" : "optional");
-    pack_put_key_text(out, "breaker", breaker_state_name(picture.view.breaker));
-    if (reason[0]) {
-        pack_put_key_text(out, "reason", reason);
-        count++;
-    }
-    count += put_times(monitor, &picture.view, out);
-    pack_close_map(out, opened, count);
-    return true;
-}
-
-const char *health_overall(const struct health *health)
-{
-    const struct monitor *monitor;
-    bool is_degraded = false;
-    size_t at = 0;
-    while ((monitor = map_next(&health->monitors, &at, NULL))) {
-        struct picture picture;
-        const char *reason;
-        look(monitor, &picture);
-        enum health_status status = judge_status(monitor, &picture, &reason);
-        if (status == HEALTH_DOWN && monitor->conf->is_critical) {
-            return "down";
-        }
-        is_degraded |=
-            status == HEALTH_DOWN || (status == HEALTH_DEGRADED && monitor->conf->is_critical);
-    }
-    return is_degraded ? "degraded" : "up";
 }

@@ -3,9 +3,10 @@
  * health.h - how the services are: from real calls first, else from cheap probes.
  *
  * A service whose last real answer is younger than its interval is not probed, nor one that works on
- * a call while all is well. One that nobody uses is not woken for it (critical ones are). After a failure, and while a breaker is open, probes come
- * sooner: 1 s, 2 s, then every 5 s, so that a service that is back is used again within 10 s. Where
- * credentials are the users' nobody can be probed for: then a call may try ahead of time.
+ * a call while all is well. One that nobody uses is not woken for it (critical ones are). After a
+ * failure, and while a breaker is open, probes come sooner: 1 s, 2 s, then every 5 s, so that a
+ * service that is back is used again within 10 s. Where credentials are the users' nobody can be
+ * probed for: then a call may try ahead of time.
  *
  * Owns:    a monitor for each service, its probe and its ring of what happened.
  * Life:    health_apply after each load of services.
@@ -45,14 +46,26 @@ void health_apply(struct health *health, const struct service_set *set);
 /* False: nobody needs to be told. A turn of an outage that is known (half-open for a probe, open again
  * after it), or what the status says. */
 bool health_gate_changed(struct health *health, const struct gate_change *change);
-void health_state_changed(struct health *health, const struct mcp_service *service);
+/* False: nobody needs to be told: a turn of starts that fail again and again. */
+bool health_state_changed(struct health *health, const struct mcp_service *service);
 
 /* Appends one map of health.get: {service, status, since, reason?, priority, breaker, last_success?,
- * last_failure?, last_check? {at, ok, ms, error?}, next_check?}. False: no such service. */
+ * last_failure?, last_check? {at, ok, ms, error?}, checking_since?, next_check?}. False: no such
+ * service. */
 bool health_put(const struct health *health, struct slice service, struct buf *out);
-/* Appends an array of what happened of late to `service`, or to all (empty), newest first, as far as
- * memory has it (64 a service): {time, service, kind, state, reason?, ms?}. */
-void health_put_recent(const struct health *health, struct slice service, uint32_t limit,
+/* Appends a pair of services.status, health {status, since, reason?, checking_since?, next_check?};
+ * the count of pairs. */
+uint32_t health_put_status(const struct health *health, struct slice service, struct buf *out);
+/* Words for its status of now; "" where it needs none. Until anything changes. */
+const char *health_reason(const struct health *health, struct slice service);
+/* Appends an array of what happened of late to `service`, or to all (empty), newest first, as far as memory has it (64 a
+ * service): {time, service, kind, state, reason?, ms?}. */
+struct health_span {
+    struct slice service;
+    wall_ms since, until; /* 0: no bound */
+    uint32_t limit;
+};
+void health_put_recent(const struct health *health, const struct health_span *span,
                        struct buf *out);
 /* The whole: "up", "degraded" (an optional one is down), "down" (a critical one is). */
 const char *health_overall(const struct health *health);

@@ -71,6 +71,7 @@ struct monitor {
     wall_ms since;
     char reason[REASON_BYTES];
     char why_failing[REASON_BYTES]; /* calls, of late */
+    char why_not_linked[REASON_BYTES];
     struct checked last;
     unsigned steps; /* see plan.h, likewise the next ones */
     unsigned tries;
@@ -94,6 +95,26 @@ struct health {
     struct loop_task pump;
     uint64_t random;
 };
+
+/* picture.c */
+struct picture {
+    struct gate_view view;
+    mono_us now;
+    bool is_connected, is_off; /* disabled, or not linked */
+    bool has_erred;            /* its sessions cannot start, though they are begun again */
+    mono_us success, failure;  /* the last of each, calls and probes */
+    bool is_failing;
+};
+void picture_take(const struct monitor *monitor, struct picture *ret);
+mono_us picture_answered(const struct picture *picture); /* or failed to; 0: never */
+bool picture_is_open(const struct gate_view *view);      /* the breaker, by itself */
+/* Half-open, and something has succeeded since. */
+bool picture_is_returning(const struct picture *picture);
+bool picture_is_asleep(const struct monitor *monitor, const struct picture *picture);
+mono_us monitor_interval(const struct monitor *monitor);
+/* *ret_reason: words, until the monitor changes; never NULL. */
+enum health_status picture_judge(const struct monitor *monitor, const struct picture *picture,
+                                 const char **ret_reason);
 
 /* health.c */
 struct monitor *health_find(const struct health *health, struct slice service);

@@ -78,14 +78,19 @@ static int newest_first(const void *a, const void *b)
     return (left->note->at < right->note->at) - (left->note->at > right->note->at);
 }
 
-static size_t gather(const struct monitor *monitor, struct place *places)
+static size_t gather(const struct monitor *monitor, const struct health_span *span,
+                     struct place *places)
 {
     const struct notes *notes = &monitor->notes;
+    size_t count = 0;
     for (unsigned i = 0; i < notes->count; i++) { /* what came last comes first */
         unsigned at = (notes->first + notes->count - 1 - i) % notes->cap;
-        places[i] = (struct place){monitor, &notes->list[at]};
+        const struct note *note = &notes->list[at];
+        if (note->at >= span->since && (!span->until || note->at <= span->until)) {
+            places[count++] = (struct place){monitor, note};
+        }
     }
-    return notes->count;
+    return count;
 }
 
 static void put_note(const struct place *place, struct buf *out)
@@ -106,7 +111,7 @@ static void put_note(const struct place *place, struct buf *out)
     }
 }
 
-void health_put_recent(const struct health *health, struct slice service, uint32_t limit,
+void health_put_recent(const struct health *health, const struct health_span *span,
                        struct buf *out)
 {
     struct monitor *monitor;
@@ -118,12 +123,12 @@ void health_put_recent(const struct health *health, struct slice service, uint32
     struct place *places = mem_new((count + 1) * sizeof *places);
     count = at = 0;
     while ((monitor = map_next(&health->monitors, &at, NULL))) {
-        if (!service.len || slice_equal(service, monitor->conf->name)) {
-            count += gather(monitor, places + count);
+        if (!span->service.len || slice_equal(span->service, monitor->conf->name)) {
+            count += gather(monitor, span, places + count);
         }
     }
     qsort(places, count, sizeof *places, newest_first);
-    count = count < limit ? count : limit;
+    count = count < span->limit ? count : span->limit;
     pack_put_array(out, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {
         put_note(&places[i], out);

@@ -217,10 +217,10 @@ static void conclude(struct monitor *monitor, const struct failure *failure, mon
 
 /* ---- a round ----------------------------------------------------------------------------- */
 
-/* In an outage a probe must not wait for a session that was begun before the server was back; and
- * where each user has sessions of his own, nobody's is begun. */
 static void probed(void *arg, const struct mcp_probe_report *report);
 
+/* In an outage a probe must not wait for a session that was begun before the server was back; and
+ * where each user has sessions of his own, nobody's is begun. */
 static void begin_probe(struct monitor *monitor, struct mcp_service *service)
 {
     const struct service_conf *conf = monitor->conf;

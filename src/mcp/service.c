@@ -28,6 +28,16 @@ enum mcp_state mcp_service_state(const struct mcp_service *service)
     return service->state;
 }
 
+const char *mcp_service_reason(const struct mcp_service *service)
+{
+    return service->reason ? service->reason : "";
+}
+
+const struct failure *mcp_service_failure(const struct mcp_service *service)
+{
+    return service->has_failed ? service->last_error : NULL;
+}
+
 /* ---- state ------------------------------------------------------------------------------- */
 
 #define BIT(state) (1u << (state))

@@ -102,6 +102,10 @@ enum mcp_state {
 const char *mcp_state_name(enum mcp_state state);
 const struct service_conf *mcp_service_conf(const struct mcp_service *service);
 enum mcp_state mcp_service_state(const struct mcp_service *service);
+/* Of the state, in static words: "ready", "ended by itself"; "" where there is none. */
+const char *mcp_service_reason(const struct mcp_service *service);
+/* Why its last session could not start, or ended; NULL: that did not happen, or is over. */
+const struct failure *mcp_service_failure(const struct mcp_service *service);
 /* Appends pairs of services.status for one service and returns how many; the caller writes the map
  * around them, `state` being its own word for it or NULL: {name, title, transport, enabled, state,
  * since (RFC 3339), sessions, era ("modern", "legacy", "unknown"), transport_used? (of "auto"), reason?,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How services are: tested, checked, watched, and what is kept of it."""
 
+import os
+import signal
 import sqlite3
 import time
 
@@ -31,6 +33,33 @@ def steps(tested):
 
 
 # ---- services.test -------------------------------------------------------------------------------
+
+
+def test_what_is_over_is_no_trouble(daemon):
+    """What a server said as it ended is shown; once it works again it is past, idle or not."""
+    daemon.services({"s": stdio(idle_stop_s=1), "ends": stdio("exit", retry=False, health=False)})
+    daemon.start()
+    client = daemon.client()
+    client.call("events.subscribe", kinds=["service.state", "service.health"])
+    client.tool("s/echo", {"message": "a"})
+    os.kill(status(client, "s")["pid"], signal.SIGKILL)
+    eventually(lambda: status(client, "s")["state"] == "error", what="its end")
+    one = status(client, "s")
+    assert one["reason"] == "ended by itself" and one["last_error"]["is_over"] is False
+    assert one["last_error"]["time"] >= one["since"][:-5]
+    assert any("killed by signal 9" in event["reason"] for event in events(client, "service.state"))
+    client.tool("s/echo", {"message": "a"})
+    assert status(client, "s")["last_error"]["is_over"] is True
+    assert status(client, "s")["health"]["status"] == "up"
+    eventually(lambda: status(client, "s")["state"] == "stopped", what="its rest")
+    assert status(client, "s")["last_error"]["is_over"] is True
+
+    client.tool_fails("ends/echo", {"message": "a"})
+    one = status(client, "ends")
+    assert "no such database" in one["last_error"]["stderr_tail"]
+    assert one["health"]["status"] in ("down", "degraded") and one["health"]["reason"]
+    (row,) = [row for row in client.call("services.events", service="ends")["events"] if row["kind"] == "state"]
+    assert row["state"] == "error" and "status" in row["reason"]
 
 
 def test_a_test_of_a_process_tells_each_step(daemon, journal):

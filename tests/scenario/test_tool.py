@@ -170,6 +170,13 @@ def test_activity(run):
     assert [row["service"] for row in failed["calls"]] == ["down"]
 
 
+def test_an_outcome_that_there_is_not_is_refused(run):
+    done = run("activity", "--outcome", "timeout")
+    assert done.returncode == 1 and "no call has the outcome `timeout`" in done.stderr
+    assert "TIMEOUT" in done.stderr
+    assert run("activity", "--outcome", "TIMEOUT").returncode == 0
+
+
 def test_a_key_makes_a_call_once(run, daemon):
     words = ["mail/echo", "--arg", "message=a", "--idempotency-key", "order-42"]
     first, again = call(run, *words), call(run, *words)

@@ -47,7 +47,8 @@ static void words_of_servers_are_cut_between_characters(void **state)
         pass(6 * S);
         buf_init(&out, 1 << 20);
         assert_true(health_put(tower.health, SLICE("s"), &out));
-        health_put_recent(tower.health, SLICE("s"), 1000, &out);
+        health_put_recent(tower.health,
+                          &(struct health_span){.service = SLICE("s"), .limit = 1000}, &out);
         assert_false(out.overflow);
         expect_utf8(buf_slice(&out));
         buf_done(&out);
