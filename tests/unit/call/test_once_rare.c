@@ -1,19 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 /* test_once_rare.c - calls with an idempotency_key where something that rarely fails does: memory, a lever
- * that is moved meanwhile, a disk that says nothing. */
-#include "keying.h"
+ * that is moved meanwhile, a disk that says nothing, a client that leaves at an odd moment. */
+#include "keyed_client.h"
 
 #include <sqlite3.h>
 
-#define KEYED_NUMBER(json, i)                                                              \
-    (void)snprintf(json, sizeof(json),                                                     \
-                   "{\"tool\":\"s/echo\",\"agent\":\"a\",\"arguments\":{\"text\":\"hi\"}," \
-                   "\"idempotency_key\":\"k%u\"}",                                         \
-                   (unsigned)(i))
+static const char answering_policy[] = "agent 'a' { title = 'A', services = { '*' } }\n"
+                                       "function on_failure(call, failure)\n"
+                                       "  return answer({ said = 'by policy' })\nend\n";
+
+static const struct wrong not_let_in = {ERR_AUTH_FAILED, FAILURE_AUTHENTICATION, false, true,
+                                        -1};
+
+#define NOT_ON_DISK "its outcome is not on disk"
+
+/* Nothing can be written until it is free again. */
+static sqlite3 *lock_disk(void)
+{
+    char path[160];
+    sqlite3 *db = NULL;
+    (void)snprintf(path, sizeof path, "%s/%s", state_folder, STORE_FILE);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+static void free_disk(sqlite3 *db)
+{
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
+static void wait_for_disk(void)
+{
+    for (unsigned i = 0; i < 5000 && calls_count(served.calls); i++) {
+        wait_a_little();
+    }
+}
+
+static void hears_not(const char *part)
+{
+    char *text = heard_soon(fd);
+    if (strstr(text, part)) {
+        fail_msg("%s in %s", part, text);
+    }
+    mem_free(text);
+}
+
+/* Once more, and it is sent once more. */
+static void is_carried_out(const char *json)
+{
+    send_keyed(fd, fake, 50, json);
+    answer_last(fake, RESULT);
+    expect_soon(fd, "\"attempts\":1");
+}
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
-static void end_without_the_nth_piece(struct fake *fake, unsigned nth, bool is_lost)
+static void end_without_the_nth_piece(unsigned nth, bool is_lost)
 {
     mem_fail_at(nth);
     if (is_lost) {
@@ -27,17 +71,19 @@ static void end_without_the_nth_piece(struct fake *fake, unsigned nth, bool is_l
 /* It was done, or may have been, and there is no memory to note that: a repeat sends nothing. */
 static void without_memory_a_key_is_not_free(void **state)
 {
-    char json[200];
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     for (unsigned i = 2; i < 60; i++) {
         bool is_lost = i % 2;
-        KEYED_NUMBER(json, i);
+        char json[200];
+        (void)snprintf(json, sizeof json,
+                       "{\"tool\":\"s/echo\",\"agent\":\"a\",\"arguments\":{\"text\":\"hi\"},"
+                       "\"idempotency_key\":\"k%u\"}",
+                       i);
         (void)gates_reset_breaker(served.gates, SLICE("s"));
         send_keyed(fd, fake, 1, json);
         size_t before = calls_at(fake);
-        end_without_the_nth_piece(fake, i / 2, is_lost);
+        end_without_the_nth_piece(i / 2, is_lost);
         mem_free(heard_soon(fd));
         (void)gates_reset_breaker(served.gates, SLICE("s"));
         ask(fd, 2, "tools.call", json);
@@ -46,7 +92,6 @@ static void without_memory_a_key_is_not_free(void **state)
         assert_int_equal(is_lost, strstr(text, "\"code\":\"OUTCOME_UNKNOWN\"") != NULL);
         mem_free(text);
     }
-    (void)close(fd);
 }
 
 /* ---- a reload in between ------------------------------------------------------------------ */
@@ -64,9 +109,8 @@ static void make_harmful(struct service_conf *conf)
 static void what_does_harm_by_now_is_not_sent_again(void **state)
 {
     (void)state;
-    int fd = connect_client();
     configure(make_harmless);
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     ask(fd, 1, "tools.call", ECHO_CALL);
     turns(3);
     go_wrong(fake, &reset);
@@ -77,84 +121,363 @@ static void what_does_harm_by_now_is_not_sent_again(void **state)
     assert_non_null(strstr(text, "\"no_retry\":\"harmful\""));
     assert_non_null(strstr(text, "\"attempts\":1"));
     mem_free(text);
-    (void)close(fd);
+}
+
+static void take_the_account_away(struct service_conf *conf)
+{
+    conf->auth = SERVICE_AUTH_OAUTH;
+}
+
+static void an_outcome_outlives_the_account(void **state)
+{
+    (void)state;
+    come_and_finish();
+    configure(take_the_account_away);
+    ask(fd, 2, "tools.call", KEYED("k"));
+    expect_soon(fd, REPEATED);
+    ask(fd, 3, "tools.call", KEYED("another"));
+    expect_soon(fd, "\"code\":\"AUTH_REQUIRED\"");
 }
 
 /* ---- the disk ----------------------------------------------------------------------------- */
-
-static const char answering_policy[] = "agent 'a' { title = 'A', services = { '*' } }\n"
-                                       "function on_failure(call, failure)\n"
-                                       "  return answer({ said = 'by policy' })\nend\n";
 
 /* Whether an earlier call was carried out is not known by the deadline: policy's answer would hide it. */
 static void no_answer_hides_what_the_disk_did_not_tell(void **state)
 {
     (void)state;
     calls_set_policy(served.calls, policy_of(answering_policy));
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
+    come_soon();
     size_t before = calls_at(fake);
-    ask(fd, 1, "tools.call",
-        "{\"tool\":\"s/echo\",\"agent\":\"a\",\"timeout_ms\":1000,"
-        "\"arguments\":{\"text\":\"hi\"},\"idempotency_key\":\"k\"}");
+    ask(fd, 1, "tools.call", KEYED_IN(1000, "k"));
     loop_turn(served.bench.loop, 0);
     assert_int_equal(calls_count(served.calls), 1);
     loop_advance(served.bench.loop, 1000 * MS);
-    char *text = heard_soon(fd);
-    if (!strstr(text, "\"code\":\"TIMEOUT\"")) {
-        fail_msg("%s", text);
-    }
-    mem_free(text);
+    expect_soon(fd, "\"code\":\"TIMEOUT\"");
     assert_int_equal(calls_at(fake), before);
     send_keyed(fd, fake, 2, KEYED("k")); /* where the disk has told, policy is asked as ever */
     go_wrong(fake, &refused);
-    (void)gates_force_breaker(served.gates, SLICE("s"), BREAKER_FORCED_OPEN, SLICE("by hand"));
+    force_open("s");
     loop_advance(served.bench.loop, 2000 * MS);
     expect_soon(fd, "by policy");
-    (void)close(fd);
 }
 
-/* Whoever waits hears as well that a restart may forget it. */
+/* Whoever waits hears as well that a restart may forget it; likewise who comes later. */
 static void who_waits_hears_that_it_is_not_on_disk(void **state)
 {
-    char path[160];
-    sqlite3 *db = NULL;
     (void)state;
-    int fd = connect_client();
-    struct fake *fake = stand_soon(fd);
-    send_keyed(fd, fake, 1, KEYED("k"));
+    come_and_send();
     ask(fd, 2, "tools.call", KEYED("k"));
     turns(3);
-    (void)snprintf(path, sizeof path, "%s/%s", state_folder, STORE_FILE);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3 *db = lock_disk();
     answer_last(fake, RESULT);
-    for (unsigned i = 0; i < 5000 && calls_count(served.calls); i++) {
-        wait_a_little();
-    }
+    wait_for_disk();
     ask(fd, 3, "tools.call", KEYED("k"));
     char *text = heard_soon(fd);
     unsigned count = 0;
-    for (const char *at = text; (at = strstr(at, "its outcome is not on disk")); at++) {
+    for (const char *at = text; (at = strstr(at, NOT_ON_DISK)); at++) {
         count++;
     }
     if (count != 3) {
         fail_msg("%s", text);
     }
     mem_free(text);
-    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-    (void)close(fd);
+    free_disk(db);
+}
+
+/* What only memory knows is forgotten after a day, as what is on disk is. */
+static void after_a_day_memory_forgets_too(void **state)
+{
+    (void)state;
+    come_and_send();
+    sqlite3 *db = lock_disk();
+    answer_last(fake, RESULT);
+    wait_for_disk();
+    expect_soon(fd, NOT_ON_DISK);
+    free_disk(db);
+    store_flush(served.bench.store);
+    loop_advance(served.bench.loop, (mono_us)STORE_CLAIM_KEPT_MS * 1000 - 1000 * MS);
+    ask(fd, 2, "tools.call", KEYED("k"));
+    expect_soon(fd, REPEATED);
+    loop_advance(served.bench.loop, 1000 * MS);
+    force_open("s");
+    ask(fd, 3, "tools.call", KEYED("k"));
+    expect_soon(fd, "\"code\":\"CIRCUIT_OPEN\"");
+}
+
+/* However long the disk takes, the answer comes by the deadline. */
+static void a_disk_that_hangs_holds_no_answer_up(void **state)
+{
+    (void)state;
+    come_soon();
+    send_keyed(fd, fake, 1, KEYED_IN(1000, "k"));
+    sqlite3 *db = lock_disk();
+    answer_last(fake, RESULT);
+    assert_int_equal(calls_count(served.calls), 1);
+    loop_advance(served.bench.loop, 1000 * MS);
+    assert_int_equal(calls_count(served.calls), 0);
+    expect_soon(fd, NOT_ON_DISK);
+    free_disk(db);
+}
+
+/* That nobody knows is told at once: a repeat hears the same, written or not. So is a cancelled call. */
+static void what_is_not_known_waits_for_no_disk(void **state)
+{
+    (void)state;
+    come_and_send();
+    send_keyed(fd, fake, 2, KEYED("another"));
+    sqlite3 *db = lock_disk();
+    go_wrong(fake, &reset);
+    cancel_call(fd, 1);
+    assert_int_equal(calls_count(served.calls), 0);
+    char *text = heard(fd);
+    assert_non_null(strstr(text, "[1,2,{\"code\":\"OUTCOME_UNKNOWN\""));
+    assert_non_null(strstr(text, "[1,1,{\"code\":\"CANCELLED\""));
+    mem_free(text);
+    free_disk(db);
+}
+
+/* Nothing was carried out that a restart could forget. */
+static void an_answer_for_nothing_done_warns_of_nothing(void **state)
+{
+    (void)state;
+    calls_set_policy(served.calls, policy_of(answering_policy));
+    come_and_send();
+    sqlite3 *db = lock_disk();
+    go_wrong(fake, &not_let_in);
+    wait_for_disk();
+    hears_not(NOT_ON_DISK);
+    free_disk(db);
+}
+
+/* ---- clients at odd moments ---------------------------------------------------------------- */
+
+/* The daemon ends before the disk has answered: nothing was sent, and the next one may. */
+static void the_end_gives_back_what_was_not_sent(void **state)
+{
+    (void)state;
+    come_soon();
+    ask(fd, 1, "tools.call", KEYED("k"));
+    loop_turn(served.bench.loop, 0);
+    assert_int_equal(calls_count(served.calls), 1);
+    come_again();
+    fake = stand_soon(fd);
+    is_carried_out(KEYED("k"));
+}
+
+/* Cancelled before the disk has answered; what it claims then is given back. */
+static void a_claim_that_nobody_waits_for_is_given_back(void **state)
+{
+    (void)state;
+    come_soon();
+    ask(fd, 1, "tools.call", KEYED("k"));
+    loop_turn(served.bench.loop, 0);
+    cancel_call(fd, 1);
+    expect_soon(fd, "\"code\":\"CANCELLED\"");
+    for (unsigned i = 0; i < 20; i++) { /* claimed, and given back */
+        store_flush(served.bench.store);
+        wait_a_little();
+    }
+    is_carried_out(KEYED("k"));
+}
+
+/* Who has waited for another call has a deadline of its own at the server. */
+static void who_took_over_has_its_deadline(void **state)
+{
+    (void)state;
+    come_and_send();
+    ask(fd, 2, "tools.call", KEYED_IN(5000, "k"));
+    turns(3);
+    size_t before = calls_at(fake);
+    go_wrong(fake, &not_let_in);
+    expect_soon(fd, "[1,1,{\"code\":\"AUTH_FAILED\"");
+    wait_for_call(fake, before);
+    loop_advance(served.bench.loop, 5000 * MS);
+    expect_soon(fd, "[1,2,{\"code\":\"TIMEOUT\"");
+    ask(fd, 3, "tools.call", KEYED("k"));
+    expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
+}
+
+static void what_does_no_harm_may_be_cancelled_and_done(void **state)
+{
+    (void)state;
+    configure(make_harmless);
+    come_and_send();
+    cancel_call(fd, 1);
+    expect_soon(fd, "\"code\":\"CANCELLED\"");
+    is_carried_out(KEYED("k"));
+}
+
+/* One server said no in order; cancelled before another one was asked: no outcome. */
+static void what_was_refused_and_cancelled_may_be_asked_again(void **state)
+{
+    static const struct wrong no = {ERR_EXTERNAL_TOOL_EXECUTION_FAILED, FAILURE_ANSWER, false,
+                                    false, -1};
+    (void)state;
+    calls_set_policy(served.calls,
+                     policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
+                               "function on_failure(call, failure)\n"
+                               "  return use('t', 'echo', { text = 'hi' })\nend\n"));
+    come_and_send();
+    go_wrong(fake, &no);
+    for (unsigned i = 0; i < 2000 && served.bench.fake_count < 2; i++) {
+        wait_a_little();
+    }
+    cancel_call(fd, 1); /* the session with `t` is not there yet */
+    expect_soon(fd, "\"code\":\"CANCELLED\"");
+    is_carried_out(KEYED("k"));
+}
+
+/* It is done, and on its way to disk: whoever cancels hears the result all the same, when it is kept. */
+static void what_is_done_cannot_be_cancelled(void **state)
+{
+    (void)state;
+    come_and_send();
+    sqlite3 *db = lock_disk();
+    answer_last(fake, RESULT);
+    cancel_call(fd, 1);
+    assert_int_equal(calls_count(served.calls), 1);
+    free_disk(db);
+    hears_not(NOT_ON_DISK);
+    ask(fd, 2, "tools.call", KEYED("k"));
+    expect_soon(fd, "\"text\":\"done\"");
+}
+
+/* Between two attempts nothing is under way that a repeat would want to find. */
+static void who_leaves_between_attempts_ends_the_call(void **state)
+{
+    (void)state;
+    come_and_send();
+    go_wrong(fake, &busy);
+    assert_int_equal(calls_count(served.calls), 1);
+    hang_up();
+    turns(3);
+    assert_int_equal(calls_count(served.calls), 0);
+    fd = connect_client();
+    assert_false(sent_within(fake, 30000 * MS));
+    is_carried_out(KEYED("k"));
+}
+
+/* ---- what is an outcome ---------------------------------------------------------------------- */
+
+/* What breaks the protocol may have done it; a repeat hears what it was, with its details. */
+static void a_broken_answer_is_an_outcome(void **state)
+{
+    static const struct wrong broken = {ERR_EXTERNAL_TOOL_EXECUTION_FAILED, FAILURE_PROTOCOL,
+                                        false, false, -1};
+    (void)state;
+    come_and_send();
+    go_wrong(fake, &broken);
+    expect_soon(fd, "\"code\":\"EXTERNAL_TOOL_EXECUTION_FAILED\"");
+    size_t before = calls_at(fake);
+    ask(fd, 2, "tools.call", KEYED("k"));
+    char *text = heard_soon(fd);
+    assert_non_null(strstr(text, "\"code\":\"EXTERNAL_TOOL_EXECUTION_FAILED\""));
+    assert_non_null(strstr(text, "\"first_request_id\":"));
+    assert_non_null(strstr(text, "\"attempts\":1"));
+    mem_free(text);
+    assert_int_equal(calls_at(fake), before);
+}
+
+/* A server that gives the call up has not said what it did until then. */
+static void what_the_server_gave_up_is_not_known(void **state)
+{
+    static const struct wrong given_up = {ERR_CANCELLED, FAILURE_OF_CALLER, false, false, -1};
+    static const struct wrong too_long = {ERR_OVERLOADED, FAILURE_OF_BROKER, false, false, -1};
+    (void)state;
+    come_and_send();
+    go_wrong(fake, &given_up);
+    expect_soon(fd, "\"code\":\"CANCELLED\"");
+    ask(fd, 2, "tools.call", KEYED("k"));
+    expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
+    send_keyed(fd, fake, 3, KEYED("another"));
+    go_wrong(fake, &too_long); /* its answer, for us */
+    expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
+}
+
+/* What never left is no outcome, even where the server's list says no. */
+static void what_never_left_is_no_outcome(void **state)
+{
+    static const char nope[] =
+        "{\"tool\":\"s/nope\",\"agent\":\"a\",\"idempotency_key\":\"k\"}";
+    (void)state;
+    come_soon();
+    for (uint32_t i = 0; i < 2; i++) {
+        ask(fd, i, "tools.call", nope);
+        char *text = heard_soon(fd);
+        assert_non_null(strstr(text, "\"code\":\"NOT_FOUND\""));
+        assert_null(strstr(text, "first_request_id"));
+        mem_free(text);
+    }
+    is_carried_out(KEYED("k")); /* the key is free for another call */
+}
+
+/* ---- one attempt ------------------------------------------------------------------------------ */
+
+static void give_attempts_long(struct service_conf *conf)
+{
+    conf->retry.attempt_timeout_ms = 60000;
+}
+
+static void an_attempt_is_no_longer_than_its_call(void **state)
+{
+    (void)state;
+    configure(give_attempts_long);
+    come_soon();
+    send_keyed(fd, fake, 1, KEYED_IN(1000, "k"));
+    loop_advance(served.bench.loop, 1000 * MS);
+    expect_soon(fd, "\"code\":\"TIMEOUT\"");
+}
+
+/* ---- ids -------------------------------------------------------------------------------------- */
+
+static bool look_the_same(const char *tool, const char *a, const char *other_tool,
+                          const char *b)
+{
+    uint8_t one[SHA256_BYTES];
+    uint8_t other[SHA256_BYTES];
+    struct buf value;
+    once_fingerprint(SLICE("s"), slice_of(tool), *a ? pack(&value, a) : SLICE(""), one);
+    if (*a) {
+        buf_done(&value);
+    }
+    once_fingerprint(SLICE("s"), slice_of(other_tool), pack(&value, b), other);
+    buf_done(&value);
+    return memcmp(one, other, SHA256_BYTES) == 0;
+}
+
+static void other_tools_are_other_calls(void **state)
+{
+    (void)state;
+    assert_true(look_the_same("echo", "", "echo", "{}"));
+    assert_true(look_the_same("echo", "{\"a\":1}", "echo", "{\"a\":1}"));
+    assert_false(look_the_same("echo", "{\"a\":1}", "send", "{\"a\":1}"));
+    assert_false(look_the_same("echo", "", "echo", "{\"a\":1}"));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(without_memory_a_key_is_not_free),
         TEST(what_does_harm_by_now_is_not_sent_again),
+        TEST(an_outcome_outlives_the_account),
         TEST(no_answer_hides_what_the_disk_did_not_tell),
         TEST(who_waits_hears_that_it_is_not_on_disk),
+        TEST(after_a_day_memory_forgets_too),
+        TEST(a_disk_that_hangs_holds_no_answer_up),
+        TEST(what_is_not_known_waits_for_no_disk),
+        TEST(an_answer_for_nothing_done_warns_of_nothing),
+        TEST(the_end_gives_back_what_was_not_sent),
+        TEST(a_claim_that_nobody_waits_for_is_given_back),
+        TEST(who_took_over_has_its_deadline),
+        TEST(what_does_no_harm_may_be_cancelled_and_done),
+        TEST(what_was_refused_and_cancelled_may_be_asked_again),
+        TEST(what_is_done_cannot_be_cancelled),
+        TEST(who_leaves_between_attempts_ends_the_call),
+        TEST(a_broken_answer_is_an_outcome),
+        TEST(what_the_server_gave_up_is_not_known),
+        TEST(what_never_left_is_no_outcome),
+        TEST(an_attempt_is_no_longer_than_its_call),
+        cmocka_unit_test(other_tools_are_other_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
