@@ -113,6 +113,23 @@ static void a_refusal_takes_nothing(void **state)
     assert_false(take(room, "a", 1, 0, &taken)); /* two, in all */
 }
 
+/* Nor is a place of the agent's kept by who had none of the client's. */
+static void a_refusal_keeps_no_place(void **state)
+{
+    struct room *room = *state;
+    struct share_taken first;
+    struct share_taken taken;
+    room->limits.agent_calls = 2;
+    room->limits.peer_calls = 1;
+    assert_true(take(room, "a", 1, 0, &first));
+    for (int i = 0; i < 10; i++) {
+        assert_false(take(room, "a", 1, 0, &taken));
+    }
+    assert_true(take(room, "a", 2, 0, &taken));
+    shares_give_back(&room->shares, &taken);
+    shares_give_back(&room->shares, &first);
+}
+
 /* However many there are: those that rest are forgotten, the oldest first, those with calls never. */
 static void tables_are_bounded(void **state)
 {
@@ -141,6 +158,7 @@ int main(void)
         TEST(calls_at_once_are_given_back),
         TEST(a_rate_says_when),
         TEST(a_refusal_takes_nothing),
+        TEST(a_refusal_keeps_no_place),
         TEST(tables_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

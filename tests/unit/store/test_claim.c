@@ -375,6 +375,45 @@ static void outcomes_have_room_when_the_queue_is_full_of_others(void **state)
     mem_free(text);
 }
 
+/* What was answered is what a repeat hears, whoever says otherwise later. */
+static void the_first_outcome_stays(void **state)
+{
+    struct scratch *scratch = *state;
+    struct asker asker;
+    assert_int_equal(claim(scratch, "id", "what"), STORE_CLAIM_IS_OURS);
+    put_outcome(scratch, "id", "first");
+    assert_true(await_kept(scratch));
+    put_outcome(scratch, "id", "second");
+    assert_false(await_kept(scratch));
+    ask(&asker, scratch, "id", "what");
+    answer_is(&asker, STORE_CLAIM_HAS_ENDED);
+    assert_string_equal(asker.outcome, "first");
+}
+
+/* Of several in one batch only those that were lost, and what was put behind them, are not told kept. */
+static void a_lost_one_hides_no_earlier_one(void **state)
+{
+    struct scratch *scratch = *state;
+    int kept[2] = {0, 0};
+    struct store_wait waits[2] = {{.done = told, .arg = &kept[0]},
+                                  {.done = told, .arg = &kept[1]}};
+    struct asker first;
+    assert_int_equal(claim(scratch, "id", "what"), STORE_CLAIM_IS_OURS);
+    sqlite3 *db = scratch_sqlite(scratch); /* holds the first up, so that the others gather */
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    ask(&first, scratch, "first", "");
+    loop_turn(scratch->loop, 50000);
+    put_outcome(scratch, "id", "it is done");
+    store_await(scratch->store, &waits[0]);
+    put_outcome(scratch, "never claimed", "x");
+    store_await(scratch->store, &waits[1]);
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+    assert_int_equal(scratch_await(scratch, &kept[0]), 1);
+    assert_int_equal(scratch_await(scratch, &kept[1]), 2);
+    answer_is(&first, STORE_CLAIM_IS_OURS);
+}
+
 /* ---- a database that cannot be used ------------------------------------------------------ */
 
 static void fails_at_once(struct scratch *scratch, const char *part)
@@ -438,6 +477,8 @@ static void a_locked_database_claims_nothing_until_it_is_free(void **state)
     scratch_status_has(scratch, "\"open\"");
     assert_int_equal(claim(scratch, "id", "what"), STORE_CLAIM_IS_OURS);
     assert_int_equal(claim(scratch, "before", "what"), STORE_CLAIM_HAS_ENDED);
+    put_outcome(scratch, "id", "it is done");
+    assert_true(await_kept(scratch)); /* what failed once was counted once */
 }
 
 /* ---- gates ------------------------------------------------------------------------------- */
@@ -514,6 +555,8 @@ int main(void)
         TEST(the_longest_outcome_is_kept),
         TEST(long_outcomes_at_once_are_bounded),
         TEST(an_outcome_of_nothing_is_lost),
+        TEST(the_first_outcome_stays),
+        TEST(a_lost_one_hides_no_earlier_one),
         TEST(outcomes_have_room_when_the_queue_is_full_of_others),
         TEST(without_a_database_nothing_is_claimed),
         TEST(a_locked_database_claims_nothing_until_it_is_free),

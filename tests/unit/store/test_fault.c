@@ -432,6 +432,20 @@ static void a_reader_of_another_process(void **state)
     scratch_is_sound(scratch);
 }
 
+/* However much is written, the log of it stays short. */
+static void the_log_does_not_grow(void **state)
+{
+    struct scratch *scratch = *state;
+    struct stat status;
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s-wal", scratch->path);
+    for (int i = 0; i < 20; i++) { /* some 2 MiB each */
+        fill(scratch);
+    }
+    assert_int_equal(stat(path, &status), 0);
+    assert_in_range(status.st_size, 1, 16 * 1024 * 1024);
+}
+
 static bool hold(struct scratch *scratch, const char *what)
 {
     if (strcmp(what, "daemon") == 0) {
@@ -472,6 +486,7 @@ int main(int argc, char **argv)
         TEST(a_file_of_a_newer_version),      TEST(a_file_of_a_version_that_cannot_be),
         TEST(a_file_of_the_first_version),    TEST(a_second_daemon),
         TEST(a_lock_of_another_process),      TEST(a_reader_of_another_process),
+        TEST(the_log_does_not_grow),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
 }
