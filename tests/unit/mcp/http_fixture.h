@@ -4,6 +4,7 @@
 #define TESTS_UNIT_MCP_HTTP_FIXTURE_H
 
 #include "mcp/http.h"
+#include "mcp/http_internal.h"
 
 #include "../http_peer.h"
 #include "base/mem.h"
@@ -46,7 +47,8 @@ struct fixture {
     struct mcp_transport *transport;
     mcp_token abandons; /* in the next message */
     bool answers_in_message, renews_in_message;
-    unsigned cut; /* connections that we ended, as a server counts them */
+    unsigned cut;            /* connections that we ended, as a server counts them */
+    unsigned held, released; /* answers that the server keeps until it may give them */
     uint32_t connect_timeout_ms;
     char endpoint[10000];     /* that the server of HTTP+SSE names */
     enum inside frees_inside; /* the transport, in the next event of this kind */
@@ -178,6 +180,30 @@ static inline void run_until_seen(struct fixture *fixture, unsigned wanted)
     }
 }
 
+static inline void run_until_cut(struct fixture *fixture, unsigned wanted)
+{
+    mono_us end = clock_mono() + 20000000;
+    while (__atomic_load_n(&fixture->cut, __ATOMIC_SEQ_CST) < wanted) {
+        loop_turn(fixture->loop, 5000);
+        assert_true(clock_mono() < end);
+    }
+}
+
+/* Until a broken stream of Streamable HTTP waits to be asked for again. */
+static inline void run_until_waiting(struct fixture *fixture)
+{
+    const struct mcp_http *mcp = (const struct mcp_http *)(void *)fixture->transport;
+    mono_us end = clock_mono() + 20000000;
+    for (bool waits = false; !waits; assert_true(clock_mono() < end)) {
+        loop_turn(fixture->loop, 5000);
+        waits = loop_timer_is_set(&mcp->stream.retry);
+        list_each (link, &mcp->exchanges) {
+            waits = waits ||
+                    loop_timer_is_set(&LIST_ITEM(link, struct mcp_http_exchange, link)->retry);
+        }
+    }
+}
+
 static inline void run_for(struct fixture *fixture, mono_us time)
 {
     for (mono_us end = clock_mono() + time; clock_mono() < end;) {
@@ -282,6 +308,26 @@ static inline bool chunk(int fd, const char *text)
     char bytes[10240];
     int length = snprintf(bytes, sizeof bytes, "%zx\r\n%s\r\n", strlen(text), text);
     return length > 0 && (size_t)length < sizeof bytes && peer_write(fd, bytes, (size_t)length);
+}
+
+/* The n-th that is held waits until so many are released. */
+static inline bool hold_back(struct peer *peer)
+{
+    struct fixture *fixture = peer->arg;
+    unsigned mine = __atomic_add_fetch(&fixture->held, 1, __ATOMIC_SEQ_CST);
+    bool is_stopping = false;
+    while (!is_stopping && __atomic_load_n(&fixture->released, __ATOMIC_SEQ_CST) < mine) {
+        (void)usleep(1000);
+        (void)pthread_mutex_lock(&peer->lock);
+        is_stopping = peer->is_stopping;
+        (void)pthread_mutex_unlock(&peer->lock);
+    }
+    return !is_stopping;
+}
+
+static inline void release(struct fixture *fixture, unsigned count)
+{
+    __atomic_store_n(&fixture->released, count, __ATOMIC_SEQ_CST);
 }
 
 static inline bool answer_events(int fd, const struct peer_request *request)
@@ -448,7 +494,6 @@ static inline bool answer_session(int fd, const struct peer_request *request)
 
 static inline bool answer(struct peer *peer, int fd, const struct peer_request *request)
 {
-    (void)peer;
     if (peer_is(request, "POST /events")) {
         return answer_events(fd, request);
     }
@@ -456,7 +501,7 @@ static inline bool answer(struct peer *peer, int fd, const struct peer_request *
         return answer_large(fd, request);
     }
     if (peer_is(request, "POST /slow-note")) {
-        return usleep(150000) == 0 && peer_reply(fd, "202 Accepted", "", "");
+        return hold_back(peer) && peer_reply(fd, "202 Accepted", "", "");
     }
     if (peer_is(request, "POST /never")) {
         char byte;

@@ -47,7 +47,7 @@ static void test_events_split_and_left_open(void **state)
     ask(fixture, "/events-left-open");
     assert_false(
         fixture->has_failed); /* answered: the server was given half a second to end it */
-    assert_true(clock_mono() - begun < 2000000);
+    assert_true(clock_mono() - begun < 4500000);
     expect_text(fixture, "1:" RESULT_JSON "\n");
 }
 
@@ -119,7 +119,7 @@ static void test_timeout_and_abandon(void **state)
 {
     struct fixture *fixture = *state;
     aim(fixture, "/never");
-    assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 100000), 0);
+    assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 500000), 0);
     run_until(fixture, &fixture->ended, 1);
     expect_failure(fixture, ERR_TIMEOUT, "did not answer in time");
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);

@@ -6,6 +6,13 @@
 
 #define ENDS "0\r\n\r\n"
 
+static bool await_close(int fd)
+{
+    char byte;
+    (void)recv(fd, &byte, 1, 0);
+    return false;
+}
+
 /* Answers by the path; a GET also by the number of its attempt, which the fixture counts. */
 static bool answer_resumed(struct fixture *fixture, int fd, const struct peer_request *request)
 {
@@ -58,7 +65,7 @@ static bool answer_resumed(struct fixture *fixture, int fd, const struct peer_re
         return false;
     }
     return chunk(fd, "id: g9\ndata: " NOTE_JSON "\n\ndata: " RESULT_JSON "\n\n") &&
-           (peer_is(request, "GET /lingers") ? usleep(3000000) == 0 : peer_print(fd, ENDS));
+           (peer_is(request, "GET /lingers") ? await_close(fd) : peer_print(fd, ENDS));
 }
 
 static bool answer_broken(struct peer *peer, int fd, const struct peer_request *request)
@@ -112,7 +119,7 @@ static void finish_one(struct fixture *fixture)
 /* The frozen clock goes on by `time`; nothing may be asked before, `wanted` requests after it. */
 static void wait_exactly(struct fixture *fixture, mono_us time, unsigned wanted)
 {
-    run_for(fixture, 30000);
+    run_until_waiting(fixture);
     assert_int_equal(peer_count(&fixture->peer), wanted - 1);
     loop_advance(fixture->loop, time - 1);
     run_for(fixture, 15000);
@@ -237,10 +244,8 @@ static void test_the_answer_without_an_end(void **state)
     struct fixture *fixture = *state;
     begin_one(fixture, "/lingers", 10000000);
     run_until(fixture, &fixture->messages, 2);
-    mono_us begun = clock_mono();
-    finish_one(fixture);
+    finish_one(fixture); /* it does not end as long as we do not */
     assert_false(fixture->has_failed);
-    assert_true(clock_mono() - begun < 1500000);
 }
 
 /* ---- not resumed ------------------------------------------------------------------------ */
@@ -278,11 +283,18 @@ static void test_what_cannot_be_resumed(void **state)
 static void test_the_deadline_while_waiting(void **state)
 {
     struct fixture *fixture = *state;
+    loop_freeze(fixture->loop);
     begin_one(fixture, "/mcp", 200000);
+    run_until_waiting(fixture);
+    loop_advance(fixture->loop, 200000);
     finish_one(fixture);
     expect_failure(fixture, ERR_TIMEOUT, "did not answer in time");
     expect_sent(fixture);
     begin_one(fixture, "/open", 700000); /* and while the stream is open again */
+    run_until_waiting(fixture);
+    loop_advance(fixture->loop, 500000);
+    run_until_seen(fixture, 3);
+    loop_advance(fixture->loop, 200000);
     finish_one(fixture);
     expect_failure(fixture, ERR_TIMEOUT, "did not answer in time");
     expect_sent(fixture);
@@ -292,8 +304,7 @@ static void test_another_session(void **state)
 {
     struct fixture *fixture = *state;
     begin_one(fixture, "/mcp", 5000000);
-    run_until_seen(fixture, 1);
-    run_for(fixture, 30000);
+    run_until_waiting(fixture);
     fixture->transport->ops->set_revision(fixture->transport, NULL);
     finish_one(fixture);
     expect_failure(fixture, ERR_UNAVAILABLE, "the session");
@@ -307,8 +318,7 @@ static void test_abandon_close_and_free(void **state)
     const struct mcp_transport_ops *ops = NULL;
     for (unsigned i = 0; i < 3; i++) { /* while it waits */
         begin_one(fixture, "/mcp", 5000000);
-        run_until_seen(fixture, i + 1);
-        run_for(fixture, 30000);
+        run_until_waiting(fixture);
         ops = fixture->transport->ops;
         if (i == 0) {
             ops->abandon(fixture->transport, 1);
@@ -326,7 +336,7 @@ static void test_abandon_close_and_free(void **state)
     run_until_seen(fixture, seen + 2);
     run_for(fixture, 30000);
     fixture->transport->ops->abandon(fixture->transport, 1);
-    run_for(fixture, 50000);
+    run_until_cut(fixture, 100);
     assert_int_equal(fixture->ended, 0);
     assert_in_range(__atomic_load_n(&fixture->cut, __ATOMIC_SEQ_CST), 100, 200);
     begin_one(fixture, "/mcp", 5000000); /* inside a message of the resumed stream */

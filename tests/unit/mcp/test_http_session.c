@@ -150,19 +150,19 @@ static void test_requests_wait_for_initialized(void **state)
     assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 5000000), 0);
     fixture->transport->ops->listen(fixture->transport, false);
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
-    run_for(fixture, 100000);
+    run_until_seen(fixture, 1);
+    run_for(fixture, 50000);
     assert_int_equal(peer_count(&fixture->peer), 1);
+    release(fixture, 2);
     run_until_seen(fixture, 3);
     run_until(fixture, &fixture->ended, 1); /* of the request; the notification's is no news */
     assert_int_equal(fixture->last_token, 1);
     assert_true(peer_is(&fixture->peer.records[1], "GET ") ||
                 peer_is(&fixture->peer.records[2], "GET "));
-    /* Later notifications hold nothing up. */
+    /* Later notifications hold nothing up, though this one is not answered. */
     assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 5000000), 0);
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
-    mono_us begun = clock_mono();
     run_until_seen(fixture, 5);
-    assert_true(clock_mono() - begun < 100000);
 }
 
 static void test_the_handshake_inside_a_message(void **state)
@@ -207,6 +207,7 @@ static void test_responses_pass_requests_that_wait(void **state)
     for (mcp_token token = 1; token <= 5; token++) {
         assert_int_equal(send_kind(fixture, MCP_REQUEST, token, 5000000), 0);
     }
+    run_until_seen(fixture, 2);
     run_for(fixture, 50000);
     assert_int_equal(peer_count(&fixture->peer), 2); /* concurrency */
     assert_int_equal(send_kind(fixture, MCP_RESPONSE, 0, 5000000), 0);
@@ -276,7 +277,7 @@ static void test_a_stream_comes_back(void **state)
     fixture->transport->ops->listen(fixture->transport, false);
     run_until(fixture, &fixture->messages, 1);
     expect_text(fixture, "0:" NOTE_JSON "\n");
-    run_for(fixture, 30000);
+    run_until_waiting(fixture);
     loop_advance(fixture->loop, 249999);
     run_for(fixture, 20000);
     assert_int_equal(peer_count(&fixture->peer), 1);

@@ -94,7 +94,7 @@ static bool answer_post(struct peer *peer, int fd, const struct peer_request *re
                          "event: other\ndata: {}\n\nevent: endpoint\ndata: /x\n\n");
     }
     if (peer_is(request, "POST /a/messages?late")) {
-        return say(peer, "data: " RESULT_JSON "\n\n") && usleep(400000) == 0 &&
+        return say(peer, "data: " RESULT_JSON "\n\n") && hold_back(peer) &&
                peer_reply(fd, "200 OK", "", "");
     }
     if (peer_is(request, "POST /a/messages?stream")) {
@@ -357,13 +357,13 @@ static void test_refused_streams(void **state)
 static void test_no_endpoint_in_time(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->connect_timeout_ms = 60;
+    fixture->connect_timeout_ms = 600;
     fail_to_open(fixture, "/silent");
     expect_failure(fixture, ERR_UNAVAILABLE,
-                   "did not name its endpoint for messages within 60 ms");
+                   "did not name its endpoint for messages within 600 ms");
     assert_int_equal(fixture->messages, 0);
     fail_to_open(fixture, "/never");
-    expect_failure(fixture, ERR_UNAVAILABLE, "did not answer within 60 ms");
+    expect_failure(fixture, ERR_UNAVAILABLE, "did not answer within 600 ms");
 }
 
 static void test_options_that_cannot_be_used(void **state)
@@ -427,7 +427,7 @@ static void test_requests_that_are_not_taken(void **state)
         assert_int_equal(fixture->messages + fixture->closed, 0);
     }
     aim_at(fixture, "/never");
-    assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 50000), 0);
+    assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 500000), 0);
     run_until(fixture, &fixture->ended, 1);
     expect_failure(fixture, ERR_TIMEOUT, "did not answer in time");
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
@@ -474,15 +474,15 @@ static void test_requests_wait_for_initialized(void **state)
     set_revision(fixture, "2024-11-05");
     assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 5000000), 0);
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
-    run_for(fixture, 100000);
+    run_until_seen(fixture, 2);
+    run_for(fixture, 50000);
     assert_int_equal(peer_count(&fixture->peer), 2);
+    release(fixture, 2); /* and the request's answer */
     run_until_seen(fixture, 3);
     assert_int_equal(send_kind(fixture, MCP_NOTIFICATION, 0, 5000000),
                      0); /* holds nothing up */
     assert_int_equal(send_kind(fixture, MCP_REQUEST, 2, 5000000), 0);
-    mono_us begun = clock_mono();
     run_until_seen(fixture, 5);
-    assert_true(clock_mono() - begun < 350000);
 }
 
 static void test_responses_are_bounded(void **state)
