@@ -4,6 +4,8 @@
 
 #include "mcp/legacy_sse.h"
 
+#include <errno.h>
+
 /* ---- the server ------------------------------------------------------------------------- */
 
 /* The one event stream that is open, for the POSTs to write to; under the peer's lock. */
@@ -21,10 +23,18 @@ static bool hold(struct peer *peer, int fd)
     return false;
 }
 
-static bool say(struct peer *peer, const char *text)
+/* Under the lock: a POST whose client has gone may have come late, and the stream be the next one's. */
+static bool may_speak(int fd)
+{
+    char byte;
+    return stream_fd >= 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* On behalf of the POST that came by `fd`. */
+static bool say(struct peer *peer, int fd, const char *text)
 {
     (void)pthread_mutex_lock(&peer->lock);
-    bool is_said = stream_fd >= 0 && chunk(stream_fd, text);
+    bool is_said = may_speak(fd) && chunk(stream_fd, text);
     (void)pthread_mutex_unlock(&peer->lock);
     return is_said;
 }
@@ -85,16 +95,17 @@ static bool answer_post(struct peer *peer, int fd, const struct peer_request *re
 {
     char byte;
     if (peer_is(request, "POST /a/messages?text")) { /* as 2024-11-05 servers do it */
-        return say(peer, "data: " RESULT_JSON "\n\n") &&
+        return say(peer, fd, "data: " RESULT_JSON "\n\n") &&
                peer_reply(fd, "202 Accepted", "Content-Type: text/plain\r\n", "Accepted");
     }
     if (peer_is(request, "POST /a/messages?empty")) {
         return peer_reply(fd, "204 No Content", "", "") &&
-               say(peer, ":\n\nevent: message\ndata: " RESULT_JSON "\n\n"
-                         "event: other\ndata: {}\n\nevent: endpoint\ndata: /x\n\n");
+               say(peer, fd,
+                   ":\n\nevent: message\ndata: " RESULT_JSON "\n\n"
+                   "event: other\ndata: {}\n\nevent: endpoint\ndata: /x\n\n");
     }
     if (peer_is(request, "POST /a/messages?late")) {
-        return say(peer, "data: " RESULT_JSON "\n\n") && hold_back(peer) &&
+        return say(peer, fd, "data: " RESULT_JSON "\n\n") && hold_back(peer) &&
                peer_reply(fd, "200 OK", "", "");
     }
     if (peer_is(request, "POST /a/messages?stream")) {
@@ -106,9 +117,9 @@ static bool answer_post(struct peer *peer, int fd, const struct peer_request *re
         return peer_reply(fd, "404 Not Found", "", "Could not find session");
     }
     if (peer_is(request, "POST /a/messages?ends")) {
-        (void)say(peer, "data: " NOTE_JSON "\n\n");
+        (void)say(peer, fd, "data: " NOTE_JSON "\n\n");
         (void)pthread_mutex_lock(&peer->lock);
-        (void)(stream_fd >= 0 && peer_print(stream_fd, "0\r\n\r\n"));
+        (void)(may_speak(fd) && peer_print(stream_fd, "0\r\n\r\n"));
         (void)pthread_mutex_unlock(&peer->lock);
         (void)recv(fd, &byte, 1, 0);
         return false;
@@ -126,9 +137,9 @@ static bool answer_post(struct peer *peer, int fd, const struct peer_request *re
         char line[2048];
         memset(line, 'x', sizeof line - 1);
         line[sizeof line - 1] = '\0';
-        bool is_open = say(peer, "data: ");
+        bool is_open = say(peer, fd, "data: ");
         while (is_open) {
-            is_open = say(peer, line);
+            is_open = say(peer, fd, line);
         }
         return false;
     }
@@ -578,8 +589,10 @@ static void test_free_inside_events(void **state)
         (void)snprintf(fixture->endpoint, sizeof fixture->endpoint, "%s", cases[i].endpoint);
         begin(fixture, "/a/sse");
         fixture->frees_inside = cases[i].inside;
+        mono_us end = clock_mono() + 20000000;
         for (bool is_sent = false; fixture->transport;) {
             loop_turn(fixture->loop, 20000);
+            assert_true(clock_mono() < end);
             if (fixture->transport && fixture->opened && !is_sent) {
                 is_sent = true;
                 assert_int_equal(send_kind(fixture, MCP_REQUEST, 1, 5000000), 0);
