@@ -101,7 +101,7 @@ void store_forget_claim(struct store *store, struct store_claim *claim)
         bool is_ours = !asked->is_answered || asked->claim.state == STORE_CLAIM_IS_OURS;
         (void)pthread_mutex_unlock(&store->lock);
         if (is_ours) {
-            store_drop_claim(store, asked->claim.id);
+            claim_give_back(store, &asked->claim);
         }
     }
 }

@@ -118,6 +118,11 @@ void store_note_failure(struct store *store, const struct err *err);
 void claims_answer(struct store *store, struct queue *queue, const struct err *err);
 void claims_tell(struct store *store); /* on the loop */
 
+/* ---- row.c ---------------------------------------------------------------------------------- */
+
+/* The id is free again, if it was this claim that has it. */
+void claim_give_back(struct store *store, const struct db_claim *claim);
+
 /* ---- activity.c: on the loop -------------------------------------------------------------- */
 
 void activity_init(struct store *store);

@@ -164,6 +164,13 @@ void store_put_outcome(struct store *store, const uint8_t id[SHA256_BYTES],
                  true);
 }
 
+void claim_give_back(struct store *store, const struct db_claim *claim)
+{
+    const struct db_value values[] = {blob(claim->id, SHA256_BYTES),
+                                      blob(store->owner, DB_OWNER_BYTES), number(claim->now)};
+    put_of_claim(store, row_new(DB_GIVE_BACK_CLAIM, values, 3), false);
+}
+
 void store_drop_claim(struct store *store, const uint8_t id[SHA256_BYTES])
 {
     const struct db_value values[] = {blob(id, SHA256_BYTES),

@@ -255,6 +255,24 @@ static void an_outcome_is_not_forgotten_with_its_asker(void **state)
     assert_int_equal(asker.answered, 0);
 }
 
+/* What it did not get itself is not given back: the id was begun by another one, which goes on. */
+static void who_forgets_gives_nothing_of_others_back(void **state)
+{
+    struct scratch *scratch = *state;
+    struct asker asker;
+    loop_freeze(scratch->loop);
+    assert_int_equal(claim(scratch, "id", "what"), STORE_CLAIM_IS_OURS);
+    for (int round = 0; round < 20; round++) {
+        loop_advance(scratch->loop, 5000);
+        ask(&asker, scratch, "id", "what");
+        if (round % 2) {
+            store_flush(scratch->store); /* answered, but not told */
+        }
+        store_forget_claim(scratch->store, &asker.claim);
+        assert_int_equal(claim(scratch, "id", "what"), STORE_CLAIM_IS_OPEN);
+    }
+}
+
 static void who_is_told_may_forget_another(void **state)
 {
     struct scratch *scratch = *state;
@@ -414,6 +432,35 @@ static void a_lost_one_hides_no_earlier_one(void **state)
     answer_is(&first, STORE_CLAIM_IS_OURS);
 }
 
+/* Where what waits has reached its bound, nothing is begun of which nothing could be written. */
+static void a_full_queue_takes_no_claim(void **state)
+{
+    struct scratch *scratch = *state;
+    struct asker first;
+    struct asker asker;
+    char *bytes = mem_new(STORE_OUTCOME_MAX);
+    assert_int_equal(claim(scratch, "id", "what"), STORE_CLAIM_IS_OURS);
+    sqlite3 *db = scratch_sqlite(scratch);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    ask(&first, scratch, "first", "");
+    for (size_t len = STORE_OUTCOME_MAX; len; len /= 2) { /* to the brim */
+        for (int i = 0; i < 8; i++) {
+            store_put_outcome(scratch->store, first.claim.id, (struct slice){bytes, len});
+        }
+    }
+    ask(&asker, scratch, "another", "");
+    loop_turn(scratch->loop, 0);
+    assert_int_equal(asker.answered - 1, STORE_CLAIM_FAILED);
+    assert_int_equal(asker.code, ERR_OVERLOADED);
+    assert_non_null(strstr(asker.error, "the disk is too slow"));
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+    answer_is(&first, STORE_CLAIM_IS_OURS);
+    store_flush(scratch->store);
+    assert_int_equal(claim(scratch, "another", ""), STORE_CLAIM_IS_OURS);
+    mem_free(bytes);
+}
+
 /* ---- a database that cannot be used ------------------------------------------------------ */
 
 static void fails_at_once(struct scratch *scratch, const char *part)
@@ -426,7 +473,7 @@ static void fails_at_once(struct scratch *scratch, const char *part)
     if (!strstr(asker.error, part)) {
         fail_msg("\"%s\" is not in \"%s\"", part, asker.error);
     }
-    assert_true(clock_mono() - before < 1000000);
+    assert_true(clock_mono() - before < 10000000);
 }
 
 static void without_a_database_nothing_is_claimed(void **state)
@@ -444,7 +491,7 @@ static void without_a_database_nothing_is_claimed(void **state)
         fails_at_once(scratch, "it is damaged; move it away"); /* not after half a minute */
     }
     assert_int_equal(unlink(scratch->path), 0);
-    for (int i = 0; i < 300; i++) { /* a second later one is let through to see */
+    for (int i = 0; i < 1500; i++) { /* a second later one is let through to see */
         enum store_claim_state answer = claim(scratch, "id", "what");
         if (answer == STORE_CLAIM_IS_OURS) {
             break;
@@ -471,7 +518,7 @@ static void a_locked_database_claims_nothing_until_it_is_free(void **state)
     assert_false(await_kept(scratch)); /* not yet */
     assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(db);
-    for (int i = 0; i < 500 && strstr(scratch_status(scratch->store), "failed"); i++) {
+    for (int i = 0; i < 3000 && strstr(scratch_status(scratch->store), "failed"); i++) {
         (void)usleep(10000); /* it heals by itself */
     }
     scratch_status_has(scratch, "\"open\"");
@@ -550,11 +597,13 @@ int main(void)
         TEST(thousands_share_few_transactions),
         TEST(a_forgotten_claim_is_free_again),
         TEST(an_outcome_is_not_forgotten_with_its_asker),
+        TEST(who_forgets_gives_nothing_of_others_back),
         TEST(who_is_told_may_forget_another),
         TEST(who_still_waits_at_the_end_is_not_told),
         TEST(the_longest_outcome_is_kept),
         TEST(long_outcomes_at_once_are_bounded),
         TEST(an_outcome_of_nothing_is_lost),
+        TEST(a_full_queue_takes_no_claim),
         TEST(the_first_outcome_stays),
         TEST(a_lost_one_hides_no_earlier_one),
         TEST(outcomes_have_room_when_the_queue_is_full_of_others),
