@@ -336,9 +336,12 @@ static void loaded(void *arg)
         (void)settings_put_restart_needed(api->settings, job->config.settings, &restart_needed);
         take_over(api, &job->config);
         metrics_add(&api->metrics, METRIC_RELOADS, 1);
+        api->refused_at = 0;
         log_at(LOG_INFO, "config", "reloaded", LOG_NOTHING);
     } else if (job->apply) {
         metrics_add(&api->metrics, METRIC_RELOADS_FAILED, 1);
+        api->refused_at = loop_wall(api->options.loop);
+        api->refused_faults = (unsigned)job->faults.total;
         log_faults(&job->faults);
         log_at(LOG_ERROR, "config", "reload refused, the old configuration stays in force",
                LOG_INT("faults", job->faults.total));

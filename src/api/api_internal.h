@@ -26,6 +26,8 @@ struct api {
     mono_us started;
     struct list listeners, watches;
     struct list loads;  /* struct config_job under way: one at most */
+    wall_ms refused_at; /* the last reload was; 0: it was not */
+    unsigned refused_faults;
     bool is_reload_due; /* SIGHUP came while files were being read: read them once more */
 };
 

@@ -126,7 +126,7 @@ void api_daemon_info(void *arg, struct rpc_request *request)
 {
     struct api *api = arg;
     struct buf *out = rpc_result(request);
-    pack_put_map(out, 16);
+    pack_put_map(out, 16u + (api->refused_at != 0));
     pack_put_key_text(out, "name", "toolbrokerd");
     pack_put_key_text(out, "version", TOOLBROKER_VERSION);
     pack_put_key_int(out, "pid", getpid());
@@ -143,6 +143,14 @@ void api_daemon_info(void *arg, struct rpc_request *request)
     settings_put(api->settings, out);
     pack_put_text(out, "policy");
     policy_put_info(calls_policy(api->calls), out);
+    if (api->refused_at) {
+        char time[CLOCK_TEXT];
+        clock_format(api->refused_at, time);
+        pack_put_text(out, "reload_refused");
+        pack_put_map(out, 2);
+        pack_put_key_text(out, "time", time);
+        pack_put_key_int(out, "faults", api->refused_faults);
+    }
     pack_put_text(out, "counters");
     metrics_put(&api->metrics, out);
     pack_put_text(out, "store");

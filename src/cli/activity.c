@@ -179,7 +179,9 @@ struct layout {
     unsigned columns;
     uint32_t right;
     void (*add)(struct table *table, struct slice row);
-    const char *nothing;
+    const char *nothing, *drop;
+    unsigned least;
+    bool is_below;
 };
 
 static int show(struct cli *cli, const struct rows *rows, const struct layout *layout)
@@ -189,6 +191,9 @@ static int show(struct cli *cli, const struct rows *rows, const struct layout *l
         return put_rows_json(cli, rows);
     }
     table_init(&table, layout->titles, layout->columns, layout->right);
+    table.drop = layout->drop;
+    table.least = layout->least;
+    table.is_below = layout->is_below;
     for (uint32_t i = rows->count; i > 0; i--) {
         layout->add(&table, row_at(rows, i - 1));
     }
@@ -255,8 +260,13 @@ int run_activity(struct cli *cli)
 {
     static const char *const titles[] = {"TIME",    "WHAT", "AGENT",    "USER",
                                          "OUTCOME", "TOOK", "ATTEMPTS", "REQUEST"};
-    static const struct layout layout = {titles, 8, 0x60, add_call,
-                                         "No call is recorded that fits.\n"};
+    static const struct layout layout = {.titles = titles,
+                                         .columns = 8,
+                                         .right = 0x60,
+                                         .add = add_call,
+                                         .nothing = "No call is recorded that fits.\n",
+                                         .drop = "gdchf",
+                                         .least = 16}; /* half of an id is none */
     struct rows rows;
     rows_init(&rows, "activity.query", "calls");
     int code = read_options(cli, &rows);
@@ -306,8 +316,13 @@ static void add_event(struct table *table, struct slice event)
 int run_history(struct cli *cli)
 {
     static const char *const titles[] = {"TIME", "SERVICE", "KIND", "STATE", "TOOK", "REASON"};
-    static const struct layout layout = {titles, 6, 0x10, add_event,
-                                         "Nothing is recorded that fits.\n"};
+    static const struct layout layout = {.titles = titles,
+                                         .columns = 6,
+                                         .right = 0x10,
+                                         .add = add_event,
+                                         .nothing = "Nothing is recorded that fits.\n",
+                                         .drop = "e",
+                                         .is_below = true};
     struct rows rows;
     rows_init(&rows, "services.events", "events");
     int code = read_options(cli, &rows);

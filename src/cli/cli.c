@@ -132,6 +132,34 @@ static int exit_code_of(const struct tb_error *error)
     return error->retryable ? EXIT_AGAIN : EXIT_FAILED;
 }
 
+#define SAID_LINES 5u
+
+/* The last lines of what the server wrote to its stderr, each behind `label`. */
+static void put_said(struct buf *out, struct slice tail, const char *label)
+{
+    size_t begin = tail.len;
+    unsigned lines = 0;
+    while (begin > 0 && lines < SAID_LINES) {
+        begin--;
+        while (begin > 0 && tail.ptr[begin - 1] != '\n') {
+            begin--;
+        }
+        lines++;
+    }
+    tail.ptr += begin;
+    tail.len -= begin;
+    while (tail.len) {
+        const char *end = memchr(tail.ptr, '\n', tail.len);
+        size_t len = end ? (size_t)(end - tail.ptr) : tail.len;
+        buf_put_text(out, label);
+        put_clean(out, (struct slice){tail.ptr, len}, 0);
+        buf_put_byte(out, '\n');
+        len += end ? 1 : 0;
+        tail.ptr += len;
+        tail.len -= len;
+    }
+}
+
 int cli_fail(struct cli *cli)
 {
     const struct tb_error *error = tb_last_error(cli->client);
@@ -139,6 +167,8 @@ int cli_fail(struct cli *cli)
     begin_complaint(cli, &text);
     put_clean(&text, slice_of(error->message), 0);
     buf_printf(&text, " (%s)\n", error->code);
+    struct slice map = {error->map.data, error->map.len};
+    put_said(&text, view_text(view_get(map, "details"), "stderr_tail"), "  said: ");
     if (strcmp(error->user_message, error->message) != 0) {
         put_note_line(&text, "user", error->user_message);
     }
@@ -206,18 +236,22 @@ int cli_put_json(struct cli *cli, struct slice value)
     return EXIT_FINE;
 }
 
+static void put_line(struct buf *out, const char *label, struct slice text)
+{
+    if (text.len) {
+        buf_put_text(out, label);
+        put_clean(out, text, 0);
+        buf_put_byte(out, '\n');
+    }
+}
+
 void cli_put_error(struct cli *cli, struct slice error)
 {
-    static const char *const keys[] = {"message", "suggestion"};
-    static const char *const labels[] = {"why", "do"};
-    for (unsigned i = 0; i < 2; i++) {
-        struct slice text = view_text(error, keys[i]);
-        if (text.len) {
-            buf_printf(&cli->out, "    %-4s ", labels[i]);
-            put_clean(&cli->out, text, 0);
-            buf_put_byte(&cli->out, '\n');
-        }
-    }
+    struct slice tail = view_text(error, "stderr_tail");
+    put_line(&cli->out, "    why  ", view_text(error, "message"));
+    put_said(&cli->out, tail.len ? tail : view_text(view_get(error, "details"), "stderr_tail"),
+             "    said ");
+    put_line(&cli->out, "    do   ", view_text(error, "suggestion"));
 }
 
 uint32_t put_option_text(struct buf *out, const struct cli *cli, enum option_id id,

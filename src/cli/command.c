@@ -16,7 +16,9 @@ const struct command commands[] = {
      .operands = "[SERVICE]",
      .operands_max = 1,
      .summary = "the dashboard: the daemon, every service, what is wrong and what to do",
-     .text = "Exit code 1 says that a service needs attention.",
+     .text =
+         "Exit code 1 says that a service needs attention, or the daemon: its database, its\n"
+         "configuration, its policy.",
      .examples = {"toolbroker status", "toolbroker status salesforce",
                   "toolbroker status --json | jq '.services[] | select(.state == \"error\")'"},
      .run = run_status},
@@ -44,8 +46,9 @@ const struct command commands[] = {
      .summary = "how the services are, since when, and when that was last looked at",
      .text =
          "Real calls count first; what nobody uses is asked from time to time. --check asks\n"
-         "now. Exit code 1 says that a service is down or degraded; one that is not linked\n"
-         "is neither.",
+         "now. Exit code 1 says that a service is down or degraded, or did not answer --check "
+         "in\n"
+         "time; one that is not linked is neither.",
      .examples = {"toolbroker health", "toolbroker health salesforce --check",
                   "toolbroker health --check --timeout 5s --json | jq -r .status"},
      .run = run_health},

@@ -6,9 +6,19 @@
 #include "value/pack.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-/* What the gate says of a service, of which more than one may hold at a time; worst first. */
-enum fact { FACT_QUARANTINE, FACT_BREAKER, FACT_ERROR, FACT_RATE, FACT_USERS, FACTS };
+/* What is wrong with a service, of which more than one may hold at a time; worst first. UNWELL: as its
+ * health says, if none of the others tells why. */
+enum fact {
+    FACT_QUARANTINE,
+    FACT_BREAKER,
+    FACT_ERROR,
+    FACT_RATE,
+    FACT_USERS,
+    FACT_UNWELL,
+    FACTS
+};
 
 static bool is_map(struct slice value)
 {
@@ -30,6 +40,25 @@ static struct slice forced(struct slice service)
     return view_text(view_get(service, "breaker"), "forced");
 }
 
+/* Of health; empty: nothing is known of it. */
+static struct slice health_word(struct slice service)
+{
+    return view_text(view_get(service, "health"), "status");
+}
+
+static bool is_unwell(struct slice service)
+{
+    struct slice word = health_word(service);
+    return slice_is(word, "down") || slice_is(word, "degraded");
+}
+
+/* What happened last to its sessions, unless that is over; empty: nothing. */
+static struct slice last_error(struct slice service)
+{
+    struct slice error = view_get(service, "last_error");
+    return is_map(error) && !view_is_true(error, "is_over") ? error : (struct slice){NULL, 0};
+}
+
 static bool is_disabled(struct slice service)
 {
     bool enabled;
@@ -47,11 +76,14 @@ static bool holds(struct slice service, enum fact fact)
     case FACT_BREAKER:
         return slice_is(breaker, "open") || slice_is(breaker, "half_open");
     case FACT_ERROR:
-        return slice_is(view_text(service, "state"), "error");
+        return slice_is(view_text(service, "state"), "error") &&
+               !slice_is(health_word(service), "not_linked");
     case FACT_RATE:
         return is_map(view_get(service, "limited"));
     case FACT_USERS:
         return view_int(service, "users_held", 0) > 0;
+    case FACT_UNWELL:
+        return is_unwell(service);
     case FACTS:
         break;
     }
@@ -73,11 +105,26 @@ static struct condition plain_condition(struct slice service)
     struct slice state = view_text(service, "state");
     struct condition condition = {MARK_WARN, state, view_age(service, "since"), false, true};
     bool is_running = slice_is(state, "running");
+    bool is_known = health_word(service).len > 0;
     if (is_running || slice_is(state, "stopped")) { /* a stopped one starts on demand */
         condition.mark = is_running ? MARK_GOOD : MARK_NONE;
-        condition.needs_attention = !is_running && is_map(view_get(service, "last_error"));
+        condition.needs_attention = !is_running && !is_known && last_error(service).len;
+    } else if (is_known) { /* it starts, or ends */
+        condition.mark = MARK_NONE;
+        condition.needs_attention = false;
+    }
+    if (slice_is(health_word(service), "not_linked")) {
+        condition.word = SLICE("not linked");
+        condition.age_ms = view_age(view_get(service, "health"), "since");
     }
     return condition;
+}
+
+/* Since it has been unwell: each new attempt to start it begins another state. */
+static int64_t age_unwell(struct slice service)
+{
+    int64_t age = is_unwell(service) ? view_age(view_get(service, "health"), "since") : -1;
+    return age < 0 ? view_age(service, "since") : age;
 }
 
 struct condition condition_of(struct slice service)
@@ -106,8 +153,13 @@ struct condition condition_of(struct slice service)
         condition.age_ms = view_age(view_get(service, "breaker"), "since");
     } else if (fact == FACT_ERROR) {
         condition.mark = MARK_BAD;
+        condition.age_ms = age_unwell(service);
     } else if (fact == FACT_RATE) {
         condition.word = SLICE("rate limited");
+    } else if (fact == FACT_UNWELL) {
+        condition.word = health_word(service);
+        condition.mark = slice_is(condition.word, "down") ? MARK_BAD : MARK_WARN;
+        condition.age_ms = age_unwell(service);
     }
     return condition;
 }
@@ -123,11 +175,33 @@ static void put_span(struct buf *out, const char *before, int64_t ms, const char
     }
 }
 
+/* When somebody looks whether it is back; false: that is not known. */
+static bool put_next(struct buf *out, struct slice service)
+{
+    struct slice health = view_get(service, "health");
+    int64_t left = view_left(health, "next_check");
+    bool is_asked = view_age(health, "checking_since") >= 0;
+    if (is_asked || left == 0) {
+        buf_put_text(out, ", being asked now");
+    } else {
+        put_span(out, ", asked again in ", left, "");
+    }
+    return is_asked || left >= 0;
+}
+
+/* A lever that was pulled without a word is told by whom: "by hand (uid 0)". */
 static void put_reason(struct buf *out, struct slice map)
 {
-    if (view_text(map, "reason").len) {
-        buf_put_text(out, ": ");
-        put_clean(out, view_text(map, "reason"), 0);
+    const struct slice by_hand = SLICE("by hand (");
+    struct slice reason = view_text(map, "reason");
+    bool is_uid = reason.len > by_hand.len && memcmp(reason.ptr, by_hand.ptr, by_hand.len) == 0;
+    if (is_uid) {
+        reason.ptr += by_hand.len - 1;
+        reason.len -= by_hand.len - 1;
+    }
+    if (reason.len) {
+        buf_put_text(out, is_uid ? " " : ": ");
+        put_clean(out, reason, 0);
     }
 }
 
@@ -173,12 +247,16 @@ static void put_breaker(struct buf *out, struct slice service)
         buf_put_text(out, ", trying whether it is back");
     } else if (by_hand) {
         buf_put_text(out, ", until it is told otherwise");
-    } else {
+    } else if (!put_next(out, service)) {
         put_span(out, ", tried again within ", view_int(breaker, "left_ms", -1), "");
     }
-    /* The last error has a line of its own. */
-    struct slice error = view_text(view_get(service, "last_error"), "message");
-    if (!slice_equal(view_text(breaker, "reason"), error)) {
+    /* The last error has a line of its own, and a quarantine told its reason. */
+    struct slice reason = view_text(breaker, "reason");
+    struct slice told = view_text(view_get(service, "quarantine"), "reason");
+    if (told.len && slice_equal(reason, told)) {
+        return;
+    }
+    if (!slice_equal(reason, view_text(last_error(service), "message"))) {
         put_reason(out, breaker);
     } else if (is_open && !by_hand && view_int(breaker, "failures", 0) > 0) {
         buf_put_text(out, ": ");
@@ -218,16 +296,23 @@ static void put_fact(struct buf *out, struct slice service, enum fact fact)
         put_count(out, view_int(service, "users_held", 0), "user");
         buf_put_text(out, ", for whom the breaker is open or the limit is reached");
         break;
+    case FACT_UNWELL:
+        put_clean(out, health_word(service), 0);
+        put_span(out, " for ", age_unwell(service), "");
+        (void)put_next(out, service);
+        put_reason(out, view_get(service, "health"));
+        break;
     case FACT_ERROR:
     case FACTS:
         put_clean(out, view_text(service, "state"), 0);
-        put_span(out, " for ", view_age(service, "since"), "");
+        put_span(out, " for ", age_unwell(service), "");
         if (view_text(service, "reason").len &&
             !slice_equal(view_text(service, "reason"),
-                         view_text(view_get(service, "last_error"), "message"))) {
+                         view_text(last_error(service), "message"))) {
             buf_put_text(out, ", ");
             put_clean(out, view_text(service, "reason"), 0);
         }
+        (void)put_next(out, service);
         break;
     }
 }
@@ -246,7 +331,7 @@ static void put_remedies(struct buf *out, struct slice service)
     struct slice name = view_text(service, "name");
     bool is_forced = forced(service).len != 0;
     if (holds(service, FACT_QUARANTINE) || holds(service, FACT_BREAKER) ||
-        is_map(view_get(service, "last_error"))) {
+        worst(service) == FACT_UNWELL || last_error(service).len) {
         put_do(out, "test", name, "", "what is wrong now");
     }
     if (holds(service, FACT_QUARANTINE)) {
@@ -276,7 +361,7 @@ static void put_remedies(struct buf *out, struct slice service)
 void condition_put(struct cli *cli, struct slice service)
 {
     struct buf *out = &cli->out;
-    struct slice error = view_get(service, "last_error");
+    struct slice error = last_error(service);
     enum fact fact = worst(service);
     put_mark(out, &cli->terminal, condition_of(service).mark);
     put_paint(out, &cli->terminal, PAINT_BOLD);
@@ -291,7 +376,7 @@ void condition_put(struct cli *cli, struct slice service)
     }
     buf_put_byte(out, '\n');
     for (unsigned i = (unsigned)fact + 1; i < FACTS; i++) {
-        if (i != FACT_ERROR && holds(service, (enum fact)i)) {
+        if (i != FACT_ERROR && i != FACT_UNWELL && holds(service, (enum fact)i)) {
             buf_put_text(out, "    and  ");
             put_fact(out, service, (enum fact)i);
             buf_put_byte(out, '\n');

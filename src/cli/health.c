@@ -154,13 +154,17 @@ static enum mark mark_of(struct slice service)
     return MARK_NONE; /* unknown, not linked: nothing that is broken */
 }
 
-/* "ok 12 s ago, 35 ms". */
-static void add_check(struct table *table, struct slice check)
+/* "ok 12 s ago, 35 ms", "no answer for 4 s". */
+static void add_check(struct table *table, struct slice service)
 {
     struct buf text;
+    struct slice check = view_get(service, "last_check");
     int64_t age = view_age(check, "at");
     buf_init(&text, 256);
-    if (check.len && pack_peek(pack_over(check)) == PACK_MAP) {
+    if (view_age(service, "checking_since") >= 0) {
+        buf_put_text(&text, "no answer for ");
+        put_duration(&text, view_age(service, "checking_since"));
+    } else if (check.len && pack_peek(pack_over(check)) == PACK_MAP) {
         buf_put_text(&text, view_is_true(check, "ok") ? "ok" : "failed");
         if (age >= 0) {
             buf_put_byte(&text, ' ');
@@ -206,6 +210,8 @@ static void put_services(struct cli *cli, struct slice services)
     struct table table;
     struct slice service;
     table_init(&table, titles, sizeof titles / sizeof *titles, 0);
+    table.drop = "dfge";
+    table.is_below = true;
     struct view_list list = view_list(services);
     while (view_next(&list, &service)) {
         struct buf age;
@@ -216,7 +222,7 @@ static void put_services(struct cli *cli, struct slice services)
         table_cell(&table, view_text(service, "status"));
         table_cell(&table, buf_slice(&age));
         table_cell(&table, view_text(service, "priority"));
-        add_check(&table, view_get(service, "last_check"));
+        add_check(&table, service);
         add_ago(&table, service, "last_success");
         add_ago(&table, service, "last_failure");
         add_reason(&table, service);
@@ -230,14 +236,16 @@ static void put_services(struct cli *cli, struct slice services)
     table_done(&table);
 }
 
-static unsigned count_unwell(struct slice services)
+/* `is_checked`: the servers were asked, and who has not answered is not well. */
+static unsigned count_unwell(struct slice services, bool is_checked)
 {
     struct slice service;
     unsigned count = 0;
     struct view_list list = view_list(services);
     while (view_next(&list, &service)) {
         enum mark mark = mark_of(service);
-        count += mark == MARK_BAD || mark == MARK_WARN;
+        bool is_silent = is_checked && view_age(service, "checking_since") >= 0;
+        count += is_silent || mark == MARK_BAD || mark == MARK_WARN;
     }
     return count;
 }
@@ -285,12 +293,14 @@ int run_health(struct cli *cli)
         return code;
     }
     struct slice services = view_get(result, "services");
-    unsigned unwell = count_unwell(services);
+    unsigned unwell = count_unwell(services, is_check);
     if (cli->is_json) {
         code = cli_put_json(cli, result);
     } else {
         put_services(cli, services);
-        put_whole(cli, result, unwell);
+        if (!cli->args->operand_count) {
+            put_whole(cli, result, unwell);
+        }
     }
     return code == EXIT_FINE && unwell ? EXIT_FAILED : code;
 }

@@ -95,6 +95,7 @@ int run_calls(struct cli *cli)
         return code == EXIT_FINE ? cli_put_json(cli, result) : code;
     }
     table_init(&table, titles, sizeof titles / sizeof *titles, 0x30);
+    table.drop = "gdcf";
     struct view_list list = view_list(view_get(result, "calls"));
     while (view_next(&list, &call)) {
         add_call(&table, call);

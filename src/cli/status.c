@@ -65,6 +65,45 @@ static void put_daemon_line(struct cli *cli, struct slice info)
     buf_put_text(out, " of memory\n");
 }
 
+static bool is_troubled(struct slice info)
+{
+    return slice_is(view_text(view_get(info, "store"), "state"), "failed") ||
+           view_get(info, "reload_refused").len ||
+           view_int(view_get(info, "policy"), "errors", 0) > 0;
+}
+
+/* What is wrong with the daemon itself; false: nothing. */
+static bool put_trouble(struct cli *cli, struct slice info)
+{
+    struct buf *out = &cli->out;
+    struct slice store = view_get(info, "store");
+    struct slice refused = view_get(info, "reload_refused");
+    size_t begin = out->len;
+    if (slice_is(view_text(store, "state"), "failed")) {
+        put_mark(out, &cli->terminal, MARK_BAD);
+        buf_put_text(out, "database: nothing is kept for now, serving goes on\n    why  ");
+        put_clean(out, view_text(store, "reason"), 0);
+        buf_put_text(out, "\n    do   mend that; it is tried again every half minute\n");
+    }
+    if (refused.len) {
+        put_mark(out, &cli->terminal, MARK_WARN);
+        buf_put_text(out, "configuration: the last reload was refused ");
+        put_duration(out, view_age(refused, "time"));
+        buf_put_text(out, " ago for ");
+        put_count(out, view_int(refused, "faults", 0), "fault");
+        buf_put_text(out, ", and the one before is in use\n"
+                          "    do   toolbroker policy check  # what is wrong in its files\n");
+    }
+    if (view_int(view_get(info, "policy"), "errors", 0) > 0) {
+        put_mark(out, &cli->terminal, MARK_WARN);
+        buf_put_text(out, "policy: failed ");
+        put_count(out, view_int(view_get(info, "policy"), "errors", 0), "time");
+        buf_put_text(out, " since it was loaded\n"
+                          "    do   look for `the policy failed` in the daemon's log\n");
+    }
+    return out->len > begin;
+}
+
 static unsigned count_troubled(struct slice services)
 {
     unsigned count = 0;
@@ -84,6 +123,7 @@ static void put_services(struct cli *cli, struct slice services)
     struct table table;
     struct slice service;
     table_init(&table, titles, sizeof titles / sizeof *titles, 0x3f0);
+    table.drop = "kjedhgf";
     struct view_list list = view_list(services);
     while (view_next(&list, &service)) {
         add_service(&table, service);
@@ -188,13 +228,17 @@ int run_status(struct cli *cli)
     buf_put_slice(&daemon, info);
     code = cli_call(cli, "services.status", NULL, CLI_TIMEOUT_MS, &result);
     if (code == EXIT_FINE) {
-        troubled = count_troubled(view_get(result, "services"));
+        troubled =
+            count_troubled(view_get(result, "services")) + is_troubled(buf_slice(&daemon));
     }
     if (code == EXIT_FINE && cli->is_json) {
         code = put_both(cli, buf_slice(&daemon), view_get(result, "services"));
     } else if (code == EXIT_FINE) {
         put_daemon_line(cli, buf_slice(&daemon));
         buf_put_byte(&cli->out, '\n');
+        if (put_trouble(cli, buf_slice(&daemon))) {
+            buf_put_byte(&cli->out, '\n');
+        }
         put_services(cli, view_get(result, "services"));
     }
     buf_done(&daemon);
@@ -213,6 +257,7 @@ int run_list(struct cli *cli)
         return code == EXIT_FINE ? cli_put_json(cli, result) : code;
     }
     table_init(&table, titles, sizeof titles / sizeof *titles, 0);
+    table.drop = "dcf";
     struct view_list list = view_list(view_get(result, "services"));
     while (view_next(&list, &service)) {
         struct buf tags;

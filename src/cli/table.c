@@ -9,6 +9,7 @@
 #define CELLS_BYTES 67108864u
 #define GAP         2u
 #define LAST_MIN    12u /* a last column is never cut below this */
+#define BELOW       6u  /* blanks before what stands below its row */
 
 void table_init(struct table *table, const char *const *titles, unsigned columns,
                 uint32_t right)
@@ -102,66 +103,114 @@ static void put_blanks(struct buf *out, unsigned count)
     }
 }
 
-/* One row from `cells(i)`; the last column goes without padding. */
-static void put_row(const struct table *table, const struct slice *cells, unsigned last,
-                    struct buf *out)
+/* How a table is put on one terminal. */
+struct fit {
+    uint32_t hidden; /* bit n: column n */
+    unsigned last;   /* the column that is cut, or put below */
+    unsigned room;   /* its columns; 0: any */
+    bool is_marked;
+};
+
+/* Without the last column. */
+static unsigned width_before(const struct table *table, const struct fit *fit)
 {
-    for (unsigned i = 0; i < table->columns; i++) {
-        bool is_last = i + 1 == table->columns;
-        unsigned room = is_last && last ? last : table->widths[i];
-        bool is_right = table->right >> i & 1u;
-        unsigned width = text_width(cells[i]);
-        unsigned pad = width < room ? room - width : 0;
-        put_blanks(out, is_right ? pad : 0);
-        put_clean(out, cells[i], is_last ? last : 0);
-        put_blanks(out, is_last ? 0 : GAP + (is_right ? 0 : pad));
+    unsigned used = fit->is_marked ? 2 : 0;
+    for (unsigned i = 0; i < fit->last; i++) {
+        used += fit->hidden >> i & 1u ? 0 : table->widths[i] + GAP;
     }
+    return used;
+}
+
+static bool fits(const struct table *table, const struct terminal *terminal,
+                 const struct fit *fit)
+{
+    unsigned least = table->least ? table->least : LAST_MIN;
+    unsigned width = table->widths[fit->last];
+    unsigned used = width_before(table, fit);
+    if (table->is_below && fit->last + 1 == table->columns) {
+        return used + text_width(slice_of(table->titles[fit->last])) <= terminal->width;
+    }
+    return used + (width < least ? width : least) <= terminal->width;
+}
+
+static struct fit fit_to(const struct table *table, const struct terminal *terminal)
+{
+    struct fit fit = {.last = table->columns - 1};
+    for (size_t row = 0; row < table->marks.len; row++) {
+        fit.is_marked |= table->marks.data[row] != MARK_NONE;
+    }
+    if (!terminal->width) {
+        return fit;
+    }
+    for (const char *next = table->drop; next && *next && !fits(table, terminal, &fit);
+         next++) {
+        fit.hidden |= 1u << (unsigned)(*next - 'a');
+        while (fit.hidden >> fit.last & 1u) {
+            fit.last--;
+        }
+    }
+    unsigned used = width_before(table, &fit);
+    unsigned least = table->least ? table->least : LAST_MIN;
+    unsigned left = terminal->width > used ? terminal->width - used : 0;
+    left = left > least ? left : least;
+    if (left < table->widths[fit.last]) {
+        fit.room = left;
+    }
+    return fit;
+}
+
+static void end_line(struct buf *out)
+{
     while (out->len && out->data[out->len - 1] == ' ') {
         out->len--;
     }
     buf_put_byte(out, '\n');
 }
 
-/* Columns left for the last one on this terminal; 0: any. */
-static unsigned last_width(const struct table *table, const struct terminal *terminal,
-                           bool marked)
+/* One row from `cells(i)`; the last column goes without padding. */
+static void put_row(const struct table *table, const struct slice *cells, const struct fit *fit,
+                    struct buf *out)
 {
-    unsigned used = marked ? 2 : 0;
-    if (!terminal->width) {
-        return 0;
+    bool is_below = table->is_below && fit->room && text_width(cells[fit->last]) > fit->room;
+    for (unsigned i = 0; i < fit->last + !is_below; i++) {
+        bool is_last = i == fit->last;
+        unsigned room = is_last && fit->room ? fit->room : table->widths[i];
+        bool is_right = table->right >> i & 1u;
+        unsigned width = text_width(cells[i]);
+        unsigned pad = width < room ? room - width : 0;
+        if (fit->hidden >> i & 1u) {
+            continue;
+        }
+        put_blanks(out, is_right ? pad : 0);
+        put_clean(out, cells[i], is_last ? fit->room : 0);
+        put_blanks(out, is_last ? 0 : GAP + (is_right ? 0 : pad));
     }
-    for (unsigned i = 0; i + 1 < table->columns; i++) {
-        used += table->widths[i] + GAP;
+    end_line(out);
+    if (is_below) {
+        put_blanks(out, BELOW);
+        put_clean(out, cells[fit->last], 0);
+        end_line(out);
     }
-    unsigned left = terminal->width > used ? terminal->width - used : 0;
-    if (left >= table->widths[table->columns - 1]) {
-        return 0;
-    }
-    return left > LAST_MIN ? left : LAST_MIN;
 }
 
 void table_put(const struct table *table, const struct terminal *terminal, struct buf *out)
 {
     struct slice cells[TABLE_COLUMNS];
-    bool marked = false;
-    for (size_t row = 0; row < table->marks.len; row++) {
-        marked = marked || table->marks.data[row] != MARK_NONE;
-    }
-    unsigned last = last_width(table, terminal, marked);
+    struct fit fit = fit_to(table, terminal);
     for (unsigned i = 0; i < table->columns; i++) {
         cells[i] = slice_of(table->titles[i]);
     }
-    put_blanks(out, marked && terminal->is_terminal ? 2 : 0);
+    put_blanks(out, fit.is_marked && terminal->is_terminal ? 2 : 0);
     put_paint(out, terminal, PAINT_BOLD);
-    put_row(table, cells, last, out);
+    put_row(table, cells, &fit, out);
     put_plain(out, terminal);
     for (size_t row = 0; row < table->marks.len; row++) {
         for (unsigned i = 0; i < table->columns; i++) {
             cells[i] = cell_at(table, row * table->columns + i);
         }
-        if (marked) {
+        if (fit.is_marked) {
             put_mark(out, terminal, (enum mark)table->marks.data[row]);
         }
-        put_row(table, cells, last, out);
+        put_row(table, cells, &fit, out);
     }
 }

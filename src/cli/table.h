@@ -3,8 +3,9 @@
  * table.h - rows and columns: fitted to a terminal, whole when piped.
  *
  * Owns:    copies of its cells. Embedded; table_init/table_done.
- * Rule:    on a terminal the last column is cut to the width; elsewhere nothing is. Marks and
- *          colours appear on terminals only.
+ * Rule:    on a terminal too narrow for it, columns are left out as `drop` says, and the last one is
+ *          cut to the width, or where it must not be (`is_below`) stands in a line of its own.
+ *          Elsewhere nothing is. Marks and colours appear on terminals only.
  */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
@@ -13,6 +14,7 @@
 #include "base/slice.h"
 #include "cli/terminal.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TABLE_COLUMNS 12
@@ -21,6 +23,9 @@ struct table {
     unsigned columns;
     const char *const *titles;
     uint32_t right;    /* bit n: column n is set to the right (numbers) */
+    const char *drop;  /* "ca": first the third column, then the first; NULL: none */
+    unsigned least;    /* so wide the last column is at least; 0: a dozen */
+    bool is_below;     /* what does not fit there is put below its row */
     struct buf cells;  /* every cell's text, clean */
     struct buf bounds; /* uint32_t: where each cell ends */
     struct buf marks;  /* one byte a row: enum mark */

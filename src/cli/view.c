@@ -7,6 +7,7 @@
 #include "value/json.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,20 +35,37 @@ bool view_is_true(struct slice map, const char *key)
     return pack_get_bool(map, key, &value) && value;
 }
 
-int64_t view_age(struct slice map, const char *key)
+/* Milliseconds since 1970, of "2026-11-21T09:45:00.123Z" or a number; -1 if it is neither. */
+static int64_t moment(struct slice map, const char *key)
 {
     struct slice text = view_text(map, key);
-    int64_t since = view_int(map, key, -1);
     char copy[CLOCK_TEXT];
     struct tm parts = {0};
-    if (text.len && text.len < sizeof copy) {
-        memcpy(copy, text.ptr, text.len);
-        copy[text.len] = '\0';
-        since =
-            strptime(copy, "%Y-%m-%dT%H:%M:%S", &parts) ? (int64_t)timegm(&parts) * 1000 : -1;
+    if (!text.len || text.len >= sizeof copy) {
+        return view_int(map, key, -1);
     }
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    const char *rest = strptime(copy, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (!rest) {
+        return -1;
+    }
+    int64_t ms = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
+    return (int64_t)timegm(&parts) * 1000 + (ms > 0 && ms < 1000 ? ms : 0);
+}
+
+int64_t view_age(struct slice map, const char *key)
+{
+    int64_t since = moment(map, key);
     int64_t age = clock_wall() - since;
     return since < 0 ? -1 : age < 0 ? 0 : age;
+}
+
+int64_t view_left(struct slice map, const char *key)
+{
+    int64_t until = moment(map, key);
+    int64_t left = until - clock_wall();
+    return until < 0 ? -1 : left < 0 ? 0 : left;
 }
 
 struct view_list view_list(struct slice array)

@@ -24,6 +24,7 @@ bool view_is_true(struct slice map, const char *key);
 /* Milliseconds since the time under `key`, "2026-11-21T09:45:00.123Z" or Unix milliseconds; -1 if it
  * is neither. */
 int64_t view_age(struct slice map, const char *key);
+int64_t view_left(struct slice map, const char *key); /* until then; 0 once it has passed */
 
 /* A walk over an array; a value that is none is an empty one. */
 struct view_list {

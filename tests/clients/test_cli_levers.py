@@ -9,8 +9,9 @@ import pytest
 
 from test_cli import GOOD, INFO, last_params, service, since, tool  # noqa: F401
 
-# Ages that are told in the same words for most of an hour, however slow the machine.
 A_DAY, TWO_DAYS, THREE_DAYS = 93660, 183660, 266460  # 1 d 2 h, 2 d 3 h, 3 d 2 h, and a minute
+
+# Ages that are told in the same words for most of an hour, however slow the machine.
 OPEN = service(
     "crm", "stopped", 500, inflight=0, waiting=0, users_held=0,
     breaker={"state": "open", "since": since(A_DAY), "left_ms": 40000, "failures": 5,
@@ -68,6 +69,78 @@ def test_status_of_one_tells_its_numbers(tool):
         assert re.search(rf"^{line}$", done.stdout, re.M), done.stdout
     assert "failures_by_class" not in done.stdout
     assert json.loads(tool.run("status", "crm", "--json").stdout) == {"services": [OPEN]}
+
+
+OVER = {"code": "UNAVAILABLE", "message": "killed", "suggestion": "Start it.", "time": since(A_DAY),
+        "is_over": True}  # fmt: skip
+
+
+def test_what_is_over_is_no_trouble(tool):
+    """A service that rests after it has worked again is well, whatever it died of once."""
+    rests = service("mail", "stopped", A_DAY, last_error=OVER, health={"status": "up", "since": since(A_DAY)})
+    begins = service("new", "starting", A_DAY, health={"status": "unknown", "since": since(A_DAY)})
+    tool.daemon(daemon_info=INFO, services_status={"services": [rests, begins]})
+    done = tool.run("status")
+    assert done.returncode == 0 and "killed" not in done.stdout, done.stdout
+
+
+def test_status_and_health_say_the_same(tool):
+    """Nothing is open or held, but calls fail: the health of a service is in its status."""
+    ill = service("crm", "running", A_DAY, last_error=OVER, health={
+        "status": "degraded", "since": since(TWO_DAYS), "reason": "it answered 503", "next_check": since(-9000)})  # fmt: skip
+    ends = service("fs", "error", 5, reason="could not start", health={"status": "down", "since": since(TWO_DAYS)},
+                   last_error={**OVER, "is_over": False, "stderr_tail": "1\n2\n3\n4\n5\nno such \x1bdatabase"})  # fmt: skip
+    nobodys = service("zoho", "error", 5, health={"status": "not_linked", "since": since(TWO_DAYS)})
+    tool.daemon(daemon_info=INFO, services_status={"services": [ill, ends, nobodys]})
+    done = tool.run("status")
+    assert done.returncode == 1
+    table, crm, fs = done.stdout.split("\n\n")[1:]
+    assert re.search(r"^crm +degraded +2 d 3 h ", table, re.M), table
+    assert re.search(r"^fs +error +2 d 3 h ", table, re.M), "each attempt begins a state; the trouble goes on"
+    assert re.search(r"^zoho +not linked +2 d 3 h ", table, re.M), table
+    assert re.fullmatch(r"crm: degraded for 2 d 3 h, asked again in 2 h (29|30) min: it answered 503\n"
+                        r"    do   toolbroker test crm  # what is wrong now", crm), crm  # fmt: skip
+    assert fs == ("fs: error for 2 d 3 h, could not start (UNAVAILABLE)\n    why  killed\n"
+                  "    said 2\n    said 3\n    said 4\n    said 5\n    said no such ?database\n    do   Start it.\n"
+                  "    do   toolbroker test fs  # what is wrong now\n"), fs  # fmt: skip
+
+
+def test_the_daemon_itself_may_be_in_trouble(tool):
+    store = {"state": "failed", "reason": "the disk is full"}
+    sick = {**INFO, "store": store, "policy": {"errors": 2}, "reload_refused": {"time": since(A_DAY), "faults": 1}}
+    tool.daemon(daemon_info=sick, services_status={"services": [GOOD]})
+    done = tool.run("status")
+    assert done.returncode == 1
+    for words in ("    why  the disk is full\n", "refused 1 d 2 h ago for 1 fault, ", "policy: failed 2 times"):
+        assert words in done.stdout, done.stdout
+
+
+LONG = {**service("google_calendar", "running", A_DAY), "title": "Title " * 9}
+
+
+@pytest.mark.parametrize("words", [["status"], ["list"], ["health"], ["history"], ["activity"], ["calls"]])
+def test_tables_fit_the_terminal(tool, words):
+    """Columns are left out, what must be read is put below: nothing is cut that one would need."""
+    why = "could not connect to http://127.0.0.1:9/mcp: Connection refused, as " + "it seems " * 9
+    name = LONG["name"]
+    ill = {**DOWN, "service": name, "reason": why, "last_success": since(A_DAY), "checking_since": since(A_DAY)}
+    row = {"time": since(5), "service": name, "kind": "quarantine", "state": "begun", "ms": 12345, "reason": why}
+    call = {"time": since(5), "service": name, "tool": "list-events", "agent": "meeting_scheduler", "user": "ana@example.com",
+            "outcome": "OUTCOME_UNKNOWN", "ms": 12, "attempts": 3, "request_id": "0123456789abcdef",
+            "since_ms": 1000, "deadline_ms": 2000, "stage": "execute", "waits_for": "answer"}  # fmt: skip
+    tool.daemon(daemon_info=INFO, services_status={"services": [LONG]}, services_list={"services": [LONG]},
+                health_get={"status": "down", "services": [ill]}, services_events={"events": [row]},
+                activity_query={"calls": [call]}, calls_list={"calls": [call]})  # fmt: skip
+    wide, _ = tool.on_terminal(*words, "--no-color", columns=300)
+    narrow, _ = tool.on_terminal(*words, "--no-color", columns=80)
+    assert all(len(line) <= 300 for line in wide.splitlines())
+    rows = [line for line in narrow.splitlines() if "it seems" not in line and "toolbrokerd" not in line]
+    assert rows and max(map(len, rows)) <= 80, narrow
+    if words[0] in ("health", "history"):
+        assert why.strip() in narrow and why.strip() in wide
+    if words[0] in ("activity", "calls"):
+        assert "0123456789abcdef" in wide
+    assert tool.run(*words).stdout.count("\n") == wide.count("\n")
 
 
 # ---- test and health -------------------------------------------------------------------------
@@ -128,9 +201,16 @@ def test_health(tool):
     assert re.search(r"^x +not_linked +optional$", done.stdout, re.M)
     assert "all in all: down; 1 not well" in done.stdout
     done = tool.run("health", "fs", "--check", "--timeout", "2s")
-    assert done.returncode == 0 and done.stdout.endswith("\nall in all: up\n")
+    assert done.returncode == 0 and "all in all" not in done.stdout
     assert last_params(tool, "health.check") == {"service": "fs", "timeout_ms": 2000}
     assert tool.run("health", "--timeout", "2s").returncode == 2
+
+
+def test_no_answer_to_a_check_is_not_well(tool):
+    """What was known before the check is not what came of it."""
+    tool.daemon(health_check={"status": "up", "services": [{**UP, "checking_since": since(A_DAY)}]})
+    done = tool.run("health", "fs", "--check", "--timeout", "2s")
+    assert done.returncode == 1 and " no answer for 1 d 2 h " in done.stdout, done.stdout
 
 
 # ---- levers ----------------------------------------------------------------------------------

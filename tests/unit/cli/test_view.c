@@ -137,6 +137,14 @@ static void test_age(void **state)
     assert_int_equal(view_age(map, "d"), 0); /* to come: a clock that was set back */
     assert_int_equal(view_age(map, "e"), -1);
     assert_int_equal(view_age(map, "f"), -1);
+    map = from_json("{\"a\":\"2001-09-09T01:46:40.750Z\",\"b\":1000000000000}");
+    int64_t whole =
+        view_age(map, "b"); /* milliseconds count: what has just begun is that old */
+    assert_in_range(whole - view_age(map, "a"), 700, 750);
+    assert_int_equal(view_left(map, "a"), 0);
+    assert_int_equal(view_left(map, "c"), -1);
+    map = from_json("{\"a\":99999999999999}");
+    assert_true(view_left(map, "a") > INT64_C(70000000000000));
 }
 
 static void test_map_without(void **state)
