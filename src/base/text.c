@@ -98,6 +98,18 @@ void text_copy(char *out, size_t size, struct slice text)
     *out = '\0';
 }
 
+struct slice text_cut(struct slice text, size_t max)
+{
+    if (text.len <= max) {
+        return text;
+    }
+    /* Behind the first byte of a character are three at the most. */
+    for (int i = 0; i < 3 && max && ((unsigned char)text.ptr[max] & 0xc0) == 0x80; i++) {
+        max--;
+    }
+    return (struct slice){text.ptr, max};
+}
+
 void text_put_base64(struct buf *out, struct slice bytes)
 {
     static const char digits[] =

@@ -18,6 +18,9 @@ size_t text_utf8_step(struct slice text);
  * characters as there is room for, and for each byte that is part of none a `?`. */
 void text_copy(char *out, size_t size, struct slice text);
 
+/* At most `max` bytes of `text`, which is UTF-8: no character is cut in two. */
+struct slice text_cut(struct slice text, size_t max);
+
 /* Appends standard base64 with padding (RFC 4648 section 4). */
 void text_put_base64(struct buf *out, struct slice bytes);
 

@@ -3,6 +3,7 @@
 #include "mcp/handshake.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "mcp/session.h"
 #include "value/pack.h"
 
@@ -203,23 +204,11 @@ void handshake_agreed(struct mcp_session *session, const struct revision *revisi
 
 /* ---- other ways -------------------------------------------------------------------------- */
 
-/* At most `max` bytes, whole characters. */
-static struct slice cut(struct slice text, size_t max)
-{
-    if (text.len > max) {
-        while (max && ((unsigned char)text.ptr[max] & 0xc0) == 0x80) {
-            max--;
-        }
-        text.len = max;
-    }
-    return text;
-}
-
 static void note_attempt(struct mcp_session *session, const char *what,
                          const struct failure *why)
 {
     struct buf *attempts = &session->handshake.attempts;
-    struct slice text = cut(buf_slice(&why->message), ATTEMPT_BYTES);
+    struct slice text = text_cut(buf_slice(&why->message), ATTEMPT_BYTES);
     buf_printf(attempts, "%s%s: %.*s", attempts->len ? "; " : "", what, SLICE_ARG(text));
     log_at(LOG_DEBUG, "mcp", "the handshake goes on another way",
            LOG_SLICE("service", session->conf->name), LOG_TEXT("tried", what),
@@ -229,7 +218,7 @@ static void note_attempt(struct mcp_session *session, const char *what,
 /* One attempt that ended in the same way is not worth telling twice. */
 static bool says_more(const struct buf *attempts, const struct failure *failure)
 {
-    struct slice same = cut(buf_slice(&failure->message), ATTEMPT_BYTES);
+    struct slice same = text_cut(buf_slice(&failure->message), ATTEMPT_BYTES);
     struct slice all = buf_slice(attempts);
     if (!same.len || all.len <= same.len || memmem(all.ptr, all.len, "; ", 2)) {
         return all.len > 0;
@@ -242,7 +231,7 @@ void handshake_failed(struct mcp_session *session, struct failure *failure)
     struct handshake *handshake = &session->handshake;
     const struct buf *attempts = &handshake->attempts;
     if (says_more(attempts, failure)) {
-        struct slice text = cut(buf_slice(&failure->message), FAILURE_TEXT_BYTES / 2 - 32);
+        struct slice text = text_cut(buf_slice(&failure->message), FAILURE_TEXT_BYTES / 2 - 32);
         failure->message.len = text.len;
         buf_printf(&failure->message, " (before that, %.*s)", (int)attempts->len,
                    attempts->data);
@@ -321,7 +310,7 @@ void handshake_refuse_versions(struct mcp_session *session, struct slice theirs)
     struct buf names;
     buf_init(&names, 256);
     revision_put_names(&names);
-    theirs = cut(theirs, ATTEMPT_BYTES);
+    theirs = text_cut(theirs, ATTEMPT_BYTES);
     failure_set(&failure, ERR_EXTERNAL_TOOL_EXECUTION_FAILED,
                 "the server speaks MCP %.*s, and toolbroker was offering %s (it speaks %s)",
                 SLICE_ARG(theirs), session->handshake.revision->name, buf_text(&names));

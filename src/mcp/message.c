@@ -2,6 +2,7 @@
 /* message.c - builds and classifies the JSON-RPC messages of MCP; knows nothing of waiting. */
 #include "mcp/message.h"
 
+#include "base/text.h"
 #include "value/json.h"
 #include "value/pack.h"
 
@@ -235,18 +236,6 @@ void message_put_progress_params(struct slice params, struct buf *out)
     pack_close_map(out, opened, count);
 }
 
-/* At most `max` bytes of text that is UTF-8, whole characters. */
-static struct slice cut(struct slice text, size_t max)
-{
-    if (text.len > max) {
-        while (max && ((unsigned char)text.ptr[max] & 0xc0) == 0x80) {
-            max--;
-        }
-        text.len = max;
-    }
-    return text;
-}
-
 /* It was no JSON, no request, of no method, or with wrong parameters: it was not carried out. */
 static bool says_nothing_done(int64_t code)
 {
@@ -279,7 +268,7 @@ void message_error_to_failure(struct slice error, struct failure *failure)
     if (has_code) {
         pack_put_key_int(&map, "code", code);
     }
-    pack_put_key_str(&map, "message", cut(text, FAILURE_TEXT_BYTES));
+    pack_put_key_str(&map, "message", text_cut(text, FAILURE_TEXT_BYTES));
     if (has_data) {
         pack_put_text(&map, "data");
         buf_put_slice(&map, data);

@@ -44,18 +44,11 @@ static enum failure_class class_of(enum err_code code)
     }
 }
 
-/* Cuts at `max` bytes, but never inside a character. */
 static void set_text(struct buf *buf, const char *text, size_t len)
 {
-    if (len > FAILURE_TEXT_BYTES) {
-        len = FAILURE_TEXT_BYTES;
-        while (len && ((unsigned char)text[len] & 0xc0) == 0x80) {
-            len--;
-        }
-    }
     buf->max = FAILURE_TEXT_BYTES + 1;
     buf_clear(buf);
-    buf_put(buf, text, len);
+    buf_put_slice(buf, text_cut((struct slice){text, len}, FAILURE_TEXT_BYTES));
 }
 
 static void start(struct failure *failure, enum err_code code)

@@ -34,15 +34,9 @@ struct writer {
 
 static size_t put_key_place(char *path, size_t room, struct slice key)
 {
-    size_t len = key.len;
-    if (len > 60) {
-        for (len = 60; len && ((unsigned char)key.ptr[len] & 0xc0) == 0x80;) {
-            len--;
-        }
-    }
-    int written = text_is_utf8((struct slice){key.ptr, len})
-                      ? snprintf(path, room, ".%.*s", (int)len, key.ptr)
-                      : snprintf(path, room, ".(key)");
+    struct slice name = text_cut(key, 60);
+    int written = text_is_utf8(name) ? snprintf(path, room, ".%.*s", SLICE_ARG(name))
+                                     : snprintf(path, room, ".(key)");
     return written > 0 ? (size_t)written : 0;
 }
 

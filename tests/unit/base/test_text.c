@@ -166,6 +166,21 @@ static void globs_match_runs(void **state)
                            (struct slice){name, sizeof name}));
 }
 
+static void a_cut_is_between_characters(void **state)
+{
+    static const char text[] = "a\xc3\xa9\xf0\x9f\x94\xa5z"; /* of 1, 2, 4 and 1 bytes */
+    static const size_t cut[] = {0, 1, 1, 3, 3, 3, 3, 7, 8, 8};
+    (void)state;
+    for (size_t max = 0; max < sizeof cut / sizeof *cut; max++) {
+        struct slice got = text_cut(SLICE("a\xc3\xa9\xf0\x9f\x94\xa5z"), max);
+        assert_int_equal(got.len, cut[max]);
+        assert_memory_equal(got.ptr, text, got.len);
+    }
+    /* What is no text loses no more than a character has. */
+    assert_int_equal(text_cut(SLICE("\x80\x80\x80\x80\x80\x80\x80\x80"), 6).len, 3);
+    assert_int_equal(text_cut(SLICE("\x80\x80\x80"), 2).len, 0);
+}
+
 static void nearness_of_names(void **state)
 {
     static const char *const names[] = {"tools.list", "tools.call", "services.list", "ping"};
@@ -200,6 +215,7 @@ int main(void)
         cmocka_unit_test(errors_are_found_at_every_place),
         cmocka_unit_test(base64_is_that_of_rfc_4648),
         cmocka_unit_test(globs_match_runs),
+        cmocka_unit_test(a_cut_is_between_characters),
         cmocka_unit_test(nearness_of_names),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
