@@ -236,6 +236,57 @@ static void what_is_not_known_waits_for_no_disk(void **state)
     free_disk(db);
 }
 
+/* The last request gets a text of `filling`, which is read beside the loop. */
+static void answer_long(char filling)
+{
+    enum { LONG = 600000 };
+    struct buf buf;
+    unsigned long long id = last_id(fake);
+    buf_init(&buf, LONG + 300);
+    buf_printf(&buf,
+               "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"result\":{\"content\":[{\"type\":\"text\","
+               "\"text\":\"",
+               id);
+    for (size_t i = 0; i < LONG; i++) {
+        buf_put_byte(&buf, (uint8_t)filling);
+    }
+    buf_put_text(&buf, "\"}]}}");
+    mcp_tell_message(fake->events, fake->arg, &buf, buf_slice(&buf), id);
+    fake->events->exchange_ended(fake->arg, id, NULL, false);
+    buf_done(&buf);
+}
+
+/* It waits for the disk while others of its length come and go. */
+static void a_long_result_is_held_until_it_is_on_disk(void **state)
+{
+    bool is_heard = false;
+    (void)state;
+    come_and_send();
+    sqlite3 *db = lock_disk();
+    answer_long('x');
+    for (uint32_t i = 0; i < 3; i++) {
+        size_t before = calls_at(fake);
+        ask(fd, 10 + i, "tools.call", ECHO_CALL);
+        wait_for_call(fake, before);
+        answer_long('y');
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        wait_a_little();
+    }
+    free_disk(db);
+    while (!is_heard) {
+        char *text = heard_soon(fd);
+        const char *answer = strstr(text, "[1,1,null");
+        is_heard = answer != NULL;
+        if (is_heard) {
+            size_t len = strcspn(answer, "\n");
+            assert_non_null(memmem(answer, len, "xxxxxxxx", 8));
+            assert_null(memmem(answer, len, "yyyyyyyy", 8));
+        }
+        mem_free(text);
+    }
+}
+
 /* Nothing was carried out that a restart could forget. */
 static void an_answer_for_nothing_done_warns_of_nothing(void **state)
 {
@@ -465,6 +516,7 @@ int main(void)
         TEST(after_a_day_memory_forgets_too),
         TEST(a_disk_that_hangs_holds_no_answer_up),
         TEST(what_is_not_known_waits_for_no_disk),
+        TEST(a_long_result_is_held_until_it_is_on_disk),
         TEST(an_answer_for_nothing_done_warns_of_nothing),
         TEST(the_end_gives_back_what_was_not_sent),
         TEST(a_claim_that_nobody_waits_for_is_given_back),
