@@ -137,7 +137,9 @@ void session_forget(struct pending *pending, const char *reason)
     pending_unregister(pending);
     if (session->wire) {
         struct mcp_transport *transport = session->wire->transport;
-        tell_cancelled(session, pending, reason);
+        if (reason) {
+            tell_cancelled(session, pending, reason);
+        }
         transport->ops->abandon(transport, pending->id);
     }
 }

@@ -301,7 +301,7 @@ void request_withdraw(struct mcp_request *request, const char *reason)
     if (request->step == STEP_LINE) {
         line_leave(request);
     } else if (request->task) {
-        task_withdraw(request);
+        session_forget(&request->pending, NULL); /* the task is cancelled as a whole */
     } else if (request->step != STEP_TELL) {
         bool is_sent = request->pending.is_sent;
         session_forget(&request->pending, reason);

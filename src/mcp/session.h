@@ -179,7 +179,8 @@ static inline uint64_t session_next_id(struct mcp_session *session)
 int session_send(struct mcp_session *session, struct pending *pending,
                  const struct mcp_outgoing *message, struct failure *failure);
 
-/* Nobody waits for it any more: takes it out, and tells the server if it has it. */
+/* Nobody waits for it any more: takes it out, and tells the server if it has it. `reason` NULL:
+ * the server is told nothing. */
 void session_forget(struct pending *pending, const char *reason);
 
 /* ---- between the files of the session ----------------------------------------------------- */

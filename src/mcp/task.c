@@ -136,21 +136,6 @@ void task_drop(struct mcp_request *request, bool tells)
     mem_free(task);
 }
 
-void task_withdraw(struct mcp_request *request)
-{
-    struct pending *pending = &request->pending;
-    struct mcp_session *session = pending->session;
-    if (!pending->is_sent) {
-        list_remove(&pending->link);
-        return;
-    }
-    pending_unregister(pending);
-    if (session->wire) {
-        struct mcp_transport *transport = session->wire->transport;
-        transport->ops->abandon(transport, pending->id);
-    }
-}
-
 /* ---- steps ------------------------------------------------------------------------------- */
 
 static void send_step(struct task *task, enum task_doing doing, const char *method)

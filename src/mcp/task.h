@@ -41,8 +41,6 @@ void task_resume(struct mcp_request *request);
 /* Whether the server may be at it still, as far as was told. */
 bool task_goes_on(const struct mcp_request *request);
 
-/* Nobody waits for the step under way any more. */
-void task_withdraw(struct mcp_request *request);
 /* The request ends; `tells`: and the server learns of it, unless the task has ended. */
 void task_drop(struct mcp_request *request, bool tells);
 
