@@ -202,16 +202,23 @@ static void take_decision(lua_State *lua, struct policy *policy, struct question
 
 /* ---- policy_decide ----------------------------------------------------------------------------- */
 
-static int push_decide(lua_State *lua, struct policy *policy, struct question *question)
+/* Three values: the call as hooks see it, who calls, and of which service, if that is named. */
+static void push_call(lua_State *lua, const struct policy *policy,
+                      const struct question *question)
 {
-    const struct policy_call *call = question->call;
     lua_rawgeti(lua, LUA_REGISTRYINDEX, policy->view);
-    policy_push_text(lua, call->agent);
+    policy_push_text(lua, question->call->agent);
     if (question->service.len) {
         policy_push_text(lua, question->service);
     } else {
         lua_pushnil(lua);
     }
+}
+
+static int push_decide(lua_State *lua, struct policy *policy, struct question *question)
+{
+    const struct policy_call *call = question->call;
+    push_call(lua, policy, question);
     policy_push_text(lua, question->tool);
     lua_pushinteger(lua, call->demo);
     lua_pushboolean(lua, call->peer->is_trusted);
@@ -342,13 +349,7 @@ static int push_on_failure(lua_State *lua, struct policy *policy, struct questio
 {
     struct policy_decision *decision = asker(question)->decision;
     const struct policy_call *call = question->call;
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, policy->view);
-    policy_push_text(lua, call->agent);
-    if (question->service.len) {
-        policy_push_text(lua, question->service);
-    } else {
-        lua_pushnil(lua);
-    }
+    push_call(lua, policy, question);
     policy_push_text(lua, decision->service);
     policy_push_text(lua, decision->tool);
     if (decision->is_operation) {

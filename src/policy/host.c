@@ -3,6 +3,7 @@
 #include "policy/policy_internal.h"
 
 #include "base/text.h"
+#include "script/bridge.h"
 
 #include <lauxlib.h>
 
@@ -18,17 +19,10 @@ void host_add(lua_State *lua, struct policy *policy, const char *name, lua_CFunc
     lua_setfield(lua, -2, name);
 }
 
-static struct slice text_at(lua_State *lua, int index)
-{
-    struct slice text;
-    text.ptr = luaL_checklstring(lua, index, &text.len);
-    return text;
-}
-
 /* near(name, list): the item that `name` was probably meant to be. */
 static int near(lua_State *lua)
 {
-    struct slice name = text_at(lua, 1);
+    struct slice name = bridge_text(lua, 1);
     struct slice best = {NULL, 0};
     unsigned distance = TEXT_FAR;
     luaL_checktype(lua, 2, LUA_TTABLE);
@@ -36,7 +30,7 @@ static int near(lua_State *lua)
     for (lua_Unsigned i = 1; i <= count; i++) {
         if (lua_rawgeti(lua, 2, (lua_Integer)i) == LUA_TSTRING) {
             sandbox_charge(lua, 256);
-            text_nearest(name, text_at(lua, -1), &best, &distance);
+            text_nearest(name, bridge_text(lua, -1), &best, &distance);
         }
         lua_pop(lua, 1); /* the list holds the text */
     }
@@ -50,8 +44,8 @@ static int near(lua_State *lua)
 
 static int glob(lua_State *lua)
 {
-    struct slice pattern = text_at(lua, 1);
-    struct slice name = text_at(lua, 2);
+    struct slice pattern = bridge_text(lua, 1);
+    struct slice name = bridge_text(lua, 2);
     bool fits = false;
     if (pattern.len <= 4096 && name.len <= 4096) {
         sandbox_charge(lua, name.len + pattern.len);

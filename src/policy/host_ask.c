@@ -25,8 +25,7 @@ enum policy_service host_state(const struct policy_call *call, struct slice serv
 /* state(service): enum policy_service as a number. */
 static int state(lua_State *lua)
 {
-    struct slice service;
-    service.ptr = luaL_checklstring(lua, 1, &service.len);
+    struct slice service = bridge_text(lua, 1);
     lua_pushinteger(lua, host_state(question_of(lua)->call, service));
     return 1;
 }
@@ -163,8 +162,7 @@ static int keep_result(lua_State *lua)
 
 static int put(lua_State *lua)
 {
-    struct slice text;
-    text.ptr = luaL_checklstring(lua, 1, &text.len);
+    struct slice text = bridge_text(lua, 1);
     sandbox_charge(lua, text.len + 64);
     buf_put_slice(question_of(lua)->out, text);
     return 0;

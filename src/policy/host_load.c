@@ -319,8 +319,7 @@ static int intern(lua_State *lua)
 static int remember(lua_State *lua)
 {
     struct policy *policy = host_policy(lua);
-    struct slice agent;
-    agent.ptr = luaL_checklstring(lua, 1, &agent.len);
+    struct slice agent = bridge_text(lua, 1);
     lua_Integer role = luaL_checkinteger(lua, 2);
     must(loading_of(lua) && role > 0 && role <= UINT32_MAX);
     size_t count = policy->memo.agents.count;
@@ -333,8 +332,7 @@ static int remember(lua_State *lua)
 /* split(text): { text, placeholder, text, ... } of "text {placeholder} text"; nil and why not. */
 static int split(lua_State *lua)
 {
-    struct slice text;
-    text.ptr = luaL_checklstring(lua, 1, &text.len);
+    struct slice text = bridge_text(lua, 1);
     if (!text_is_utf8(text) || text.len > 4096) {
         lua_pushnil(lua);
         lua_pushliteral(lua, "must be UTF-8 and at most 4096 bytes");

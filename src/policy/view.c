@@ -88,8 +88,7 @@ static int index_view(lua_State *lua)
 {
     static const char *const demo_names[] = {"policy", "never", "only"};
     const struct question *question = asked(lua);
-    struct slice key;
-    key.ptr = luaL_checklstring(lua, 2, &key.len);
+    struct slice key = bridge_text(lua, 2);
     if (slice_is(key, "agent")) {
         push_text(lua, question->call->agent);
     } else if (slice_is(key, "user")) {

@@ -412,6 +412,13 @@ static int array(lua_State *lua)
     return 1;
 }
 
+struct slice bridge_text(lua_State *lua, int index)
+{
+    struct slice text;
+    text.ptr = luaL_checklstring(lua, index, &text.len);
+    return text;
+}
+
 void bridge_open(lua_State *lua)
 {
     lua_newtable(lua);

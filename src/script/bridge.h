@@ -32,6 +32,10 @@ int bridge_to_pack(lua_State *lua, int index, struct buf *out, struct err *reter
  * BRIDGE_DEPTH_MAX, or has a key that is no text. Allocates: only below sandbox_call. */
 bool bridge_push(lua_State *lua, struct slice value);
 
+/* The text that is a function's argument at `index`, good while it is one. Raises where there is
+ * another value. */
+struct slice bridge_text(lua_State *lua, int index);
+
 /* Adds `array` and `null` to the table on top of the stack. Raises. For sandbox.c. */
 void bridge_open(lua_State *lua);
 

@@ -73,17 +73,10 @@ static int string_format(lua_State *lua)
     return text_function(lua);
 }
 
-static struct slice text_at(lua_State *lua, int index)
-{
-    struct slice text;
-    text.ptr = luaL_checklstring(lua, index, &text.len);
-    return text;
-}
-
 static int string_glob(lua_State *lua)
 {
-    struct slice pattern = text_at(lua, 1);
-    struct slice text = text_at(lua, 2);
+    struct slice pattern = bridge_text(lua, 1);
+    struct slice text = bridge_text(lua, 2);
     if (pattern.len > GLOB_MAX || text.len > GLOB_MAX) {
         return luaL_error(lua, "glob takes at most %d bytes", (int)GLOB_MAX);
     }
@@ -96,8 +89,8 @@ static int string_glob(lua_State *lua)
 static int string_starts(lua_State *lua)
 {
     (void)charge_texts(lua);
-    struct slice text = text_at(lua, 1);
-    struct slice start = text_at(lua, 2);
+    struct slice text = bridge_text(lua, 1);
+    struct slice start = bridge_text(lua, 2);
     lua_pushboolean(lua, text.len >= start.len && memcmp(text.ptr, start.ptr, start.len) == 0);
     return 1;
 }
@@ -105,8 +98,8 @@ static int string_starts(lua_State *lua)
 static int string_ends(lua_State *lua)
 {
     (void)charge_texts(lua);
-    struct slice text = text_at(lua, 1);
-    struct slice end = text_at(lua, 2);
+    struct slice text = bridge_text(lua, 1);
+    struct slice end = bridge_text(lua, 2);
     lua_pushboolean(lua, text.len >= end.len &&
                              memcmp(text.ptr + text.len - end.len, end.ptr, end.len) == 0);
     return 1;
@@ -115,8 +108,8 @@ static int string_ends(lua_State *lua)
 static int string_contains(lua_State *lua)
 {
     (void)charge_texts(lua);
-    struct slice text = text_at(lua, 1);
-    struct slice part = text_at(lua, 2);
+    struct slice text = bridge_text(lua, 1);
+    struct slice part = bridge_text(lua, 2);
     lua_pushboolean(lua, memmem(text.ptr, text.len, part.ptr, part.len) != NULL);
     return 1;
 }
