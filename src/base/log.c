@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/word.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -47,8 +48,10 @@ static void put(struct line *line, const char *text, size_t len)
     if (len > room) {
         len = room;
     }
-    memcpy(line->bytes + line->len, text, len);
-    line->len += len;
+    if (len) {
+        word_copy(line->bytes + line->len, text, len);
+        line->len += len;
+    }
 }
 
 static void put_text(struct line *line, const char *text)
@@ -58,48 +61,40 @@ static void put_text(struct line *line, const char *text)
 
 #define EACH_BYTE(b) (0x0101010101010101u * (b))
 
-/* The top bit of each byte that is zero; bytes below it may be marked too, none above. */
-static inline uint64_t zero_bytes(uint64_t x)
-{
-    return (x - EACH_BYTE(1)) & ~x & EACH_BYTE(0x80);
-}
-
-/* Whether eight bytes need no quotes: ASCII that is seen, but for " = and the backslash. */
+/* Whether eight bytes need no quotes: ASCII that is seen, but for " = and the backslash. Of a byte that
+ * does, or of one above it, a top bit is set in one of these; where all bytes are plain, none is. */
 static inline bool is_plain(uint64_t x)
 {
-    uint64_t low_or_high =
-        ((x - EACH_BYTE(0x21)) | (x + EACH_BYTE(0x01)) | x) & EACH_BYTE(0x80);
-    return !(low_or_high | zero_bytes(x ^ EACH_BYTE('"')) | zero_bytes(x ^ EACH_BYTE('=')) |
-             zero_bytes(x ^ EACH_BYTE('\\')));
+    uint64_t low_or_high = (x - EACH_BYTE(0x21)) | (x + EACH_BYTE(0x01)) | x;
+    uint64_t marks = ((x ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
+                     ((x ^ EACH_BYTE('=')) - EACH_BYTE(1)) |
+                     ((x ^ EACH_BYTE('\\')) - EACH_BYTE(1));
+    return !((low_or_high | marks) & EACH_BYTE(0x80));
+}
+
+/* Whether a value of one byte at least needs no quotes. */
+static bool is_all_plain(struct slice text)
+{
+    if (text.len < 8) {
+        uint64_t filler = text.len < 4 ? EACH_BYTE('.') << 24 : 0;
+        return is_plain(word_load_few(text.ptr, text.len) | filler);
+    }
+    for (size_t i = 0; i + 8 < text.len; i += 8) {
+        if (!is_plain(word_load(text.ptr + i))) {
+            return false;
+        }
+    }
+    return is_plain(word_load(text.ptr + text.len - 8));
 }
 
 /* Copies a value that needs no quotes; false, with the line as it was, if it does. */
 static bool put_plain(struct line *line, struct slice text)
 {
-    size_t room = sizeof line->bytes - 8 - line->len;
-    char *to = line->bytes + line->len;
-    if (!text.len || text.len > VALUE_MAX_BYTES || line->len + 8 > sizeof line->bytes ||
-        text.len > room) {
+    if (!text.len || text.len > VALUE_MAX_BYTES || text.len >= sizeof line->bytes - line->len ||
+        !is_all_plain(text)) {
         return false;
     }
-    size_t i = 0;
-    for (uint64_t word; i + 8 <= text.len; i += 8) {
-        memcpy(&word, text.ptr + i, 8);
-        if (!is_plain(word)) {
-            return false;
-        }
-        memcpy(to + i, &word, 8);
-    }
-    if (i < text.len) {
-        uint64_t word = EACH_BYTE('.');
-        for (size_t k = 0; k < text.len - i; k++) {
-            ((char *)&word)[k] = text.ptr[i + k];
-        }
-        if (!is_plain(word)) {
-            return false;
-        }
-        memcpy(to + i, &word, 8);
-    }
+    word_copy(line->bytes + line->len, text.ptr, text.len);
     line->len += text.len;
     return true;
 }
@@ -162,9 +157,7 @@ static void put_key(struct line *line, struct slice key)
         return;
     }
     to[0] = ' ';
-    for (size_t i = 0; i < key.len; i++) {
-        to[1 + i] = key.ptr[i];
-    }
+    word_copy(to + 1, key.ptr, key.len);
     to[key.len + 1] = '=';
     line->len += key.len + 2;
 }
@@ -253,6 +246,7 @@ static void write_all(int fd, const char *bytes, size_t len)
 
 static void enqueue(const struct line *line)
 {
+    bool must_wake = false;
     (void)pthread_mutex_lock(&log_state.lock);
     if (!log_state.running) {
         write_all(log_state.fd, line->bytes, line->len);
@@ -261,12 +255,13 @@ static void enqueue(const struct line *line)
     } else {
         memcpy(log_state.ring + log_state.len, line->bytes, line->len);
         log_state.len += line->len;
-        if (log_state.sleeping) {
-            log_state.sleeping = false;
-            (void)pthread_cond_signal(&log_state.filled);
-        }
+        must_wake = log_state.sleeping;
+        log_state.sleeping = false;
     }
     (void)pthread_mutex_unlock(&log_state.lock);
+    if (must_wake) {
+        (void)pthread_cond_signal(&log_state.filled);
+    }
 }
 
 void log_write(enum log_level level, const char *component, const char *message,

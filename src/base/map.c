@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/word.h"
 
 #include <sys/random.h>
 
@@ -37,27 +38,6 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t load(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-/* One to seven bytes; texts of the same length never give the same word. */
-static uint64_t load_few(const char *at, size_t len)
-{
-    if (len < 4) {
-        return (uint64_t)(unsigned char)at[0] | (uint64_t)(unsigned char)at[len / 2] << 8 |
-               (uint64_t)(unsigned char)at[len - 1] << 16;
-    }
-    uint32_t first;
-    uint32_t last;
-    memcpy(&first, at, sizeof first);
-    memcpy(&last, at + len - 4, sizeof last);
-    return (uint64_t)last << 32 | first;
-}
-
 /* The last word of a longer text overlaps the one before. */
 uint64_t map_hash(const void *bytes, size_t len)
 {
@@ -68,11 +48,11 @@ uint64_t map_hash(const void *bytes, size_t len)
     if (len >= 8) {
         const char *end = at + len;
         for (; end - at >= 8; at += 8) {
-            hash = mix(hash ^ load(at), 0x9e3779b97f4a7c15u ^ secret);
+            hash = mix(hash ^ word_load(at), 0x9e3779b97f4a7c15u ^ secret);
         }
-        word = at < end ? load(end - 8) : 0;
+        word = at < end ? word_load(end - 8) : 0;
     } else if (len) {
-        word = load_few(at, len);
+        word = word_load_few(at, len);
     }
     /* The length is no part of what is multiplied: there it could undo a difference of the text. */
     return mix(hash ^ word, (0xd6e8feb86659fd93u ^ secret) + len);
@@ -160,6 +140,22 @@ static void set(struct map *map, uint64_t hash, const struct slice *text, void *
     map->count++;
 }
 
+/* A removed entry at the end of its run is free again, and so are the dead ones before it: a map whose
+ * entries come and go is not searched, nor made anew, for what was there once. */
+static void free_run_end(struct map *map, size_t at)
+{
+    const size_t last = map->cap - 1;
+    const struct map_entry *next = &map->entries[(at + 1) & last];
+    if (next->value || next->len_or_dead == DEAD) {
+        return;
+    }
+    for (; !map->entries[at].value && map->entries[at].len_or_dead == DEAD;
+         at = (at - 1) & last) {
+        map->entries[at].len_or_dead = 0;
+        map->dead--;
+    }
+}
+
 static void *take(struct map *map, uint64_t hash, const struct slice *text)
 {
     struct map_entry *entry = find(map, hash, text);
@@ -171,6 +167,7 @@ static void *take(struct map *map, uint64_t hash, const struct slice *text)
     *entry = (struct map_entry){.len_or_dead = DEAD};
     map->count--;
     map->dead++;
+    free_run_end(map, (size_t)(entry - map->entries));
     return value;
 }
 

@@ -65,6 +65,23 @@ static void ids_behave_the_same(void **state)
     map_done(&map);
 }
 
+/* As requests do: nothing is left of those before, and the map is not made anew for them. */
+static void what_comes_and_goes_leaves_nothing_behind(void **state)
+{
+    struct map map;
+    (void)state;
+    map_init(&map);
+    for (uint64_t i = 0; i < 10000; i++) {
+        map_set_id(&map, i, &values[0]);
+        map_set_id(&map, i + 100000, &values[1]);
+        assert_ptr_equal(map_remove_id(&map, i), &values[0]);
+        assert_ptr_equal(map_remove_id(&map, i + 100000), &values[1]);
+        assert_int_equal(map.dead, 0);
+    }
+    assert_int_equal(map.cap, 8);
+    map_done(&map);
+}
+
 static void a_walk_sees_each_entry_once_and_may_remove_it(void **state)
 {
     struct map map;
@@ -192,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_keys_behave_as_an_array_would),
         cmocka_unit_test(ids_behave_the_same),
+        cmocka_unit_test(what_comes_and_goes_leaves_nothing_behind),
         cmocka_unit_test(a_walk_sees_each_entry_once_and_may_remove_it),
         cmocka_unit_test(setting_replaces_and_empty_keys_are_keys),
         cmocka_unit_test(the_hash_depends_on_every_byte_and_the_length),
