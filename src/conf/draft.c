@@ -320,6 +320,7 @@ static void settle_sharing(struct draft *draft)
     struct service_conf *conf = draft->conf;
     note_template(draft, &conf->url);
     note_template(draft, &conf->auth_token);
+    conf->has_token = !template_missing_env(&conf->auth_token).ptr;
     for (size_t i = 0; i < conf->env_count; i++) {
         note_template(draft, &conf->env[i].value);
     }

@@ -113,8 +113,7 @@ bool service_conf_has_credentials(const struct service_conf *conf, struct slice 
     case SERVICE_AUTH_BEARER:
     case SERVICE_AUTH_API_KEY:
     case SERVICE_AUTH_BASIC:
-        return !template_missing_env(&conf->auth_token).ptr &&
-               (user.len > 0 || !template_has_user(&conf->auth_token));
+        return conf->has_token && (user.len > 0 || !template_has_user(&conf->auth_token));
     case SERVICE_AUTH_OAUTH:
     case SERVICE_AUTH_CLIENT_CREDENTIALS:
         break;

@@ -120,6 +120,7 @@ struct service_conf {
     struct slice *tags;
     size_t tag_count;
     bool needs_user, needs_agent;
+    bool has_token; /* auth_token's variables are set: as the environment was at the load */
     struct slice definition; /* as MessagePack map, as written (templates unexpanded), literal
                                 secrets hidden: for services.get */
     /* What sessions are made of: the same with its secrets, without what the gate and the monitor

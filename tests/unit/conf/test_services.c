@@ -155,11 +155,9 @@ static void choices_of_transport_era_and_sharing(void **state)
     service_set_done(&set);
 }
 
-static void credentials_of_every_type(void **state)
+static struct service_set load_of_every_type(void)
 {
-    (void)state;
-    assert_int_equal(unsetenv("TB_TOKEN"), 0);
-    struct service_set set = load_lua(
+    return load_lua(
         "local function web(auth) return { url = 'https://h/', auth = auth } end\n"
         "return {\n"
         "  a = web { type = 'none' },\n"
@@ -168,6 +166,13 @@ static void credentials_of_every_type(void **state)
         "  d = web { type = 'basic', user = '${user}', password = '${env:TB_TOKEN}' },\n"
         "  e = web { type = 'oauth', issuer = 'https://i/', scopes = { 's' } },\n"
         "}\n");
+}
+
+static void credentials_of_every_type(void **state)
+{
+    (void)state;
+    assert_int_equal(unsetenv("TB_TOKEN"), 0);
+    struct service_set set = load_of_every_type();
     struct slice user = SLICE("u");
     struct slice none = SLICE("");
     struct service_conf **list = set.list;
@@ -176,9 +181,15 @@ static void credentials_of_every_type(void **state)
     assert_true(service_conf_has_credentials(list[2], user));
     assert_false(service_conf_has_credentials(list[2], none));
     assert_false(service_conf_has_credentials(list[4], user));
+    service_set_done(&set);
     assert_int_equal(setenv("TB_TOKEN", "", 1), 0);
+    set = load_of_every_type();
+    list = set.list;
     assert_false(service_conf_has_credentials(list[1], user));
+    service_set_done(&set);
     assert_int_equal(setenv("TB_TOKEN", "secret", 1), 0);
+    set = load_of_every_type();
+    list = set.list;
     assert_true(service_conf_has_credentials(list[1], none));
     assert_true(service_conf_has_credentials(list[3], user));
     assert_false(service_conf_has_credentials(list[3], none));
