@@ -41,16 +41,14 @@ static void count(const struct call *call, mono_us took)
     }
 }
 
-static void record(struct call *call)
+static void record(struct call *call, const char *id)
 {
     struct calls *calls = call->calls;
     enum err_code code = call->failure.code;
     struct slice tool = call->decision.tool.len ? call->decision.tool : call->view.tool;
     const char *outcome = code == ERR_NONE ? call_source(call) : err_name(code);
     mono_us took = loop_now(calls->room.loop) - call->started;
-    char id[RPC_ID_TEXT];
     call->stage = CALL_RECORD;
-    rpc_id_text(call->pending.id, id);
     count(call, took);
     log_at(LOG_INFO, "call", code == ERR_NONE ? "call answered" : "call failed",
            LOG_TEXT("request_id", id), LOG_SLICE("agent", call->view.agent),
@@ -209,12 +207,10 @@ void call_put_answer(const struct calls *calls, struct rpc_pending *pending,
     }
 }
 
-static void put_result(struct call *call, struct slice result, struct buf *out)
+static void put_result(struct call *call, const char *id, struct slice result, struct buf *out)
 {
     const struct policy_decision *decision = &call->decision;
-    char id[RPC_ID_TEXT];
     mono_us took = loop_now(call->calls->room.loop) - call->started;
-    rpc_id_text(call->pending.id, id);
     pack_put_map(out, 7u + (call->options.wants_text && result.ptr) +
                           (call->fallback_from.len != 0) + (count_warnings(call) != 0));
     pack_put_literal(out, "request_id");
@@ -248,16 +244,16 @@ static void put_result(struct call *call, struct slice result, struct buf *out)
     put_warnings(call, out);
 }
 
-static void reply_result(struct call *call, struct slice result)
+static void reply_result(struct call *call, const char *id, struct slice result)
 {
     if (!call->is_kept) {
-        put_result(call, result, rpc_result(call->request));
+        put_result(call, id, result, rpc_result(call->request));
         rpc_result_end(call->request);
         return;
     }
     struct buf *out = rpc_pending_result(&call->pending);
     if (out) {
-        put_result(call, result, out);
+        put_result(call, id, result, out);
         rpc_pending_end(&call->pending);
     }
 }
@@ -272,12 +268,14 @@ void call_finish(struct call *call, struct slice result)
 
 void call_close(struct call *call, struct slice result)
 {
-    record(call);
+    char id[RPC_ID_TEXT];
+    rpc_id_text(call->pending.id, id);
+    record(call, id);
     call->stage = CALL_REPLY;
     if (call->failure.code != ERR_NONE) {
         reply_failure(call);
     } else {
-        reply_result(call, result);
+        reply_result(call, id, result);
     }
     call_recycle(call);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* args.c - the parameters of a request, checked against the table of its method. */
 #include "base/text.h"
+#include "base/word.h"
 #include "rpc/rpc_internal.h"
 
 #include <stdio.h>
@@ -141,11 +142,9 @@ static int missing(const struct rpc_request *request, struct failure *failure)
 
 static int find(const struct rpc_method *method, struct slice name)
 {
-    for (unsigned i = 0; i < method->param_count; i++) {
+    for (unsigned i = 0; name.len && i < method->param_count; i++) {
         const struct slice *known = &method->params[i].name;
-        /* Length and first byte tell nearly all of them apart. */
-        if (known->len == name.len && name.len && known->ptr[0] == name.ptr[0] &&
-            memcmp(known->ptr, name.ptr, name.len) == 0) {
+        if (known->len == name.len && word_equal(known->ptr, name.ptr, name.len)) {
             return (int)i;
         }
     }

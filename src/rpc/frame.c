@@ -60,7 +60,12 @@ static void no_such_method(struct rpc_request *request, struct slice name)
 static bool take_params(struct pack *cursor, struct slice *ret)
 {
     struct pack_item item;
+    size_t left = (size_t)(cursor->end - cursor->at);
     *ret = (struct slice){NULL, 0};
+    if (left > 1 && cursor->at[0] == 0x91 && (cursor->at[1] & 0xf0) == 0x80) {
+        *ret = (struct slice){(const char *)cursor->at + 1, left - 1};
+        return true; /* as nearly all are encoded */
+    }
     if (!pack_next(cursor, &item) || item.type != PACK_ARRAY || item.count > 1) {
         return false;
     }

@@ -3,6 +3,7 @@
 #include "store/record.h"
 
 #include "base/mem.h"
+#include "base/word.h"
 
 #include <stdio.h>
 
@@ -49,14 +50,9 @@ bool record_writer_begin(struct record_writer *writer)
 /* Of its length and its ends: names that differ do so there. */
 static size_t place_of(struct slice text)
 {
-    uint64_t first = 0;
-    uint64_t last = 0;
-    if (text.len >= 8) {
-        memcpy(&first, text.ptr, 8);
-        memcpy(&last, text.ptr + text.len - 8, 8);
-    } else {
-        memcpy(&first, text.ptr, text.len);
-    }
+    bool is_long = text.len >= 8;
+    uint64_t first = is_long ? word_load(text.ptr) : word_load_few(text.ptr, text.len);
+    uint64_t last = is_long ? word_load(text.ptr + text.len - 8) : 0;
     uint64_t mixed = (first ^ (last << 5 | last >> 59) ^ text.len) * 0x9e3779b97f4a7c15u;
     return mixed >> 56;
 }
@@ -80,7 +76,7 @@ static inline void put_text(struct record_writer *writer, struct slice text)
         return;
     }
     struct record_word *word = &writer->remembered[place_of(text) % RECORD_WORDS];
-    if (word->len == text.len && memcmp(out->data + word->at, text.ptr, text.len) == 0) {
+    if (word->len == text.len && word_equal(out->data + word->at, text.ptr, text.len)) {
         put_number(out, word->number);
         return;
     }

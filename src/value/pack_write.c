@@ -2,6 +2,8 @@
 /* pack_write.c - writes MessagePack in its shortest forms. */
 #include "value/pack.h"
 
+#include "base/word.h"
+
 static size_t put16(char *to, uint8_t lead, uint16_t value)
 {
     to[0] = (char)lead;
@@ -113,14 +115,29 @@ static void put_sized(struct buf *out, const char *head, size_t head_len, struct
     out->len += head_len + body.len;
 }
 
+/* Nearly all texts. */
+static void put_short_str(struct buf *out, struct slice text)
+{
+    if (!buf_reserve(out, 1 + text.len)) {
+        return;
+    }
+    char *to = out->data + out->len;
+    to[0] = (char)(0xa0 | text.len);
+    if (text.len) {
+        word_copy(to + 1, text.ptr, text.len);
+    }
+    out->len += 1 + text.len;
+}
+
 void pack_put_str(struct buf *out, struct slice text)
 {
     char head[5];
     size_t len;
     if (text.len < 32) {
-        head[0] = (char)(0xa0 | text.len);
-        len = 1;
-    } else if (text.len <= UINT8_MAX) {
+        put_short_str(out, text);
+        return;
+    }
+    if (text.len <= UINT8_MAX) {
         len = put8(head, 0xd9, (uint8_t)text.len);
     } else if (text.len <= UINT16_MAX) {
         len = put16(head, 0xda, (uint16_t)text.len);
