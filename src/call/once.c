@@ -113,10 +113,10 @@ static void tell(struct once *once, const struct once_told *told)
     once->events->told(once->arg, told);
 }
 
-static void tell_unkept(struct once *once)
+static void tell_unkept(const struct once_entry *entry, struct once *once)
 {
     tell(once, &(struct once_told){.word = ONCE_OUTCOME,
-                                   .outcome = buf_slice(&once->entry->outcome),
+                                   .outcome = buf_slice(&entry->outcome),
                                    .is_unkept = true});
 }
 
@@ -160,7 +160,7 @@ static void run_later(void *arg)
     if (!entry) {
         tell(once, &(struct once_told){.word = ONCE_CONFLICT});
     } else if (entry->owner != once) { /* an outcome that only memory has */
-        tell_unkept(once);
+        tell_unkept(entry, once);
     } else if (!entry->onces->store) {
         struct err err = {0};
         (void)err_set(&err, ERR_UNAVAILABLE, "there is no database");
@@ -267,7 +267,7 @@ static void ended(void *arg, bool is_kept)
     }
     struct list_link *link;
     while ((link = list_first(&entry->waiting))) {
-        tell_unkept(LIST_ITEM(link, struct once, link));
+        tell_unkept(entry, LIST_ITEM(link, struct once, link));
     }
     keep_here(entry);
 }
