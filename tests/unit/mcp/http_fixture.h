@@ -330,6 +330,31 @@ static inline void release(struct fixture *fixture, unsigned count)
     __atomic_store_n(&fixture->released, count, __ATOMIC_SEQ_CST);
 }
 
+/* An event without an end. False: the client has left. */
+static inline bool chunk_without_end(int fd)
+{
+    char line[1024];
+    memset(line, 'x', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    bool is_open = chunk(fd, "data: ");
+    while (is_open) {
+        is_open = chunk(fd, line);
+    }
+    return false;
+}
+
+/* A refusal whose body has no end. False: the client has left. */
+static inline bool refuse_without_end(int fd)
+{
+    char block[4096];
+    memset(block, 'x', sizeof block);
+    bool is_open = peer_print(fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    while (is_open) {
+        is_open = peer_write(fd, block, sizeof block);
+    }
+    return false;
+}
+
 static inline bool answer_events(int fd, const struct peer_request *request)
 {
     if (!peer_print(fd, SSE_HEAD)) {
@@ -368,14 +393,7 @@ static inline bool answer_events(int fd, const struct peer_request *request)
         return peer_print(fd, "0\r\n\r\n");
     }
     if (peer_is(request, "POST /events-endless")) {
-        char line[1024];
-        memset(line, 'x', sizeof line - 1);
-        line[sizeof line - 1] = '\0';
-        bool is_open = chunk(fd, "data: ");
-        while (is_open) {
-            is_open = chunk(fd, line);
-        }
-        return false;
+        return chunk_without_end(fd);
     }
     return chunk(fd, "data: " RESULT_JSON "\n\n") && peer_print(fd, "0\r\n\r\n");
 }
@@ -552,6 +570,37 @@ static inline int teardown(void **state)
     failure_done(&fixture->failure);
     free(fixture);
     return 0;
+}
+
+/* ---- a test of both transports ------------------------------------------------------------ */
+
+static inline void test_options_that_cannot_be_used(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_field bad = {SLICE("X-Y"), SLICE("s3cret\r\nX: 1")};
+    const struct mcp_http_options options[] = {{.loop = fixture->loop,
+                                                .http = fixture->http,
+                                                .url = SLICE("ftp://x/"),
+                                                .message_bytes = 9},
+                                               {.loop = fixture->loop,
+                                                .http = fixture->http,
+                                                .url = SLICE("http://127.0.0.1/"),
+                                                .headers = &bad,
+                                                .header_count = 1,
+                                                .message_bytes = 9}};
+    for (unsigned i = 0; i < 2; i++) {
+        fixture->closed = 0;
+        fixture->transport =
+            (fixture->make ? fixture->make : mcp_http_new)(&options[i], &events, fixture);
+        fixture->transport->ops->open(fixture->transport);
+        run_until(fixture, &fixture->closed, 1);
+        fixture->has_failed = fixture->closed_with_failure;
+        expect_failure(fixture, ERR_VALIDATION_ERROR, i ? "header" : "url");
+        fixture->transport->ops->close(fixture->transport);
+        run_for(fixture, 5000);
+        assert_int_equal(fixture->closed, 1);
+        drop(fixture);
+    }
 }
 
 #endif

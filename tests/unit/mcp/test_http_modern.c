@@ -350,13 +350,7 @@ static bool answer_modern(struct peer *peer, int fd, const struct peer_request *
         return false;
     }
     if (peer_is(request, "POST /endless")) {
-        char block[4096];
-        memset(block, 'x', sizeof block);
-        bool is_open = peer_print(fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
-        while (is_open) {
-            is_open = peer_write(fd, block, sizeof block);
-        }
-        return false;
+        return refuse_without_end(fd);
     }
     return answer(peer, fd, request);
 }

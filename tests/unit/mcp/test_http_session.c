@@ -113,32 +113,6 @@ static void test_closing_without_a_session(void **state)
     assert_int_equal(peer_count(&fixture->peer), 0);
 }
 
-static void test_options_that_cannot_be_used(void **state)
-{
-    struct fixture *fixture = *state;
-    struct http_field bad = {SLICE("X-Y"), SLICE("s3cret\r\nX: 1")};
-    const struct mcp_http_options options[] = {{.loop = fixture->loop,
-                                                .http = fixture->http,
-                                                .url = SLICE("ftp://x/"),
-                                                .message_bytes = 9},
-                                               {.loop = fixture->loop,
-                                                .http = fixture->http,
-                                                .url = SLICE("http://127.0.0.1/"),
-                                                .headers = &bad,
-                                                .header_count = 1,
-                                                .message_bytes = 9}};
-    for (unsigned i = 0; i < 2; i++) {
-        fixture->closed = 0;
-        fixture->transport = mcp_http_new(&options[i], &events, fixture);
-        fixture->transport->ops->open(fixture->transport);
-        run_until(fixture, &fixture->closed, 1);
-        fixture->has_failed = fixture->closed_with_failure;
-        expect_failure(fixture, ERR_VALIDATION_ERROR, i ? "header" : "url");
-        fixture->transport->ops->close(fixture->transport);
-        drop(fixture);
-    }
-}
-
 /* ---- order, and messages that ask nothing ----------------------------------------------- */
 
 static void test_requests_wait_for_initialized(void **state)
