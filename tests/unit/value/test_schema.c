@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_schema.c - which values fit which schemas, keyword by keyword. */
-#include "value/schema.h"
-#include "value_test.h"
+#include "schema_test.h"
 
-/* Values that fit, then, after a NULL, values that do not. */
-static const struct {
-    const char *schema;
-    const char *values[24];
-} cases[] = {
+static const struct schema_case cases[] = {
     /* booleans and the empty schema */
     {"true", {"null", "1", "[]", "{}"}},
     {"{}", {"null", "1", "\"a\"", "[[]]"}},
@@ -203,61 +198,17 @@ static const struct {
     {"{\"$ref\":\"#/$defs/f\",\"$defs\":{\"t\":true,\"f\":false}}", {NULL, "1"}},
 };
 
-static struct schema *compile(const char *json)
-{
-    struct buf definition = pack_of(json);
-    struct schema *schema = NULL;
-    struct err err = {.code = ERR_NONE};
-    if (schema_compile(buf_slice(&definition), &schema, &err) != 0) {
-        fail_msg("%s: %s", json, err.text);
-    }
-    /* The schema needs nothing of it any more. */
-    memset(definition.data, 0xc1, definition.len);
-    buf_done(&definition);
-    return schema;
-}
-
-static void check(const struct schema *schema, const char *definition, const char *json,
-                  bool is_fit)
-{
-    struct buf value = pack_of(json);
-    struct schema_faults faults;
-    if (schema_accepts(schema, buf_slice(&value)) != is_fit) {
-        fail_msg("%s %s %s", json, is_fit ? "should fit" : "should not fit", definition);
-    }
-    schema_explain(schema, buf_slice(&value), "arguments", &faults);
-    if ((faults.count == 0) != is_fit) {
-        fail_msg("%s against %s: %u faults", json, definition, faults.count);
-    }
-    for (unsigned i = 0; i < faults.count; i++) {
-        assert_int_equal(strncmp(faults.list[i].field, "arguments", 9), 0);
-        assert_true(faults.list[i].expected[0] && faults.list[i].received[0]);
-    }
-    buf_done(&value);
-}
-
 static void values_fit_or_do_not(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct schema *schema = compile(cases[i].schema);
-        bool is_fit = true;
-        const char *const *value = cases[i].values;
-        for (; *value; value++) {
-            check(schema, cases[i].schema, *value, true);
-        }
-        for (value++; value < cases[i].values + 24 && *value; value++) {
-            check(schema, cases[i].schema, *value, !is_fit);
-        }
-        schema_free(schema);
-    }
+    ASSERT_CASES(cases);
 }
 
 /* ---- what JSON has no word for ---------------------------------------------------------- */
 
 static bool accepts(const char *definition, const struct buf *value)
 {
-    struct schema *schema = compile(definition);
+    struct schema *schema = schema_of(definition);
     bool is_fit = schema_accepts(schema, buf_slice(value));
     schema_free(schema);
     return is_fit;
@@ -325,7 +276,7 @@ static void malformed_values_never_fit(void **state)
                                           "{\"enum\":[{}]}"};
     (void)state;
     for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
-        struct schema *schema = compile(schemas[i]);
+        struct schema *schema = schema_of(schemas[i]);
         for (size_t k = 0; k < sizeof malformed / sizeof *malformed; k++) {
             struct schema_faults faults;
             assert_false(schema_accepts(schema, malformed[k]));
@@ -362,7 +313,7 @@ static void hundreds_of_names_may_be_required(void **state)
             buf_printf(&definition, "%s\"n%u\"", i ? "," : "", i);
         }
         buf_put_text(&definition, "]}");
-        struct schema *schema = compile(buf_text(&definition));
+        struct schema *schema = schema_of(buf_text(&definition));
         for (unsigned left_out = count - 2; left_out <= count; left_out++) {
             put_names(&value, count, left_out);
             assert_int_equal(schema_accepts(schema, buf_slice(&value)), left_out == count);
