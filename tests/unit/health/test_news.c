@@ -155,21 +155,28 @@ static struct service_conf *anew(const struct service_conf *old)
     return conf;
 }
 
-/* A probe is under way, or wanted, and the service is disabled: it is not probed any more. */
-static void what_is_disabled_meanwhile_is_not_probed(void **state)
+/* A probe of `s` that hangs is under way for somebody, whose `done` counts. */
+static struct service_conf *probe_hangs(unsigned *done)
 {
-    static unsigned done;
     static struct health_check one;
-    (void)state;
-    done = 0;
-    one = (struct health_check){.done = checked, .arg = &done};
-    struct service_conf *old = service("s", SERVICE_HTTP);
-    struct service_conf *conf = anew(old);
+    one = (struct health_check){.done = checked, .arg = done};
+    struct service_conf *conf = service("s", SERVICE_HTTP);
     at("s")->mode = HANGS;
     apply_services();
     assert_true(health_check(tower.health, SLICE("s"), loop_now(tower.loop) + 60 * S, &one));
     turns();
     assert_int_equal(at("s")->connects, 1);
+    return conf;
+}
+
+/* A probe is under way, or wanted, and the service is disabled: it is not probed any more. */
+static void what_is_disabled_meanwhile_is_not_probed(void **state)
+{
+    static unsigned done;
+    (void)state;
+    done = 0;
+    struct service_conf *old = probe_hangs(&done);
+    struct service_conf *conf = anew(old);
     conf->enabled = false;
     at("s")->conf = conf;
     apply_services();
@@ -186,17 +193,10 @@ static void what_is_disabled_meanwhile_is_not_probed(void **state)
 static void what_is_of_users_meanwhile_is_not_probed(void **state)
 {
     static unsigned done;
-    static struct health_check one;
     (void)state;
     done = 0;
-    one = (struct health_check){.done = checked, .arg = &done};
-    struct service_conf *old = service("s", SERVICE_HTTP);
+    struct service_conf *old = probe_hangs(&done);
     struct service_conf *conf = anew(old);
-    at("s")->mode = HANGS;
-    apply_services();
-    assert_true(health_check(tower.health, SLICE("s"), loop_now(tower.loop) + 60 * S, &one));
-    turns();
-    assert_int_equal(at("s")->connects, 1);
     conf->needs_user = true;
     conf->sharing = SERVICE_PER_USER;
     at("s")->conf = conf;
