@@ -300,7 +300,9 @@ static void put_fact(struct buf *out, struct slice service, enum fact fact)
         put_clean(out, health_word(service), 0);
         put_span(out, " for ", age_unwell(service), "");
         (void)put_next(out, service);
-        put_reason(out, view_get(service, "health"));
+        if (!last_error(service).len) { /* which has lines of its own */
+            put_reason(out, view_get(service, "health"));
+        }
         break;
     case FACT_ERROR:
     case FACTS:
@@ -417,6 +419,19 @@ static void put_odd_tools(struct buf *out, struct slice service)
     buf_put_text(out, "` says why\n");
 }
 
+/* Nobody can link an account where a variable is missing. */
+static void put_missing(struct buf *out, struct slice service)
+{
+    static const char missing[] = "the daemon's environment has no ";
+    struct slice reason = view_text(view_get(service, "health"), "reason");
+    if (slice_is(health_word(service), "not_linked") && reason.len > sizeof missing - 1 &&
+        memcmp(reason.ptr, missing, sizeof missing - 1) == 0) {
+        begin_remark(out, service);
+        put_clean(out, reason, 0);
+        buf_put_text(out, "; set it, and start the daemon again\n");
+    }
+}
+
 void condition_put_remarks(struct cli *cli, struct slice service)
 {
     struct buf *out = &cli->out;
@@ -440,5 +455,6 @@ void condition_put_remarks(struct cli *cli, struct slice service)
         buf_put_text(out, ", because its retry budget was spent: too many of its calls "
                           "fail\n");
     }
+    put_missing(out, service);
     put_odd_tools(out, service);
 }

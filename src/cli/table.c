@@ -169,9 +169,9 @@ static void end_line(struct buf *out)
 
 /* One row from `cells(i)`; the last column goes without padding. */
 static void put_row(const struct table *table, const struct slice *cells, const struct fit *fit,
-                    struct buf *out)
+                    bool may_be_below, struct buf *out)
 {
-    bool is_below = table->is_below && fit->room && text_width(cells[fit->last]) > fit->room;
+    bool is_below = may_be_below && fit->room && text_width(cells[fit->last]) > fit->room;
     for (unsigned i = 0; i < fit->last + !is_below; i++) {
         bool is_last = i == fit->last;
         unsigned room = is_last && fit->room ? fit->room : table->widths[i];
@@ -202,15 +202,16 @@ void table_put(const struct table *table, const struct terminal *terminal, struc
     }
     put_blanks(out, fit.is_marked && terminal->is_terminal ? 2 : 0);
     put_paint(out, terminal, PAINT_BOLD);
-    put_row(table, cells, &fit, out);
+    put_row(table, cells, &fit, false, out);
     put_plain(out, terminal);
     for (size_t row = 0; row < table->marks.len; row++) {
         for (unsigned i = 0; i < table->columns; i++) {
             cells[i] = cell_at(table, row * table->columns + i);
         }
+        enum mark mark = (enum mark)table->marks.data[row];
         if (fit.is_marked) {
-            put_mark(out, terminal, (enum mark)table->marks.data[row]);
+            put_mark(out, terminal, mark);
         }
-        put_row(table, cells, &fit, out);
+        put_row(table, cells, &fit, table->is_below && mark != MARK_NONE, out);
     }
 }

@@ -25,7 +25,7 @@ struct table {
     uint32_t right;    /* bit n: column n is set to the right (numbers) */
     const char *drop;  /* "ca": first the third column, then the first; NULL: none */
     unsigned least;    /* so wide the last column is at least; 0: a dozen */
-    bool is_below;     /* what does not fit there is put below its row */
+    bool is_below;     /* what does not fit there is put below its row, if that has a mark */
     struct buf cells;  /* every cell's text, clean */
     struct buf bounds; /* uint32_t: where each cell ends */
     struct buf marks;  /* one byte a row: enum mark */

@@ -138,6 +138,7 @@ struct gate_view {
     bool is_quarantined, is_quarantined_by_hand;
     int64_t quarantine_left_ms;
     mono_us last_success, last_failure; /* of real attempts; 0: none yet */
+    mono_us limited_until;              /* by the server, all callers; 0: it is not */
     uint32_t failures_in_row;
     unsigned inside, waiting;
     unsigned users_held; /* users whose own breaker is not closed, or who are limited */

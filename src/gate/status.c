@@ -86,6 +86,7 @@ bool gates_view(const struct gates *gates, struct slice service, struct gate_vie
         .quarantine_left_ms = is_held ? gate_left_ms(gate->quarantine.until, now) : 0,
         .last_success = gate->last_success,
         .last_failure = gate->last_failure,
+        .limited_until = limit_is_held(&gate->limit, now) ? gate->limit.until : 0,
         .failures_in_row = gate->breaker.failures,
         .inside = gate->inside,
         .waiting = gate->waiting,

@@ -115,7 +115,7 @@ static enum plan_action next(const struct monitor *monitor, const struct picture
         .answered = picture_answered(picture),
         .interval = monitor_interval(monitor),
         .first = monitor->first,
-        .not_before = later(monitor->limited_until, monitor->held_back),
+        .not_before = later(view->limited_until, monitor->held_back),
     };
     if (picture->is_off || view->forced == BREAKER_FORCED_OPEN || monitor->is_running ||
         list_has(&monitor->queued)) {
@@ -141,9 +141,10 @@ static void set_timer(struct monitor *monitor, const struct picture *picture)
     struct loop *loop = monitor->health->options.loop;
     mono_us when = MONO_NEVER;
     monitor->action = next(monitor, picture, &when);
-    if (monitor->limited_until > picture->now && monitor->action == PLAN_NOTHING) {
+    mono_us limited = picture->view.limited_until;
+    if (limited && (monitor->action == PLAN_NOTHING || limited < when)) {
         monitor->action = PLAN_LOOK; /* it is no longer limited then */
-        when = monitor->limited_until;
+        when = limited;
     }
     if (monitor->action == PLAN_NOTHING) {
         loop_timer_cancel(loop, &monitor->timer);
@@ -258,9 +259,6 @@ bool health_gate_changed(struct health *health, const struct gate_change *change
         return false;
     }
     bool is_news = change->kind != GATE_BREAKER || take_breaker(monitor, change);
-    if (change->kind == GATE_RATE && change->left_ms > 0 && !change->user.len) {
-        monitor->limited_until = loop_now(loop) + change->left_ms * MS;
-    }
     if (is_news) {
         monitor_note(monitor, &(struct store_happening){.at = loop_wall(loop),
                                                         .service = monitor->conf->name,
@@ -291,6 +289,7 @@ bool health_state_changed(struct health *health, const struct mcp_service *servi
     char reason[REASON_BYTES] = "";
     if (failure) { /* servers' own words may be in it, cut somewhere */
         text_copy(reason, sizeof reason, buf_slice(&failure->message));
+        text_copy(monitor->why_failing, sizeof monitor->why_failing, slice_of(reason));
     }
     bool is_known = monitor->has_erred && (state == MCP_STARTING || state == MCP_ERROR);
     if (state == MCP_RUNNING &&

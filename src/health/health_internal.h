@@ -80,7 +80,6 @@ struct monitor {
     bool is_new_outage;
     unsigned unanswered; /* pings, in a row, of a session that stands */
     bool was_held, was_failing, has_erred;
-    mono_us limited_until;
     mono_us held_back;   /* no probe before */
     unsigned jitter;     /* thousandths of the interval, 900 .. 1100 */
     wall_ms failed_told; /* when a failed check was last written down */

@@ -67,8 +67,7 @@ bool picture_is_asleep(const struct monitor *monitor, const struct picture *pict
 /* ---- status ------------------------------------------------------------------------------ */
 
 /* Appends what the gate has to say to `reason`. */
-static enum health_status at_the_gate(const struct monitor *monitor,
-                                      const struct picture *picture, const char **ret_reason)
+static enum health_status at_the_gate(const struct picture *picture, const char **ret_reason)
 {
     const struct gate_view *view = &picture->view;
     if (view->is_quarantined) {
@@ -87,7 +86,7 @@ static enum health_status at_the_gate(const struct monitor *monitor,
         *ret_reason = "its circuit breaker is half-open: it answers again";
         return HEALTH_DEGRADED;
     }
-    if (monitor->limited_until > picture->now) {
+    if (view->limited_until) {
         *ret_reason = "the server limits the rate of requests";
         return HEALTH_DEGRADED;
     }
@@ -103,7 +102,7 @@ static enum health_status by_answers(const struct monitor *monitor,
 {
     bool is_checked = monitor->last.ended && monitor->last.ended >= picture_answered(picture);
     if (!picture_answered(picture)) {
-        *ret_reason = "no call and no check has shown yet how it is";
+        *ret_reason = "not known yet";
         return HEALTH_UNKNOWN;
     }
     if (picture_is_asleep(monitor, picture)) {
@@ -131,7 +130,7 @@ enum health_status picture_judge(const struct monitor *monitor, const struct pic
         *ret_reason = monitor->why_not_linked;
         return HEALTH_NOT_LINKED;
     }
-    enum health_status status = at_the_gate(monitor, picture, ret_reason);
+    enum health_status status = at_the_gate(picture, ret_reason);
     return status == HEALTH_UP ? by_answers(monitor, picture, ret_reason) : status;
 }
 

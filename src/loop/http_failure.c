@@ -151,7 +151,9 @@ static const char *explain_tls(struct failure *failure, const struct http_exchan
     (void)curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &number);
     failure_set(failure, ERR_UNAVAILABLE, "no secure connection to %s: %s", target->name,
                 words(exchange, code));
-    failure_suggest(failure, "Check that the server speaks TLS 1.2 or later at this port.");
+    failure_suggest(failure,
+                    "Check that the server speaks TLS 1.2 or later at this port; one of plain "
+                    "http answers like this too.");
     failure->is_retryable = number == ECONNRESET || number == EPIPE;
     return "tls";
 }

@@ -48,7 +48,7 @@ static void describe_breach(const struct stdio_end *end, struct failure *failure
     }
 }
 
-#define READ_TAIL "Read details.stderr_tail: the server's last words."
+#define READ_TAIL "Read what the server said last (details.stderr_tail)."
 
 static bool add_tail(const struct tail *tail, struct failure *failure)
 {
