@@ -287,6 +287,42 @@ static void a_long_result_is_held_until_it_is_on_disk(void **state)
     }
 }
 
+static void fail_all_attempts_but_one(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        go_wrong(fake, &refused);
+        assert_true(sent_within(fake, 5000 * MS));
+    }
+}
+
+/* What policy named for this call stays so while it is asked for others. */
+static void a_stand_in_keeps_its_name_while_it_waits(void **state)
+{
+    (void)state;
+    calls_set_policy(served.calls, policy_of("agent 'a' { title = 'A', services = { '*' } }\n"
+                                             "demo { when = 'unavailable', agents = '*' }\n"
+                                             "demo_answer 's' { tool = 'echo',\n"
+                                             "  input = { type = 'object' },\n"
+                                             "  result = { said = 'a demo' } }\n"));
+    come_and_send();
+    fail_all_attempts_but_one();
+    sqlite3 *db = lock_disk();
+    go_wrong(fake, &refused);
+    ask(fd, 2, "calls.list", "{}");
+    expect_heard(fd, "\"stage\":\"record\"");
+    for (uint32_t i = 0; i < 5; i++) { /* of other names */
+        ask(fd, 3, "tools.call", "{\"tool\":\"tttttttt/zzzzzzzz\",\"agent\":\"a\"}");
+        expect_heard(fd, "\"code\":\"NOT_FOUND\"");
+    }
+    free_disk(db);
+    char *text = heard_soon(fd);
+    if (!strstr(text, "\"service\":\"s\",\"tool\":\"echo\",\"source\":\"demo\"") ||
+        !strstr(text, "a demo")) {
+        fail_msg("%s", text);
+    }
+    mem_free(text);
+}
+
 /* Nothing was carried out that a restart could forget. */
 static void an_answer_for_nothing_done_warns_of_nothing(void **state)
 {
@@ -445,6 +481,24 @@ static void what_the_server_gave_up_is_not_known(void **state)
     expect_soon(fd, "\"code\":\"OUTCOME_UNKNOWN\"");
 }
 
+/* No for now is no outcome: a 403 that the operator may lift, a limit that passes. */
+static void what_may_be_let_in_later_is_no_outcome(void **state)
+{
+    static const struct wrong told[] = {
+        {ERR_AUTH_FAILED, FAILURE_ANSWER, false, false, -1},
+        {ERR_RATE_LIMITED, FAILURE_ANSWER, false, false, -1},
+    };
+    (void)state;
+    come_soon();
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        send_keyed(fd, fake, 1, KEYED("k"));
+        go_wrong(fake, &told[i]);
+        expect_soon(fd, err_name(told[i].code));
+        loop_advance(served.bench.loop, 61000 * MS);
+    }
+    is_carried_out(KEYED("k"));
+}
+
 /* What never left is no outcome, even where the server's list says no. */
 static void what_never_left_is_no_outcome(void **state)
 {
@@ -517,6 +571,7 @@ int main(void)
         TEST(a_disk_that_hangs_holds_no_answer_up),
         TEST(what_is_not_known_waits_for_no_disk),
         TEST(a_long_result_is_held_until_it_is_on_disk),
+        TEST(a_stand_in_keeps_its_name_while_it_waits),
         TEST(an_answer_for_nothing_done_warns_of_nothing),
         TEST(the_end_gives_back_what_was_not_sent),
         TEST(a_claim_that_nobody_waits_for_is_given_back),
@@ -527,6 +582,7 @@ int main(void)
         TEST(who_leaves_between_attempts_ends_the_call),
         TEST(a_broken_answer_is_an_outcome),
         TEST(what_the_server_gave_up_is_not_known),
+        TEST(what_may_be_let_in_later_is_no_outcome),
         TEST(what_never_left_is_no_outcome),
         TEST(an_attempt_is_no_longer_than_its_call),
         cmocka_unit_test(other_tools_are_other_calls),
