@@ -391,6 +391,7 @@ static void sessions_over_http(void **state)
     conf->url = (struct template){slice_of(url), &piece, 1, TEMPLATE_IN_URL};
     conf->auth = SERVICE_AUTH_BEARER;
     conf->auth_token = (struct template){{"t0ken", 5}, &token, 1, TEMPLATE_IN_HEADER};
+    conf->has_token = true;
     apply_one(&live->bench, conf);
     for (unsigned i = 1; i <= 3; i++) {
         char want[32];
