@@ -194,13 +194,7 @@ static inline size_t sent_at(const struct fake *fake, const char *part)
 
 static inline void answer_error(struct fake *fake, const char *error)
 {
-    unsigned long long id = last_id(fake);
-    mcp_token token = fake->bench->is_http && !fake->is_sse ? id : 0;
-    say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'error':%s}", id, error);
-    if (token) {
-        fake->events->exchange_ended(fake->arg, token, NULL, false);
-        turn(fake->bench);
-    }
+    answer_id(fake, last_id(fake), "error", error);
 }
 
 /* A service `s` of that era whose session stands and has listed `tools`, for callers who cannot be

@@ -294,16 +294,22 @@ static inline size_t count_sent(const struct fake *fake, const char *part)
     return count;
 }
 
-/* Answers the last request: on its exchange where there are any, which then ends. */
-static inline void answer_last(struct fake *fake, const char *result)
+/* Answers request `id`: on its exchange where there are any, which then ends. `member`: "result" or
+ * "error". */
+static inline void answer_id(struct fake *fake, unsigned long long id, const char *member,
+                             const char *value)
 {
-    unsigned long long id = last_id(fake);
     mcp_token token = fake->bench->is_http && !fake->is_sse ? id : 0;
-    say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'result':%s}", id, result);
+    say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,'%s':%s}", id, member, value);
     if (token) {
         fake->events->exchange_ended(fake->arg, token, NULL, false);
         turn(fake->bench);
     }
+}
+
+static inline void answer_last(struct fake *fake, const char *result)
+{
+    answer_id(fake, last_id(fake), "result", result);
 }
 
 static inline void shake_hands(struct fake *fake, const char *version)

@@ -2,6 +2,8 @@
 /* test_listen.c - subscriptions/listen of modern servers: one stream, replaced without a gap. */
 #include "watching.h"
 
+#include "one_service.h"
+
 #define LISTEN "\"method\":\"subscriptions/listen\""
 #define ALL                                                                                    \
     "{'tools':{'listChanged':true},'prompts':{'listChanged':true},'resources':{'listChanged':" \
@@ -20,16 +22,14 @@ static void discovered(struct fake *fake, const char *capabilities)
     answer_last(fake, result);
 }
 
-static struct fake *begin(struct bench *bench, struct told *told, bool is_http,
-                          const char *capabilities)
+static struct fake *discover(bool is_http, const char *capabilities)
 {
-    bench_init(bench, is_http);
     struct service_conf *conf = conf_new("s", "1");
     conf->era = SERVICE_ERA_MODERN;
     conf->idle_stop_s = 300;
-    apply_one(bench, conf);
-    list_tools(bench, told, "s");
-    struct fake *fake = fake_at(bench, 0);
+    begin_as(is_http, conf);
+    list_tools(&bench, &told, "s");
+    struct fake *fake = fake_at(&bench, 0);
     discovered(fake, capabilities);
     return fake;
 }
@@ -54,21 +54,19 @@ static void acknowledge(struct fake *fake, unsigned long long id, const char *fi
 #define LISTS "'toolsListChanged':true,'promptsListChanged':true,'resourcesListChanged':true"
 
 /* A service whose stream for lists stands; gives its id. */
-static struct fake *listening(struct bench *bench, bool is_http, unsigned long long *id)
+static struct fake *listening(bool is_http, unsigned long long *id)
 {
-    struct told told = {0};
-    struct fake *fake = begin(bench, &told, is_http, ALL);
+    struct fake *fake = discover(is_http, ALL);
     *id = id_of(sent_with(fake, LISTEN));
     assert_has(sent_with(fake, LISTEN),
                "\"notifications\":{\"toolsListChanged\":true,\"promptsListChanged\":true,"
                "\"resourcesListChanged\":true}");
     assert_has(sent_with(fake, LISTEN), "\"io.modelcontextprotocol/protocolVersion\"");
-    answer_id(
-        fake, id_of(sent_with(fake, "tools/list")),
-        "'result':{'resultType':'complete','tools':[],'ttlMs':60000,'cacheScope':'public'}");
+    answer_id(fake, id_of(sent_with(fake, "tools/list")), "result",
+              "{'resultType':'complete','tools':[],'ttlMs':60000,'cacheScope':'public'}");
     acknowledge(fake, *id, LISTS);
     assert_int_equal(told.done, 1);
-    assert_string_equal(bench->news, "");
+    assert_string_equal(bench.news, "");
     told_done(&told);
     return fake;
 }
@@ -77,9 +75,8 @@ static void changed_lists_are_heard(void **state)
 {
     (void)state;
     for (int is_http = 0; is_http < 2; is_http++) {
-        struct bench bench;
         unsigned long long id;
-        struct fake *fake = listening(&bench, is_http, &id);
+        struct fake *fake = listening(is_http, &id);
         size_t lists = count_sent(fake, "tools/list\"");
         notify(fake, id, "prompts/list_changed", "");
         notify(fake, id, "tools/list_changed", "");
@@ -87,16 +84,14 @@ static void changed_lists_are_heard(void **state)
         assert_string_equal(bench.news, "s:prompts s:tools s:resources ");
         assert_int_equal(count_sent(fake, "tools/list\""), lists + 1);
         assert_int_equal(count_sent(fake, LISTEN), 1);
-        bench_done(&bench);
+        (void)clear(NULL);
     }
 }
 
 static void what_was_not_accepted_is_not_heard(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
-    struct fake *fake = begin(&bench, &told, false, ALL);
+    struct fake *fake = discover(false, ALL);
     unsigned long long id = id_of(sent_with(fake, LISTEN));
     notify(fake, id, "tools/list_changed", ""); /* the acknowledgement is to be first */
     acknowledge(fake, id, "'promptsListChanged':true,'toolsListChanged':false");
@@ -112,34 +107,27 @@ static void what_was_not_accepted_is_not_heard(void **state)
         id);
     notify(fake, id + 1, "prompts/list_changed", "");
     assert_string_equal(bench.news, "s:prompts ");
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void no_offer_no_stream(void **state)
 {
     (void)state;
-    struct bench bench;
-    struct told told = {0};
     struct heard heard;
-    struct fake *fake = begin(&bench, &told, false, "{'tools':{},'resources':{}}");
+    struct fake *fake = discover(false, "{'tools':{},'resources':{}}");
     assert_int_equal(count_sent(fake, LISTEN), 0);
     watch(&bench, &heard, "file:///a");
     assert_int_equal(heard.code, ERR_NOT_FOUND);
     assert_int_equal(count_sent(fake, LISTEN), 0);
-    told_done(&told);
-    bench_done(&bench);
 }
 
 static void watched_uris_join_in_a_new_stream_before_the_old_one_ends(void **state)
 {
     (void)state;
     for (int is_http = 0; is_http < 2; is_http++) {
-        struct bench bench;
         unsigned long long old;
         struct heard a;
         struct heard b;
-        struct fake *fake = listening(&bench, is_http, &old);
+        struct fake *fake = listening(is_http, &old);
         watch(&bench, &a, "file:///a");
         unsigned long long id = id_of(sent_with(fake, LISTEN));
         assert_true(id != old);
@@ -166,18 +154,17 @@ static void watched_uris_join_in_a_new_stream_before_the_old_one_ends(void **sta
         assert_string_equal(b.updates, "file:///b ");
         unwatch(&bench, &a);
         assert_has(sent_with(fake, LISTEN), "\"resourceSubscriptions\":[\"file:///b\"]");
-        bench_done(&bench);
+        (void)clear(NULL);
     }
 }
 
 static void a_refused_uri_ends_its_watch_alone(void **state)
 {
     (void)state;
-    struct bench bench;
     unsigned long long id;
     struct heard a;
     struct heard b;
-    struct fake *fake = listening(&bench, false, &id);
+    struct fake *fake = listening(false, &id);
     watch(&bench, &a, "file:///a");
     watch(&bench, &b, "file:///b");
     acknowledge(fake, id_of(sent_with(fake, LISTEN)),
@@ -187,7 +174,6 @@ static void a_refused_uri_ends_its_watch_alone(void **state)
     assert_started(a);
     assert_int_equal(b.code, ERR_NOT_FOUND);
     assert_int_equal(count_sent(fake, LISTEN), 3); /* what was accepted is all that is wanted */
-    bench_done(&bench);
 }
 
 /* Result, error, bare close, cancelled: it is opened anew, and what may have been missed is made up. */
@@ -195,15 +181,14 @@ static void ends_of_any_form_are_followed_by_a_new_stream(void **state)
 {
     (void)state;
     for (int form = 0; form < 4; form++) {
-        struct bench bench;
         unsigned long long id;
         bool is_http = form == 2;
-        struct fake *fake = listening(&bench, is_http, &id);
+        struct fake *fake = listening(is_http, &id);
         size_t lists = count_sent(fake, "tools/list\"");
         if (form == 0) {
-            answer_id(fake, id, "'result':{'resultType':'complete'}");
+            answer_id(fake, id, "result", "{'resultType':'complete'}");
         } else if (form == 1) {
-            answer_id(fake, id, "'error':{'code':-32603,'message':'restarting'}");
+            answer_id(fake, id, "error", "{'code':-32603,'message':'restarting'}");
         } else if (form == 2) {
             fake->events->exchange_ended(fake->arg, id, NULL, false);
         } else {
@@ -222,38 +207,34 @@ static void ends_of_any_form_are_followed_by_a_new_stream(void **state)
         acknowledge(fake, id_of(sent_with(fake, LISTEN)), LISTS);
         assert_string_equal(bench.news, "s:tools s:prompts s:resources ");
         assert_int_equal(count_sent(fake, "tools/list\""), lists + 1);
-        bench_done(&bench);
+        (void)clear(NULL);
     }
 }
 
 static void a_stream_that_always_ends_is_tried_less_and_less(void **state)
 {
     (void)state;
-    struct bench bench;
     unsigned long long id;
-    struct fake *fake = listening(&bench, false, &id);
+    struct fake *fake = listening(false, &id);
     unsigned long long seen = 0;
     for (int i = 0; i < 6000; i++) { /* ten minutes */
         id = id_of(sent_with(fake, LISTEN));
         if (id != seen) {
             seen = id;
-            answer_id(fake, id, "'result':{'resultType':'complete'}");
+            answer_id(fake, id, "result", "{'resultType':'complete'}");
         }
         loop_advance(bench.loop, 100 * MS);
         turn(&bench);
     }
     assert_in_range(count_sent(fake, LISTEN), 12, 20);
-    bench_done(&bench);
 }
 
 static void a_server_without_subscriptions_is_asked_once(void **state)
 {
     (void)state;
     for (int form = 0; form < 3; form++) {
-        struct bench bench;
-        struct told told = {0};
         struct heard heard;
-        struct fake *fake = begin(&bench, &told, form > 0, ALL);
+        struct fake *fake = discover(form > 0, ALL);
         unsigned long long id = id_of(sent_with(fake, LISTEN));
         if (form < 2) {
             say_on(fake, form ? id : 0,
@@ -273,34 +254,30 @@ static void a_server_without_subscriptions_is_asked_once(void **state)
         assert_int_equal(heard.code, ERR_NOT_FOUND);
         assert_int_equal(count_sent(fake, LISTEN), 1);
         assert_string_equal(bench.states, "s:starting s:running ");
-        told_done(&told);
-        bench_done(&bench);
+        (void)clear(NULL);
     }
 }
 
 static void silence_instead_of_an_acknowledgement_is_given_up(void **state)
 {
     (void)state;
-    struct bench bench;
     unsigned long long id;
     struct heard heard;
-    struct fake *fake = listening(&bench, false, &id);
+    struct fake *fake = listening(false, &id);
     watch(&bench, &heard, "file:///a");
     loop_advance(bench.loop, 30001 * MS);
     turn(&bench);
     assert_int_equal(heard.code, ERR_TIMEOUT);
     notify(fake, id, "prompts/list_changed", ""); /* the one before it goes on */
     assert_string_equal(bench.news, "s:prompts ");
-    bench_done(&bench);
 }
 
 static void a_lost_session_is_begun_again_for_those_who_watch(void **state)
 {
     (void)state;
-    struct bench bench;
     unsigned long long id;
     struct heard heard;
-    struct fake *fake = listening(&bench, false, &id);
+    struct fake *fake = listening(false, &id);
     watch(&bench, &heard, "file:///a");
     acknowledge(fake, id_of(sent_with(fake, LISTEN)),
                 LISTS ",'resourceSubscriptions':['file:///a']");
@@ -315,33 +292,28 @@ static void a_lost_session_is_begun_again_for_those_who_watch(void **state)
     assert_string_equal(heard.updates, "file:///a ");
     assert_string_equal(bench.news, "s:tools s:prompts s:resources ");
     assert_int_equal(heard.ended, 0);
-    bench_done(&bench);
 }
 
 static void an_unwatched_session_is_idle_all_the_same(void **state)
 {
     (void)state;
-    struct bench bench;
     unsigned long long id;
-    struct fake *fake = listening(&bench, false, &id);
+    struct fake *fake = listening(false, &id);
     loop_advance(bench.loop, 301 * 1000 * MS);
     turn(&bench);
     assert_true(fake->is_closing);
     loop_advance(bench.loop, 301 * 1000 * MS);
     turn(&bench);
     assert_int_equal(bench.fake_count, 1);
-    bench_done(&bench);
 }
 
 /* A client that has left is the last who holds its session: a refusal ends it. */
 static void refused_after_its_client_has_left(int how)
 {
-    struct bench bench;
     struct heard heard = {0};
-    bench_init(&bench, false);
     struct service_conf *conf = conf_new("s", "1");
     conf->era = SERVICE_ERA_AUTO;
-    apply_one(&bench, conf);
+    begin_as(false, conf);
     service_named(&bench, "s")->known.era = KNOWN_LEGACY;
     const struct mcp_identity identity = {
         .agent = {"", 0}, .user = {"", 0}, .client = 7, .capabilities = MCP_CAN_ELICIT};
@@ -371,7 +343,6 @@ static void refused_after_its_client_has_left(int how)
     }
     turn(&bench);
     assert_int_equal(heard.started, 1);
-    bench_done(&bench);
 }
 
 static void the_last_watch_may_be_refused(void **state)
@@ -379,24 +350,25 @@ static void the_last_watch_may_be_refused(void **state)
     (void)state;
     for (int how = 0; how < 3; how++) {
         refused_after_its_client_has_left(how);
+        (void)clear(NULL);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(changed_lists_are_heard),
-        cmocka_unit_test(what_was_not_accepted_is_not_heard),
-        cmocka_unit_test(no_offer_no_stream),
-        cmocka_unit_test(watched_uris_join_in_a_new_stream_before_the_old_one_ends),
-        cmocka_unit_test(a_refused_uri_ends_its_watch_alone),
-        cmocka_unit_test(ends_of_any_form_are_followed_by_a_new_stream),
-        cmocka_unit_test(a_stream_that_always_ends_is_tried_less_and_less),
-        cmocka_unit_test(a_server_without_subscriptions_is_asked_once),
-        cmocka_unit_test(silence_instead_of_an_acknowledgement_is_given_up),
-        cmocka_unit_test(a_lost_session_is_begun_again_for_those_who_watch),
-        cmocka_unit_test(an_unwatched_session_is_idle_all_the_same),
-        cmocka_unit_test(the_last_watch_may_be_refused),
+        TEST(changed_lists_are_heard),
+        TEST(what_was_not_accepted_is_not_heard),
+        TEST(no_offer_no_stream),
+        TEST(watched_uris_join_in_a_new_stream_before_the_old_one_ends),
+        TEST(a_refused_uri_ends_its_watch_alone),
+        TEST(ends_of_any_form_are_followed_by_a_new_stream),
+        TEST(a_stream_that_always_ends_is_tried_less_and_less),
+        TEST(a_server_without_subscriptions_is_asked_once),
+        TEST(silence_instead_of_an_acknowledgement_is_given_up),
+        TEST(a_lost_session_is_begun_again_for_those_who_watch),
+        TEST(an_unwatched_session_is_idle_all_the_same),
+        TEST(the_last_watch_may_be_refused),
     };
     return cmocka_run_group_tests_name("listen", tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static struct fake *watched(struct bench *bench, struct heard *heard, bool is_ht
     hello(fake, CAN_SUBSCRIBE);
     assert_has(sent_with(fake, SUBSCRIBE), "\"params\":{\"uri\":\"file:///a\"}");
     assert_int_equal(heard->started, 0);
-    answer_id(fake, id_of(sent_with(fake, SUBSCRIBE)), "'result':{}");
+    answer_id(fake, id_of(sent_with(fake, SUBSCRIBE)), "result", "{}");
     assert_started(*heard);
     return fake;
 }
@@ -61,9 +61,9 @@ static void a_uri_is_asked_for_once_and_told_to_all(void **state)
     /* wanted again before the server has let go: asked for again when it has */
     watch(&bench, &a, "file:///a");
     assert_int_equal(count_sent(fake, SUBSCRIBE), 1);
-    answer_id(fake, last_id(fake), "'result':{}");
+    answer_id(fake, last_id(fake), "result", "{}");
     assert_int_equal(count_sent(fake, SUBSCRIBE), 2);
-    answer_id(fake, last_id(fake), "'result':{}");
+    answer_id(fake, last_id(fake), "result", "{}");
     assert_started(a);
     bench_done(&bench);
 }
@@ -76,7 +76,7 @@ static void what_is_below_a_watched_uri_counts(void **state)
     struct heard slash;
     struct fake *fake = watched(&bench, &a, false);
     watch(&bench, &slash, "file:///d/");
-    answer_id(fake, last_id(fake), "'result':{}");
+    answer_id(fake, last_id(fake), "result", "{}");
     say(fake, UPDATED("file:///a/b/c"));
     say(fake, UPDATED("file:///a#x"));
     say(fake, UPDATED("file:///ab"));
@@ -136,7 +136,7 @@ static void a_refusal_is_of_one_uri(void **state)
     struct heard b;
     struct fake *fake = watched(&bench, &a, false);
     watch(&bench, &b, "file:///secret");
-    answer_id(fake, last_id(fake), "'error':{'code':-32602,'message':'No such resource'}");
+    answer_id(fake, last_id(fake), "error", "{'code':-32602,'message':'No such resource'}");
     assert_int_equal(b.code, ERR_EXTERNAL_TOOL_EXECUTION_FAILED);
     assert_has(b.message, "No such resource");
     assert_null(b.watch);
@@ -175,7 +175,7 @@ static void a_watched_session_is_not_idle_and_comes_back(void **state)
     struct fake *second = fake_at(&bench, 1);
     hello(second, CAN_SUBSCRIBE);
     assert_string_equal(heard.updates, "");
-    answer_id(second, id_of(sent_with(second, SUBSCRIBE)), "'result':{}");
+    answer_id(second, id_of(sent_with(second, SUBSCRIBE)), "result", "{}");
     assert_string_equal(heard.updates, "file:///a "); /* who knows what happened meanwhile */
     assert_int_equal(heard.started, 1);
     fake_dies(second, "it crashed again");
@@ -232,7 +232,7 @@ static void a_new_session_on_the_same_wire_is_asked_anew(void **state)
     assert_int_equal(count_sent(fake, SUBSCRIBE), 4);
     for (size_t i = fake->count - 2; i < fake->count; i++) {
         if (strstr(fake->sent[i], SUBSCRIBE)) {
-            answer_id(fake, id_of(fake->sent[i]), "'result':{}");
+            answer_id(fake, id_of(fake->sent[i]), "result", "{}");
         }
     }
     assert_started(second);
@@ -374,7 +374,7 @@ static void the_session_may_be_forgotten_again_and_again(void **state)
         assert_has(last_sent(fake), "\"initialize\"");
         answer_last(fake, "{'protocolVersion':'2025-11-25','capabilities':" CAN_SUBSCRIBE "}");
         assert_int_equal(count_sent(fake, SUBSCRIBE), 2);
-        answer_id(fake, id_of(sent_with(fake, SUBSCRIBE)), "'result':{}");
+        answer_id(fake, id_of(sent_with(fake, SUBSCRIBE)), "result", "{}");
         assert_started(heard);
         fake_dies(fake, "the end");
         loop_advance(bench.loop, 300 * MS);

@@ -84,16 +84,6 @@ static inline const char *sent_with(const struct fake *fake, const char *part)
     return NULL;
 }
 
-static inline void answer_id(struct fake *fake, unsigned long long id, const char *member)
-{
-    mcp_token token = fake->bench->is_http ? id : 0;
-    say_on(fake, token, "{'jsonrpc':'2.0','id':%llu,%s}", id, member);
-    if (token) {
-        fake->events->exchange_ended(fake->arg, token, NULL, false);
-        turn(fake->bench);
-    }
-}
-
 #define assert_started(heard)                 \
     do {                                      \
         assert_int_equal((heard).started, 1); \
