@@ -3,6 +3,8 @@
  * database cannot be used. */
 #include "scratch.h"
 
+#include "store/db.h"
+
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -528,6 +530,61 @@ static void a_locked_database_claims_nothing_until_it_is_free(void **state)
     assert_true(await_kept(scratch)); /* what failed once was counted once */
 }
 
+/* ---- what is old goes ---------------------------------------------------------------------- */
+
+/* A little at a time, however long the outcomes are: claims wait behind it. */
+static void long_outcomes_go_a_few_at_a_time(void **state)
+{
+    struct scratch *scratch = *state;
+    struct db *db = NULL;
+    struct err err = {0};
+    const struct db_keep keep = {.days = 1, .rows = 1};
+    bool has_more = true;
+    int64_t left = 12;
+    assert_int_equal(claim(scratch, "young", "what"), STORE_CLAIM_IS_OURS);
+    scratch_close(scratch);
+    scratch_run(scratch,
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 12) "
+                "INSERT INTO claims SELECT randomblob(32), x'00', x'00', i, i, "
+                "zeroblob(1048576) FROM n");
+    assert_int_equal(db_open(scratch->folder, &db, &err), 0);
+    for (int i = 0; i < 100 && has_more; i++) {
+        assert_int_equal(db_tidy(db, &keep, clock_wall(), &has_more, &err), 0);
+        int64_t now = scratch_ask(scratch, "SELECT count(*) FROM claims WHERE begun_at < 1000");
+        assert_in_range(left - now, 0, 1);
+        left = now;
+    }
+    assert_int_equal(left, 0);
+    assert_false(has_more);
+    db_close(db);
+    scratch_open(scratch);
+    assert_int_equal(claim(scratch, "young", "what"), STORE_CLAIM_IS_OPEN);
+}
+
+/* And many short ones at once, or they would never be done with. */
+static void short_outcomes_go_together(void **state)
+{
+    struct scratch *scratch = *state;
+    struct db *db = NULL;
+    struct err err = {0};
+    const struct db_keep keep = {.days = 1, .rows = 1};
+    bool has_more = true;
+    int slices = 0;
+    assert_int_equal(claim(scratch, "young", "what"), STORE_CLAIM_IS_OURS);
+    scratch_close(scratch);
+    scratch_run(scratch,
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) "
+                "INSERT INTO claims SELECT randomblob(32), x'00', x'00', i, "
+                "nullif(i % 2 * i, 0), iif(i % 2, zeroblob(500), NULL) FROM n");
+    assert_int_equal(db_open(scratch->folder, &db, &err), 0);
+    for (; slices < 100 && has_more; slices++) {
+        assert_int_equal(db_tidy(db, &keep, clock_wall(), &has_more, &err), 0);
+    }
+    assert_in_range(slices, 5, 15);
+    db_close(db);
+    assert_int_equal(scratch_ask(scratch, "SELECT count(*) FROM claims"), 1);
+}
+
 /* ---- gates ------------------------------------------------------------------------------- */
 
 struct gates {
@@ -609,6 +666,8 @@ int main(void)
         TEST(outcomes_have_room_when_the_queue_is_full_of_others),
         TEST(without_a_database_nothing_is_claimed),
         TEST(a_locked_database_claims_nothing_until_it_is_free),
+        TEST(long_outcomes_go_a_few_at_a_time),
+        TEST(short_outcomes_go_together),
         TEST(gates_come_back),
     };
     return cmocka_run_group_tests_name("claim", tests, NULL, NULL);
