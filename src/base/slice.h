@@ -31,6 +31,12 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Whether the bytes of `inner` lie within those of `outer`. */
+static inline bool slice_holds(struct slice outer, struct slice inner)
+{
+    return inner.ptr >= outer.ptr && inner.ptr + inner.len <= outer.ptr + outer.len;
+}
+
 static inline bool slice_is(struct slice a, const char *text)
 {
     size_t len = strlen(text);

@@ -27,6 +27,11 @@ static uint64_t next_random(struct attempt_room *room)
     return room->random * UINT64_C(2685821657736338717);
 }
 
+static struct mcp_service *find_service(const struct attempt *attempt)
+{
+    return mcp_services_find(attempt->room->services, attempt->options->service);
+}
+
 static void tell_wait(struct attempt *attempt, const char *what)
 {
     if (attempt->events->waits_for) {
@@ -155,7 +160,7 @@ static const char *decide(struct attempt *attempt, bool was_sent, mono_us *ret_a
 {
     const struct attempt_options *options = attempt->options;
     struct attempt_room *room = attempt->room;
-    struct mcp_service *service = mcp_services_find(room->services, options->service);
+    const struct mcp_service *service = find_service(attempt);
     if (!service) {
         return "";
     }
@@ -312,11 +317,11 @@ static bool must_not_repeat(const struct attempt *attempt)
     return attempt->may_be_done && !attempt->is_harmless;
 }
 
-static void send_now(struct attempt *attempt)
+/* `service` NULL: it was removed. */
+static void send_now(struct attempt *attempt, struct mcp_service *service)
 {
     const struct attempt_options *options = attempt->options;
     struct attempt_room *room = attempt->room;
-    struct mcp_service *service = mcp_services_find(room->services, options->service);
     bool is_late = loop_now(room->loop) >= options->call.deadline;
     if (!service || is_late) {
         gate_quit(&attempt->ticket);
@@ -355,7 +360,7 @@ static void hold(struct attempt *attempt)
     loop_timer_set(attempt->room->loop, &attempt->timer, attempt->options->call.deadline);
 }
 
-static void inside(struct attempt *attempt)
+static void inside(struct attempt *attempt, struct mcp_service *service)
 {
     bool must_ask = !attempt->has_left && attempt->events->leaving;
     if (must_ask) {
@@ -366,7 +371,7 @@ static void inside(struct attempt *attempt)
         loop_timer_cancel(attempt->room->loop, &attempt->timer);
     }
     attempt->has_left = true;
-    send_now(attempt);
+    send_now(attempt, service);
 }
 
 void attempt_go_on(struct attempt *attempt)
@@ -374,7 +379,7 @@ void attempt_go_on(struct attempt *attempt)
     must(attempt->state == ATTEMPT_HELD);
     loop_timer_cancel(attempt->room->loop, &attempt->timer);
     attempt->has_left = true;
-    send_now(attempt);
+    send_now(attempt, find_service(attempt));
 }
 
 /* The first refusal is the call's failure; a later one is why it was not tried once more. */
@@ -399,7 +404,7 @@ static void on_turn(void *arg, const struct failure *failure)
         refused(attempt, failure);
         end(attempt, NULL);
     } else {
-        inside(attempt);
+        inside(attempt, find_service(attempt));
     }
 }
 
@@ -409,8 +414,9 @@ static void enter(struct attempt *attempt)
     const struct gate_caller caller = {.agent = options->identity.agent,
                                        .user = options->identity.user,
                                        .peer = options->peer};
+    struct mcp_service *service = find_service(attempt);
     struct failure failure = {0};
-    if (!mcp_services_find(attempt->room->services, options->service)) {
+    if (!service) {
         fail_without_service(attempt);
         end_later(attempt);
         return;
@@ -420,7 +426,7 @@ static void enter(struct attempt *attempt)
     switch (gate_enter(attempt->room->gates, options->service, &caller, options->call.deadline,
                        attempt->count != 0, &attempt->ticket, &failure)) {
     case GATE_INSIDE:
-        inside(attempt);
+        inside(attempt, service);
         return;
     case GATE_WAITS:
         attempt->state = ATTEMPT_WAITS;

@@ -178,6 +178,19 @@ void calls_cancel_all(struct calls *calls)
 
 /* ---- what a waiting call keeps ---------------------------------------------------------------- */
 
+/* `kept` holds what `params` did; other texts are the connection's. */
+static bool keep_text(struct call *call, struct slice params, struct slice kept,
+                      struct slice *text)
+{
+    if (text->len && slice_holds(params, *text)) {
+        text->ptr = kept.ptr + (text->ptr - params.ptr);
+    } else if (text->len) {
+        *text = arena_copy(&call->arena, *text);
+    }
+    return !text->len || text->ptr;
+}
+
+/* A request is copied as a whole: its texts are nearly all of it. */
 bool call_keep(struct call *call)
 {
     struct slice *const texts[] = {
@@ -186,19 +199,18 @@ bool call_keep(struct call *call)
     if (call->is_kept) {
         return true;
     }
+    const struct slice params = call->request->params;
+    struct slice kept = params;
     struct block *frame = rpc_request_block(call->request);
     if (frame) {
         call->frame = block_ref(frame);
+    } else if (!(kept = arena_copy(&call->arena, params)).ptr) {
+        return false;
     }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (frame && block_holds(frame, *texts[i])) {
-            continue;
-        }
-        struct slice copy = texts[i]->len ? arena_copy(&call->arena, *texts[i]) : *texts[i];
-        if (texts[i]->len && !copy.ptr) {
+        if (!keep_text(call, params, kept, texts[i])) {
             return false;
         }
-        *texts[i] = copy;
     }
     rpc_keep(call->request, &call->pending, cancelled);
     dialogue_init(&call->dialogue, &call->pending);

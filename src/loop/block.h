@@ -24,8 +24,7 @@ struct block *block_unref(struct block *block); /* NULL is fine; always NULL */
 
 static inline bool block_holds(const struct block *block, struct slice bytes)
 {
-    return bytes.ptr >= block->bytes.data &&
-           bytes.ptr + bytes.len <= block->bytes.data + block->bytes.len;
+    return slice_holds(buf_slice(&block->bytes), bytes);
 }
 
 /* The same for a buffer of one's own: frees its memory, by a thread if that takes long. */
