@@ -72,26 +72,33 @@ void map_done(struct map *map)
     *map = (struct map){0};
 }
 
-static bool same(const struct map_entry *entry, uint64_t hash, const struct slice *text)
+static bool is_free(const struct map_entry *entry)
 {
-    if (!entry->value || entry->hash != hash || !entry->text != !text) {
+    return !entry->value && entry->len_or_dead != DEAD;
+}
+
+/* Of an entry with the same hash. */
+static inline bool same(const struct map_entry *entry, const struct slice *text)
+{
+    if (!entry->value || !entry->text != !text) {
         return false;
     }
     return !text || (entry->len_or_dead == text->len &&
-                     memcmp(entry->text, text->ptr ? text->ptr : "", text->len) == 0);
+                     (!text->len || word_equal(entry->text, text->ptr, text->len)));
 }
 
 static struct map_entry *find(const struct map *map, uint64_t hash, const struct slice *text)
 {
+    const size_t last = map->cap - 1;
     if (!map->cap) {
         return NULL;
     }
-    for (size_t i = hash & (map->cap - 1);; i = (i + 1) & (map->cap - 1)) {
+    for (size_t i = hash & last;; i = (i + 1) & last) {
         struct map_entry *entry = &map->entries[i];
-        if (same(entry, hash, text)) {
+        if (entry->hash == hash && same(entry, text)) {
             return entry;
         }
-        if (!entry->value && entry->len_or_dead != DEAD) {
+        if (is_free(entry)) {
             return NULL;
         }
     }
@@ -132,7 +139,7 @@ static void set(struct map *map, uint64_t hash, const struct slice *text, void *
     }
     grow(map);
     size_t at = hash & (map->cap - 1);
-    while (map->entries[at].value || map->entries[at].len_or_dead == DEAD) {
+    while (!is_free(&map->entries[at])) {
         at = (at + 1) & (map->cap - 1);
     }
     map->entries[at] =
@@ -145,8 +152,7 @@ static void set(struct map *map, uint64_t hash, const struct slice *text, void *
 static void free_run_end(struct map *map, size_t at)
 {
     const size_t last = map->cap - 1;
-    const struct map_entry *next = &map->entries[(at + 1) & last];
-    if (next->value || next->len_or_dead == DEAD) {
+    if (!is_free(&map->entries[(at + 1) & last])) {
         return;
     }
     for (; !map->entries[at].value && map->entries[at].len_or_dead == DEAD;
