@@ -39,6 +39,8 @@ static const char *advice(int code)
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
         return "it is damaged; move it away, and a new one is begun";
+    case SQLITE_ERROR: /* a table or a column that is not there */
+        return "it is not as it was left; move it away, and a new one is begun";
     case SQLITE_IOERR:
         return "the disk fails, or is full";
     case SQLITE_NOMEM:

@@ -66,7 +66,7 @@ static bool fails_with(struct scratch *scratch, const char *part)
 /* It is tried again by itself, and what was queued is written. */
 static bool heals(struct scratch *scratch)
 {
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 3000; i++) {
         store_flush(scratch->store);
         if (strstr(scratch_status(scratch->store), "\"open\",\"queued\":0")) {
             return true;
@@ -334,6 +334,21 @@ static void a_file_of_a_version_that_cannot_be(void **state)
     }
 }
 
+/* What is not damaged to SQLite, but not ours either: what to do is told all the same. */
+static void a_file_that_lacks_a_table(void **state)
+{
+    struct scratch *scratch = *state;
+    assert_true(is(claim(scratch, "first"), STORE_CLAIM_IS_OURS));
+    scratch_close(scratch);
+    scratch_run(scratch, "DROP TABLE claims");
+    scratch_open(scratch);
+    assert_true(fails_with(scratch, "move it away, and a new one is begun"));
+    assert_true(fails_with(scratch, "no such table: claims"));
+    move_away(scratch);
+    assert_true(heals(scratch));
+    assert_true(is(claim(scratch, "first"), STORE_CLAIM_IS_OURS));
+}
+
 /* A file as the release before wrote it: it gets what it lacks, and keeps what it has. */
 static void a_file_of_the_first_version(void **state)
 {
@@ -412,7 +427,7 @@ static void a_lock_of_another_process(void **state)
     assert_true(fails_with(scratch, "another process holds it")); /* at once from now on */
     put_outcome(scratch, "first");
     end(holder);
-    assert_true(clock_mono() - before < 4000000);
+    assert_true(clock_mono() - before < 20000000);
     assert_true(heals(scratch));
     assert_true(is(claim(scratch, "first"), STORE_CLAIM_HAS_ENDED));
 }
@@ -480,12 +495,19 @@ int main(int argc, char **argv)
     }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_file_that_must_not_grow),      TEST(a_disk_that_is_full),
-        TEST(a_file_that_may_not_be_written), TEST(a_file_that_is_damaged_meanwhile),
-        TEST(a_file_that_was_cut_short),      TEST(a_file_that_is_moved_away_in_use),
-        TEST(a_file_of_a_newer_version),      TEST(a_file_of_a_version_that_cannot_be),
-        TEST(a_file_of_the_first_version),    TEST(a_second_daemon),
-        TEST(a_lock_of_another_process),      TEST(a_reader_of_another_process),
+        TEST(a_file_that_must_not_grow),
+        TEST(a_disk_that_is_full),
+        TEST(a_file_that_may_not_be_written),
+        TEST(a_file_that_is_damaged_meanwhile),
+        TEST(a_file_that_was_cut_short),
+        TEST(a_file_that_is_moved_away_in_use),
+        TEST(a_file_of_a_newer_version),
+        TEST(a_file_of_a_version_that_cannot_be),
+        TEST(a_file_that_lacks_a_table),
+        TEST(a_file_of_the_first_version),
+        TEST(a_second_daemon),
+        TEST(a_lock_of_another_process),
+        TEST(a_reader_of_another_process),
         TEST(the_log_does_not_grow),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
