@@ -9,6 +9,9 @@
 
 #include "town_wire.h"
 
+#include "../front_door.h"
+#include "../policy_text.h"
+
 /* ---- what the rooms tell each other, as api/api.c has it ---------------------------------- */
 
 static inline void state_changed(void *arg, const struct mcp_service *service)
@@ -75,10 +78,6 @@ static inline void handle_call(void *arg, struct rpc_request *request)
                                       .timeout_ms = args[4].number});
 }
 
-#define PARAM(text, type)                                       \
-    {                                                           \
-        {(text), sizeof(text) - 1}, RPC_##type, false, NULL, "" \
-    }
 static const struct rpc_param call_params[] = {PARAM("tool", TEXT), PARAM("agent", TEXT),
                                                PARAM("user", TEXT), PARAM("arguments", MAP),
                                                PARAM("timeout_ms", INT)};
@@ -89,27 +88,13 @@ static const struct rpc_method town_methods[] = {
 
 static inline struct policy *policy_of_town(void)
 {
-    struct faults faults;
-    struct policy *policy = NULL;
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/policy.lua", town.folder);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
+    char text[1024] = "";
     for (unsigned i = 0; i < PERSONS; i++) {
-        (void)fprintf(file, "agent 'a%u' { title = 'A', services = { '*' } }\n", i);
+        size_t len = strlen(text);
+        (void)snprintf(text + len, sizeof text - len,
+                       "agent 'a%u' { title = 'A', services = { '*' } }\n", i);
     }
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, 0600), 0);
-    faults_init(&faults);
-    if (policy_load(&(struct policy_options){.folder = town.folder,
-                                             .memory_bytes = 32u << 20,
-                                             .budget_us = 1000000,
-                                             .locale = "en"},
-                    &policy, &faults) != 0) {
-        fail_msg("%s", faults.list[0].text);
-    }
-    faults_done(&faults);
-    return policy;
+    return policy_of_text(town.folder, text);
 }
 
 static inline void build_rooms(void)
@@ -150,12 +135,7 @@ static inline void open_socket(void)
                                                     .methods = town_methods,
                                                     .method_count = 1,
                                                     .metrics = &town.metrics});
-    town.address.sun_family = AF_UNIX;
-    (void)snprintf(town.address.sun_path, sizeof town.address.sun_path, "%s/s", town.folder);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&town.address, sizeof town.address), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    rpc_server_listen(town.rpc, fd);
+    listen_in(town.folder, town.rpc, &town.address);
 }
 
 static inline void town_begin(uint64_t seed)
@@ -263,9 +243,7 @@ static inline void persons_come(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct person *person = &town.persons[town.person_count];
-        person->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        assert_int_equal(
-            connect(person->fd, (struct sockaddr *)&town.address, sizeof town.address), 0);
+        person->fd = connect_to(&town.address);
         (void)snprintf(person->agent, sizeof person->agent, "a%u", town.person_count++);
         buf_init(&person->in, 1u << 24);
         turns(2);

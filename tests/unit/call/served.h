@@ -12,13 +12,11 @@
 #undef call_options
 
 #include "call/call.h"
-#include "rpc/rpc.h"
+
+#include "../front_door.h"
+#include "../policy_text.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 static struct served {
     struct bench bench;
@@ -115,10 +113,6 @@ static void handle_count(void *arg, struct rpc_request *request)
     rpc_result_end(request);
 }
 
-#define PARAM(text, type)                                       \
-    {                                                           \
-        {(text), sizeof(text) - 1}, RPC_##type, false, NULL, "" \
-    }
 static const struct rpc_param call_params[] = {
     PARAM("tool", TEXT),           PARAM("agent", TEXT),     PARAM("user", TEXT),
     PARAM("arguments", MAP),       PARAM("timeout_ms", INT), PARAM("task", BOOL),
@@ -142,27 +136,7 @@ static const struct rpc_method served_methods[] = {
 
 static inline struct policy *policy_of(const char *text)
 {
-    struct faults faults;
-    struct policy *policy = NULL;
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/policy.lua", served.folder);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    (void)fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, 0600), 0);
-    faults_init(&faults);
-    int result = policy_load(&(struct policy_options){.folder = served.folder,
-                                                      .memory_bytes = 32u << 20,
-                                                      .budget_us = 1000000,
-                                                      .locale = "en"},
-                             &policy, &faults);
-    if (result != 0) {
-        fail_msg("%s", faults.list[0].text);
-    }
-    faults_done(&faults);
-    (void)unlink(path);
-    return policy;
+    return policy_of_text(served.folder, text);
 }
 
 /* What holds where nothing is written. */
@@ -206,14 +180,7 @@ static inline void serve_socket(void)
                               .methods = served_methods,
                               .method_count = sizeof served_methods / sizeof *served_methods,
                               .metrics = &served.metrics});
-    served.address.sun_family = AF_UNIX;
-    (void)snprintf(served.address.sun_path, sizeof served.address.sun_path, "%s/s",
-                   served.folder);
-    (void)unlink(served.address.sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&served.address, sizeof served.address), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    rpc_server_listen(served.server, fd);
+    listen_in(served.folder, served.server, &served.address);
 }
 
 static inline void end_rooms(void)
@@ -277,8 +244,7 @@ static inline void turns(unsigned count)
 
 static inline int connect_client(void)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&served.address, sizeof served.address), 0);
+    int fd = connect_to(&served.address);
     turns(2);
     return fd;
 }

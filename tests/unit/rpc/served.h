@@ -12,14 +12,12 @@
 
 #include "base/mem.h"
 #include "loop/block.h"
-#include "rpc/rpc.h"
+
+#include "../front_door.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #define KEPT_MAX 512
 
@@ -177,13 +175,7 @@ static inline int setup(void **state)
     });
     (void)snprintf(fixture.folder, sizeof fixture.folder, "/tmp/test_rpc.XXXXXX");
     assert_non_null(mkdtemp(fixture.folder));
-    fixture.address.sun_family = AF_UNIX;
-    (void)snprintf(fixture.address.sun_path, sizeof fixture.address.sun_path, "%s/s",
-                   fixture.folder);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&fixture.address, sizeof fixture.address), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    rpc_server_listen(fixture.server, fd);
+    listen_in(fixture.folder, fixture.server, &fixture.address);
     return 0;
 }
 
@@ -206,9 +198,7 @@ static inline void turns(unsigned count)
 
 static inline int connect_client(void)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&fixture.address, sizeof fixture.address),
-                     0);
+    int fd = connect_to(&fixture.address);
     turns(2);
     return fd;
 }
