@@ -214,7 +214,7 @@ static inline int serve_at(const char *policy_text, bool is_http, const char *st
     serve_socket();
     struct service_conf *list[] = {plain_conf("s", "s"), plain_conf("t", "t")};
     apply_served(list, 2);
-    (void)alarm(60); /* a loop without an end is a failure too */
+    (void)alarm(110); /* a loop without an end is a failure too */
     return 0;
 }
 

@@ -124,6 +124,14 @@ static inline void run_until(struct fixture *fixture, const unsigned *count, uns
     }
 }
 
+static inline void run_until_peer_has(struct fixture *fixture, unsigned wanted)
+{
+    for (mono_us end = clock_mono() + 20000000; peer_count(&fixture->peer) < wanted;) {
+        loop_turn(fixture->loop, 10000);
+        assert_true(clock_mono() < end);
+    }
+}
+
 static inline void run_for(struct fixture *fixture, mono_us time)
 {
     for (mono_us end = clock_mono() + time; clock_mono() < end;) {

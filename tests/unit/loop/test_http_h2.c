@@ -41,14 +41,6 @@ static void end_many(struct fixture *fixture, unsigned from, unsigned count)
     }
 }
 
-static void run_until_peer_has(struct fixture *fixture, unsigned wanted)
-{
-    for (mono_us end = clock_mono() + 20000000; peer_count(&fixture->peer) < wanted;) {
-        loop_turn(fixture->loop, 10000);
-        assert_true(clock_mono() < end);
-    }
-}
-
 static void clear_many(unsigned from, unsigned count)
 {
     for (unsigned i = from; i < from + count; i++) {

@@ -18,14 +18,15 @@ static void test_deadlines(void **state)
         struct outcome outcome;
         struct http_request request = post("{}");
         outcome_init(&outcome);
-        mono_us begun = clock_mono();
-        request.deadline = begun + 100000;
         aim(fixture, paths[i]);
         start(fixture, &request, &outcome);
+        run_until_peer_has(fixture, i + 1);
+        mono_us begun = clock_mono();
+        http_set_deadline(outcome.exchange, begun + 100000);
         run_until(fixture, &outcome.dones, 1);
         expect_failure(&outcome, ERR_TIMEOUT, "timeout", "did not answer in time");
         assert_true(outcome.was_sent);
-        assert_true(clock_mono() - begun < 1000000);
+        assert_in_range(clock_mono() - begun, 90000, 5000000);
         outcome_clear(&outcome);
     }
 }
@@ -40,10 +41,7 @@ static void test_deadline_on_a_frozen_clock(void **state)
     struct http_request request = post("{}");
     request.deadline = loop_now(fixture->loop) + 3600000000;
     start(fixture, &request, &outcome);
-    for (mono_us end = clock_mono() + 5000000; !peer_count(&fixture->peer);) {
-        loop_turn(fixture->loop, 1000);
-        assert_true(clock_mono() < end);
-    }
+    run_until_peer_has(fixture, 1);
     loop_advance(fixture->loop, 3599999999);
     assert_int_equal(outcome.dones, 0);
     loop_advance(fixture->loop, 1);
@@ -94,7 +92,7 @@ int getaddrinfo(const char *restrict name, const char *restrict service,
     (void)hints;
     (void)ret;
     if (strcmp(name, "slow.test") == 0) {
-        (void)usleep(600000);
+        (void)usleep(2000000);
     }
     return EAI_NONAME;
 }
@@ -142,8 +140,8 @@ static void test_cancel_while_resolving_does_not_wait(void **state)
         outcome_clear(&outcome);
     }
     print_message("cancelled in mid-look-up: at most %lld us\n", (long long)longest);
-    assert_true(longest < 100000);
-    run_for(fixture, 700000); /* the threads end in peace */
+    assert_true(longest < 1000000);
+    run_for(fixture, 2300000); /* the threads end in peace */
 }
 
 static void test_free_while_resolving(void **state)
@@ -161,9 +159,9 @@ static void test_free_while_resolving(void **state)
     fixture->target = NULL;
     http_free(fixture->http);
     fixture->http = NULL;
-    assert_true(clock_mono() - begun < 100000);
+    assert_true(clock_mono() - begun < 1000000);
     outcome_clear(&outcome);
-    (void)usleep(700000); /* the thread comes back, and finds nothing to break */
+    (void)usleep(2300000); /* the thread comes back, and finds nothing to break */
 }
 
 /* ---- cancel, free, queue ---------------------------------------------------------------- */
@@ -171,7 +169,7 @@ static void test_free_while_resolving(void **state)
 static void test_cancel_at_every_stage(void **state)
 {
     struct fixture *fixture = *state;
-    aim(fixture, "/slow");
+    aim(fixture, "/silent");
     for (unsigned i = 0; i < 30; i++) {
         struct outcome outcome;
         struct http_request request = post("{}");
@@ -180,7 +178,9 @@ static void test_cancel_at_every_stage(void **state)
         for (unsigned turn = 0; turn < i % 6; turn++) {
             loop_turn(fixture->loop, 2000);
         }
-        assert_int_equal(outcome.dones, 0);
+        if (outcome.dones) {
+            fail_msg("%u: %s", i, buf_text(&outcome.failure.message));
+        }
         http_cancel(outcome.exchange);
         run_for(fixture, 3000);
         assert_int_equal(outcome.heads + outcome.pieces + outcome.dones, 0);
@@ -268,19 +268,29 @@ static void test_places_are_limited(void **state)
     enum { COUNT = 6 };
     struct outcome outcomes[COUNT];
     struct http_target_options options = {.concurrency = 2};
-    fixture->target = make_target(fixture, "/slow", &options);
+    fixture->target = make_target(fixture, "/together", &options);
+    expect_together(COUNT); /* who has come is kept there */
     for (unsigned i = 0; i < COUNT; i++) {
-        struct http_request request = post("{}");
+        struct http_request request = post(i == COUNT - 1 ? "urgent" : "{}");
         outcome_init(&outcomes[i]);
         request.is_urgent = i == COUNT - 1;
         start(fixture, &request, &outcomes[i]);
     }
+    run_until_peer_has(fixture, 3);
     run_for(fixture, 50000);
+    assert_int_equal(peer_count(&fixture->peer), 3);
+    bool has_urgent = false;
+    for (unsigned i = 0; i < 3; i++) {
+        has_urgent = has_urgent || strcmp(fixture->peer.records[i].body, "urgent") == 0;
+    }
+    assert_true(has_urgent);
     http_cancel(outcomes[3].exchange); /* waits, never starts */
+    expect_together(0);
     run_until(fixture, &outcomes[COUNT - 1].dones, 1);
-    assert_int_equal(outcomes[2].dones + outcomes[3].dones + outcomes[4].dones, 0);
     run_until(fixture, &outcomes[4].dones, 1);
     run_until(fixture, &outcomes[2].dones, 1);
+    run_until(fixture, &outcomes[1].dones, 1);
+    run_until(fixture, &outcomes[0].dones, 1);
     assert_int_equal(peer_count(&fixture->peer), COUNT - 1);
     assert_int_equal(peer_connections(&fixture->peer), 3);
     for (unsigned i = 0; i < COUNT; i++) {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define WAIT_US 5000000
+#define WAIT_US 20000000
 
 struct job {
     struct work work;

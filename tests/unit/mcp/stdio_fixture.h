@@ -23,6 +23,7 @@
 
 #define SECOND ((mono_us)1000000)
 
+static mono_us term_after = SECOND, kill_after = SECOND;
 static struct loop *loop;
 static struct children *children;
 
@@ -119,8 +120,8 @@ static inline void make(struct peer *peer, const char *const *argv, size_t messa
                                         .argv = argv,
                                         .env = plain_env,
                                         .message_bytes = message_bytes,
-                                        .term_after = SECOND,
-                                        .kill_after = SECOND};
+                                        .term_after = term_after,
+                                        .kill_after = kill_after};
     *peer = (struct peer){.opened = 0};
     buf_init(&peer->details, 65536);
     peer->transport = mcp_stdio_new(&options, &peer_events, peer);

@@ -213,14 +213,14 @@ static void a_broken_answer_ends_at_once_and_silence_at_the_deadline(void **stat
     turn_until(live, &next.done, 1);
     told_done(&next);
     mono_us began = clock_mono();
-    call_with(&live->bench, &rubbish, .tool = "rubbish", .timeout = 300 * MS);
+    call_with(&live->bench, &rubbish, .tool = "rubbish", .timeout = 20000 * MS);
     call_with(&live->bench, &hanging, .tool = "hang", .timeout = 300 * MS);
     call_with(&live->bench, &next, .arguments = "{\"n\":1}");
     turn_until(live, &next.done, 1);
     assert_string_equal(next.text, "{\"n\":1}");
     turn_until(live, &rubbish.done, 1);
     turn_until(live, &hanging.done, 1);
-    assert_in_range(clock_mono() - began, 290 * MS, 2000 * MS);
+    assert_in_range(clock_mono() - began, 290 * MS, 15000 * MS);
     assert_told(rubbish, ERR_EXTERNAL_TOOL_EXECUTION_FAILED, "a message that is no JSON");
     assert_told(hanging, ERR_TIMEOUT, "did not answer");
     told_done(&rubbish);

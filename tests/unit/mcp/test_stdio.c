@@ -130,7 +130,7 @@ static void a_flood_of_one_does_not_starve_another(void **state)
         send_text(&echo, "{}");
         wait_for(&echo.messages, i);
     }
-    assert_true(clock_mono() - before < 5 * SECOND);
+    assert_true(clock_mono() - before < 15 * SECOND);
     end(&flood);
     end(&echo);
 }
@@ -277,7 +277,7 @@ static void closed_pipes_of_a_living_process(void **state)
     wait_for(&peer.messages, 1);
     mono_us before = clock_mono();
     wait_for(&peer.closed, 1);
-    assert_true(clock_mono() - before < 3 * SECOND);
+    assert_true(clock_mono() - before < 15 * SECOND);
     assert_int_equal(peer.code, ERR_UNAVAILABLE);
     assert_non_null(strstr(peer.words, "standard output"));
     end(&peer);
@@ -295,9 +295,13 @@ static void closed_pipes_of_a_living_process(void **state)
     wait_for(&peer.closed, 1);
     assert_string_equal(peer.words, "the process ended with status 4");
     end(&peer);
-    start(&peer, "exec 0<&-; echo '{\"a\":1}'; sleep 0.1; echo '{\"last\":1}'; exit 5", 0);
+    start(&peer,
+          "trap 'echo \"{\\\"last\\\":1}\"; exit 5' USR1; exec 0<&-; echo '{\"a\":1}';"
+          "while :; do sleep 0.02; done",
+          0);
     wait_for(&peer.messages, 1);
     send_text(&peer, "{}");
+    assert_int_equal(kill((pid_t)peer.transport->ops->pid(peer.transport), SIGUSR1), 0);
     wait_for(&peer.closed, 1);
     assert_string_equal(peer.last, "{\"last\":1}");
     assert_string_equal(peer.words, "the process ended with status 5");

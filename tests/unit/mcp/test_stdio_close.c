@@ -50,11 +50,14 @@ static void closing_asks_then_tells_then_kills(void **state)
 {
     (void)state;
     log_set(LOG_ERROR, LOG_FORMAT_TEXT);
-    assert_true(time_to_close("echo '{}'; exec cat") < SECOND);
+    term_after = kill_after = 19 * SECOND; /* what is not needed is far away */
+    assert_true(time_to_close("echo '{}'; exec cat") < 15 * SECOND);
+    term_after = SECOND;
     mono_us with_term = time_to_close("echo '{}'; exec sleep 1000");
-    assert_true(with_term >= SECOND && with_term < 2 * SECOND);
+    assert_true(with_term >= SECOND && with_term < 15 * SECOND);
+    kill_after = SECOND;
     mono_us with_kill = time_to_close("trap '' TERM; echo '{}'; while :; do sleep 0.05; done");
-    assert_true(with_kill >= 2 * SECOND && with_kill < 5 * SECOND);
+    assert_true(with_kill >= 2 * SECOND);
     log_set(LOG_INFO, LOG_FORMAT_TEXT);
 }
 

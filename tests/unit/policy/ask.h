@@ -24,7 +24,7 @@ static struct policy_decision decision;
 static struct failure failure;
 static char folder[64];
 static struct buf scratch, shown;
-static int64_t budget_us = 50000;
+static int64_t budget_us = 1000000; /* of the wall clock: machines are busy */
 
 /* The state of each service, as "name=usable,other=no_credentials"; all others: usable. */
 static const char *states = "";

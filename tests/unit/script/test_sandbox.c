@@ -16,10 +16,10 @@
 
 #define MEMORY    (16u << 20)
 #define BUDGET_US 20000   /* for scripts that use it up */
-#define AMPLE_US  2000000 /* for those that do not */
+#define AMPLE_US  20000000 /* for those that do not */
 /* A sanitizer makes the interpreter slow, and the machine may be busy: what matters is that a
  * script ends at all, soon after its budget rather than when it likes. */
-#define PATIENCE_US 3000000
+#define PATIENCE_US 30000000
 
 static int run_for(struct sandbox *sandbox, const char *script, int64_t budget_us,
                    struct err *reterr)

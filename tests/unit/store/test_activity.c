@@ -165,7 +165,7 @@ static void they_are_written_behind_by_time_and_by_length(void **state)
     store_flush(scratch->store);
     scratch_status_has(scratch, "\"closed\""); /* nothing to write */
     put(scratch, 1, 1000);
-    for (int i = 0; i < 200 && !strstr(scratch_status(scratch->store), "\"open\""); i++) {
+    for (int i = 0; i < 2000 && !strstr(scratch_status(scratch->store), "\"open\""); i++) {
         loop_turn(scratch->loop, 10000); /* a quarter of a second */
     }
     store_flush(scratch->store);
@@ -173,7 +173,7 @@ static void they_are_written_behind_by_time_and_by_length(void **state)
     for (int i = 0; i < 9000; i++) {
         put(scratch, i, 1000 + i);
     }
-    for (int i = 0; i < 200; i++) { /* what is long enough does not wait for the time */
+    for (int i = 0; i < 2000; i++) { /* what is long enough does not wait for the time */
         if (scratch_ask(scratch, "SELECT count(*) FROM activity") > 1) {
             break;
         }
@@ -365,7 +365,7 @@ static void who_forgets_may_be_freed(void **state)
 static void await_count(struct scratch *scratch, const char *sql, int64_t wanted)
 {
     int64_t found = -1;
-    for (int i = 0; i < 500 && found != wanted; i++) {
+    for (int i = 0; i < 3000 && found != wanted; i++) {
         (void)usleep(10000);
         found = scratch_ask(scratch, sql);
     }
@@ -574,7 +574,7 @@ static void while_nothing_can_be_written_they_are_dropped(void **state)
     assert_null(
         strstr(scratch_status(scratch->store), "\"lost\"")); /* others have their room */
     assert_int_equal(unlink(scratch->path), 0);
-    for (int i = 0; i < 1000 && !strstr(scratch_status(scratch->store), "\"open\""); i++) {
+    for (int i = 0; i < 3000 && !strstr(scratch_status(scratch->store), "\"open\""); i++) {
         (void)usleep(10000);
     }
     store_flush(scratch->store);

@@ -547,7 +547,7 @@ static void fill_the_disk(struct bench *bench)
     if (setrlimit(RLIMIT_FSIZE, &large) != 0) { /* there is room again: nothing was lost */
         _exit(12);
     }
-    for (int i = 0; i < 200 && !status_has(bench, "open"); i++) {
+    for (int i = 0; i < 2000 && !status_has(bench, "open"); i++) {
         (void)usleep(10000);
     }
     store_free(bench->store);
