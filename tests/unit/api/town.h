@@ -209,7 +209,8 @@ static inline struct server *server_new(const char *name, enum service_transport
 {
     struct server *server = &town.servers[town.server_count++];
     assert_true(town.server_count <= SERVERS);
-    (void)snprintf(server->name, sizeof server->name, "%s", name);
+    assert_true(snprintf(server->name, sizeof server->name, "%s", name) <
+                (int)sizeof server->name);
     struct service_conf *conf = scripted_conf(server->name, transport);
     conf->trust_annotations = true;
     server->conf = conf;

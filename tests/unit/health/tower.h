@@ -116,7 +116,8 @@ static inline struct service_conf *service(const char *name, enum service_transp
 {
     struct server *server = &tower.servers[tower.count++];
     assert_true(tower.count <= SERVERS);
-    (void)snprintf(server->name, sizeof server->name, "%s", name);
+    assert_true(snprintf(server->name, sizeof server->name, "%s", name) <
+                (int)sizeof server->name);
     struct service_conf *conf = scripted_conf(server->name, transport);
     conf->idle_stop_s = 0;
     server->conf = conf;
