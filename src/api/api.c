@@ -63,10 +63,8 @@ static void state_changed(void *arg, const struct mcp_service *service)
 {
     struct api *api = arg;
     enum mcp_state state = mcp_service_state(service);
-    const struct failure *failure = state == MCP_ERROR ? mcp_service_failure(service) : NULL;
-    char reason[FAILURE_TEXT_BYTES + 1]; /* servers' own words may be in it, cut somewhere */
-    text_copy(reason, sizeof reason,
-              failure ? buf_slice(&failure->message) : slice_of(mcp_service_reason(service)));
+    char reason[FAILURE_TEXT_BYTES + 1];
+    text_copy(reason, sizeof reason, mcp_service_why(service));
     /* At the end health goes first. */
     bool is_news = !api->health || health_state_changed(api->health, service);
     enum log_level level = state == MCP_ERROR ? LOG_WARN : LOG_INFO;

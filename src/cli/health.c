@@ -136,6 +136,12 @@ int run_test(struct cli *cli)
 
 /* ---- health --------------------------------------------------------------------------------- */
 
+/* It is asked, and takes long about it. */
+static bool is_silent(struct slice service)
+{
+    return view_age(service, "checking_since") >= 1000;
+}
+
 static enum mark mark_of(struct slice service)
 {
     static const struct {
@@ -217,7 +223,8 @@ static void put_services(struct cli *cli, struct slice services)
         struct buf age;
         buf_init(&age, 256);
         put_duration(&age, view_age(service, "since"));
-        table_row(&table, mark_of(service));
+        enum mark mark = mark_of(service);
+        table_row(&table, mark == MARK_GOOD && is_silent(service) ? MARK_WARN : mark);
         table_cell(&table, view_text(service, "service"));
         table_cell(&table, view_text(service, "status"));
         table_cell(&table, buf_slice(&age));
@@ -244,8 +251,8 @@ static unsigned count_unwell(struct slice services, bool is_checked)
     struct view_list list = view_list(services);
     while (view_next(&list, &service)) {
         enum mark mark = mark_of(service);
-        bool is_silent = is_checked && view_age(service, "checking_since") >= 0;
-        count += is_silent || mark == MARK_BAD || mark == MARK_WARN;
+        bool has_failed = is_checked && view_age(service, "checking_since") >= 0;
+        count += has_failed || mark == MARK_BAD || mark == MARK_WARN;
     }
     return count;
 }

@@ -285,10 +285,9 @@ bool health_state_changed(struct health *health, const struct mcp_service *servi
     if (!monitor) {
         return true;
     }
-    const struct failure *failure = mcp_service_failure(service);
     char reason[REASON_BYTES] = "";
-    if (failure) { /* servers' own words may be in it, cut somewhere */
-        text_copy(reason, sizeof reason, buf_slice(&failure->message));
+    if (state == MCP_ERROR) {
+        text_copy(reason, sizeof reason, mcp_service_why(service));
         text_copy(monitor->why_failing, sizeof monitor->why_failing, slice_of(reason));
     }
     bool is_known = monitor->has_erred && (state == MCP_STARTING || state == MCP_ERROR);

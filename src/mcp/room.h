@@ -123,12 +123,11 @@ struct mcp_service {
     unsigned in_state[SESSION_STATES]; /* seats that are not retired */
     unsigned wires_leaving;
     enum mcp_state state;
-    wall_ms since;
+    wall_ms since, last_error_at;
     const char *reason;      /* of the state, static text */
     const char *stop_reason; /* of the stop under way */
     bool has_failed;         /* the last start or life ended badly */
     struct failure *last_error;
-    wall_ms last_error_at;
     uint64_t calls, failures, restarts;
     uint64_t faults, dropped; /* of seats that are gone */
     uint64_t place; /* of tasks that outlive sessions, while the configuration stays */
@@ -168,8 +167,7 @@ void service_free(struct mcp_service *service); /* with all it has; tells nobody
 void service_reconfigure(struct mcp_service *service, struct service_conf *conf);
 void service_remove(struct mcp_service *service);
 bool service_is_gone(const struct mcp_service *service);
-void service_note_failure(struct mcp_service *service, const struct failure *failure,
-                          const char *reason);
+void service_note_failure(struct mcp_service *service, const struct failure *failure);
 void service_update_state(struct mcp_service *service, const char *reason);
 
 /* seat.c */
@@ -190,8 +188,7 @@ void seat_retire(struct seat *seat);
 void seat_stop(struct seat *seat, const char *reason, const struct failure *failure);
 /* It was started only to learn what the server is. */
 void seat_stop_probe(struct seat *seat);
-/* Its session could not start, or ended by itself; `reason`: which, in static words. What a caller
- * has left out says nothing of the service. */
+/* Its session could not start, or ended by itself: `reason` says which, in static words. */
 void seat_note_failure(struct seat *seat, const struct failure *failure, const char *reason);
 void seat_free(struct seat *seat);
 

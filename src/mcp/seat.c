@@ -115,11 +115,11 @@ void seat_note_failure(struct seat *seat, const struct failure *failure, const c
         seat->last_error = mem_new(sizeof *seat->last_error);
     }
     failure_copy(seat->last_error, failure);
-    if (failure->class == FAILURE_OF_CALLER) {
-        service_update_state(seat->service, reason);
-    } else {
-        service_note_failure(seat->service, failure, reason);
+    /* What a caller has left out says nothing of the service. */
+    if (failure->class != FAILURE_OF_CALLER) {
+        service_note_failure(seat->service, failure);
     }
+    service_update_state(seat->service, reason);
 }
 
 static void changed(void *arg, struct mcp_session *session, enum session_state from,

@@ -28,14 +28,10 @@ enum mcp_state mcp_service_state(const struct mcp_service *service)
     return service->state;
 }
 
-const char *mcp_service_reason(const struct mcp_service *service)
+struct slice mcp_service_why(const struct mcp_service *service)
 {
-    return service->reason ? service->reason : "";
-}
-
-const struct failure *mcp_service_failure(const struct mcp_service *service)
-{
-    return service->has_failed ? service->last_error : NULL;
+    return service->state == MCP_ERROR ? buf_slice(&service->last_error->message)
+                                       : slice_of(service->reason ? service->reason : "");
 }
 
 /* ---- state ------------------------------------------------------------------------------- */
@@ -97,8 +93,7 @@ void service_update_state(struct mcp_service *service, const char *reason)
     set_state(service, state, reason);
 }
 
-void service_note_failure(struct mcp_service *service, const struct failure *failure,
-                          const char *reason)
+void service_note_failure(struct mcp_service *service, const struct failure *failure)
 {
     if (!service->last_error) {
         service->last_error = mem_new(sizeof *service->last_error);
@@ -106,7 +101,6 @@ void service_note_failure(struct mcp_service *service, const struct failure *fai
     failure_copy(service->last_error, failure);
     service->last_error_at = loop_wall(service->services->core.loop);
     service->has_failed = true;
-    service_update_state(service, reason);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */

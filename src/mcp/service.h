@@ -83,10 +83,9 @@ void mcp_services_apply(struct mcp_services *services, const struct service_set 
 struct block *mcp_services_block(const struct mcp_services *services, struct slice bytes);
 
 struct mcp_service *mcp_services_find(const struct mcp_services *services, struct slice name);
-/* In order of name; start with *at = 0. */
+/* In order of name; start with *at = 0. Near: the name most like it, or empty. */
 struct mcp_service *mcp_services_next(const struct mcp_services *services, size_t *at);
-struct slice mcp_services_near(const struct mcp_services *services,
-                               struct slice name); /* or empty */
+struct slice mcp_services_near(const struct mcp_services *services, struct slice name);
 
 /* ---- one service ------------------------------------------------------------------------- */
 
@@ -98,20 +97,17 @@ enum mcp_state {
     MCP_ERROR,
     MCP_DISABLED
 };
-
 const char *mcp_state_name(enum mcp_state state);
 const struct service_conf *mcp_service_conf(const struct mcp_service *service);
 enum mcp_state mcp_service_state(const struct mcp_service *service);
-/* Of the state, in static words: "ready", "ended by itself"; "" where there is none. */
-const char *mcp_service_reason(const struct mcp_service *service);
-/* Why its last session could not start, or ended; NULL: that did not happen, or is over. */
-const struct failure *mcp_service_failure(const struct mcp_service *service);
+/* Words for its state, perhaps none; in error the failure's, which may be cut inside a character. */
+struct slice mcp_service_why(const struct mcp_service *service);
 /* Appends pairs of services.status for one service and returns how many; the caller writes the map
  * around them, `state` being its own word for it or NULL: {name, title, transport, enabled, state,
  * since (RFC 3339), sessions, era ("modern", "legacy", "unknown"), transport_used? (of "auto"), reason?,
- * last_error? {code, message, suggestion, time, is_over, stderr_tail?}, pid?, protocol?, server? {name, version}, tools?,
- * tool_warnings? [{tool, warnings: [text]}], tools_left_out? [{tool, reason}], tools_withheld?
- * [name], calls, failures, restarts, protocol_faults?, messages_dropped?}. */
+ * last_error? {code, message, suggestion, time, is_over, stderr_tail?}, pid?, protocol?, server? {name,
+ * version}, tools?, tool_warnings? [{tool, warnings: [text]}], tools_left_out? [{tool, reason}],
+ * tools_withheld? [name], calls, failures, restarts, protocol_faults?, messages_dropped?}. */
 uint32_t mcp_service_put_status(const struct mcp_service *service, const char *state,
                                 struct buf *out);
 

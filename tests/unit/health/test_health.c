@@ -473,26 +473,6 @@ static void a_check_asks_now(void **state)
     expect_health("s", "\"ok\":true"); /* the truth, held or not */
 }
 
-/* A limit that the server names anew before it is over goes on: so the gate holds, and so it is told. */
-static void a_limit_that_goes_on_is_told(void **state)
-{
-    (void)state;
-    struct rate_fields fields;
-    (void)service("s", SERVICE_HTTP);
-    apply_services();
-    assert_true(call("s"));
-    rate_fields_init(&fields);
-    fields.retry_after_ms = 5000;
-    for (int i = 0; i < 3; i++) {
-        gates_hint(tower.gates, SLICE("s"), SLICE(""), &fields, true);
-        pass(4 * S);
-        expect_health("s", "\"reason\":\"the server limits the rate of requests\"");
-    }
-    pass(2 * S);
-    expect_health("s", "\"status\":\"up\"");
-    assert_non_null(strstr(tower.news, "s:degraded>up "));
-}
-
 static void a_check_ends_in_time(void **state)
 {
     (void)state;
@@ -698,7 +678,6 @@ int main(void)
         TEST(the_disabled_and_the_unlinked_are_not_down),
         TEST(a_critical_one_that_is_down_is_the_whole),
         TEST(a_check_asks_now),
-        TEST(a_limit_that_goes_on_is_told),
         TEST(a_check_ends_in_time),
         TEST(nobody_is_asked_where_users_are_needed),
         TEST(a_thousand_are_spread),

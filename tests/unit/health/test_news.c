@@ -256,6 +256,26 @@ static void those_that_are_held_meanwhile_take_no_place(void **state)
     assert_int_equal(at("last")->pings, 1);
 }
 
+/* A limit that the server names anew before it is over goes on: so the gate holds, and so it is told. */
+static void a_limit_that_goes_on_is_told(void **state)
+{
+    (void)state;
+    struct rate_fields fields;
+    (void)service("s", SERVICE_HTTP);
+    apply_services();
+    assert_true(call("s"));
+    rate_fields_init(&fields);
+    fields.retry_after_ms = 5000;
+    for (int i = 0; i < 3; i++) {
+        gates_hint(tower.gates, SLICE("s"), SLICE(""), &fields, true);
+        pass(4 * S);
+        expect_health("s", "\"reason\":\"the server limits the rate of requests\"");
+    }
+    pass(2 * S);
+    expect_health("s", "\"status\":\"up\"");
+    assert_non_null(strstr(tower.news, "s:degraded>up "));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tower_begin, tower_end)
 
 int main(void)
@@ -269,6 +289,7 @@ int main(void)
         TEST(what_is_disabled_meanwhile_is_not_probed),
         TEST(what_is_of_users_meanwhile_is_not_probed),
         TEST(those_that_are_held_meanwhile_take_no_place),
+        TEST(a_limit_that_goes_on_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
