@@ -148,7 +148,7 @@ static inline void scratch_is_sound(struct scratch *scratch)
 /* Turns of the loop until *what is not 0. */
 static inline int scratch_await(struct scratch *scratch, const volatile int *what)
 {
-    for (int i = 0; i < 1500 && !*what; i++) {
+    for (int i = 0; i < 6000 && !*what; i++) {
         loop_turn(scratch->loop, 10000);
     }
     assert_int_not_equal(*what, 0);

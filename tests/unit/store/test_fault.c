@@ -34,7 +34,7 @@ static struct asker *claim(struct scratch *scratch, const char *id)
     asker.claim.arg = &asker;
     sha256(slice_of(id), asker.claim.id);
     store_claim(scratch->store, &asker.claim);
-    for (int i = 0; i < 1000 && !asker.answered; i++) {
+    for (int i = 0; i < 3000 && !asker.answered; i++) {
         loop_turn(scratch->loop, 10000);
     }
     return &asker;
@@ -229,9 +229,11 @@ static void spoil(struct scratch *scratch, off_t from, off_t upto)
     (void)close(fd);
 }
 
+/* The database last: the store, which looks again and again, begins a new one as soon as it is gone,
+ * and then what is beside it is the new one's. */
 static void move_away(struct scratch *scratch)
 {
-    static const char *const files[] = {"", "-wal", "-shm"};
+    static const char *const files[] = {"-wal", "-shm", ""};
     for (size_t i = 0; i < 3; i++) {
         char path[160];
         (void)snprintf(path, sizeof path, "%s%s", scratch->path, files[i]);
