@@ -179,16 +179,16 @@ static void put_time(struct line *line)
     put(line, text, CLOCK_TEXT - 1);
 }
 
-static void format_text(struct line *line, enum log_level level, const char *component,
-                        const char *message, const struct log_field *fields)
+static void format_text(struct line *line, enum log_level level, struct slice component,
+                        struct slice message, const struct log_field *fields)
 {
     put_time(line);
     put(line, " ", 1);
     put_text(line, level_names[level]);
     put(line, " ", 1);
-    put_text(line, component);
+    put(line, component.ptr, component.len);
     put(line, ": ", 2);
-    put_text(line, message);
+    put(line, message.ptr, message.len);
     for (const struct log_field *field = fields; field->key.ptr; field++) {
         put_key(line, field->key);
         if (!field->text.ptr) {
@@ -199,17 +199,17 @@ static void format_text(struct line *line, enum log_level level, const char *com
     }
 }
 
-static void format_json(struct line *line, enum log_level level, const char *component,
-                        const char *message, const struct log_field *fields)
+static void format_json(struct line *line, enum log_level level, struct slice component,
+                        struct slice message, const struct log_field *fields)
 {
     put_text(line, "{\"time\":\"");
     put_time(line);
     put_text(line, "\",\"level\":\"");
     put_text(line, level_names[level]);
     put_text(line, "\",\"component\":");
-    put_quoted(line, slice_of(component));
+    put_quoted(line, component);
     put_text(line, ",\"message\":");
-    put_quoted(line, slice_of(message));
+    put_quoted(line, message);
     for (const struct log_field *field = fields; field->key.ptr; field++) {
         /* A line that is nearly full stays valid JSON: the remaining fields are left out. */
         if (sizeof line->bytes - line->len < VALUE_MAX_BYTES * 6 + 128) {
@@ -264,7 +264,7 @@ static void enqueue(const struct line *line)
     }
 }
 
-void log_write(enum log_level level, const char *component, const char *message,
+void log_write(enum log_level level, struct slice component, struct slice message,
                const struct log_field *fields)
 {
     struct line line;
@@ -284,9 +284,9 @@ static void report_drops(uint64_t dropped)
     line.len = 0;
     const struct log_field fields[] = {LOG_INT("lines", dropped), LOG_NOTHING};
     if (log_state.format == LOG_FORMAT_JSON) {
-        format_json(&line, LOG_WARN, "log", "lines were dropped", fields);
+        format_json(&line, LOG_WARN, SLICE("log"), SLICE("lines were dropped"), fields);
     } else {
-        format_text(&line, LOG_WARN, "log", "lines were dropped", fields);
+        format_text(&line, LOG_WARN, SLICE("log"), SLICE("lines were dropped"), fields);
     }
     line.bytes[line.len++] = '\n';
     write_all(log_state.fd, line.bytes, line.len);

@@ -43,15 +43,15 @@ static inline struct slice log_text(struct slice text)
 }
 
 /* At least one field; LOG_NOTHING where there is none. */
-#define log_at(level, component, message, ...)        \
-    ((level) < log_threshold                          \
-         ? (void)0                                    \
-         : log_write((level), (component), (message), \
+#define log_at(level, component, message, ...)                        \
+    ((level) < log_threshold                                          \
+         ? (void)0                                                    \
+         : log_write((level), slice_of(component), slice_of(message), \
                      (const struct log_field[]){__VA_ARGS__, LOG_NOTHING}))
 
 extern enum log_level log_threshold; /* lines below it cost one comparison */
 
-void log_write(enum log_level level, const char *component, const char *message,
+void log_write(enum log_level level, struct slice component, struct slice message,
                const struct log_field *fields);
 
 /* Starts the writing thread on `fd`. Before it, and after log_stop, lines are written at once. */

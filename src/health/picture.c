@@ -140,7 +140,7 @@ static void put_time(const struct health *health, const char *key, mono_us when,
                      struct buf *out)
 {
     char text[CLOCK_TEXT];
-    const struct loop *loop = health->options.loop;
+    struct loop *loop = health->options.loop;
     clock_format(loop_wall(loop) + (when - loop_now(loop)) / MS, text);
     pack_put_key_text(out, key, text);
 }

@@ -33,10 +33,12 @@ struct loop {
     mono_us armed_for;
     mono_us now;
     mono_us lag_max;
+    wall_ms wall; /* as it was first asked for in this turn; 0: not yet */
     wall_ms frozen_wall;
     mono_us frozen_since; /* `now` when frozen_wall was read */
     bool is_frozen, must_stop, is_firing;
-    bool has_time;            /* `now` was read in this turn */
+    bool has_time; /* `now` was read in this turn */
+    bool is_in_turn;
     struct loop_timer **heap; /* from 1 */
     size_t heap_count, heap_cap;
     struct list later;
@@ -169,12 +171,18 @@ mono_us loop_now(const struct loop *loop)
     return loop->now;
 }
 
-wall_ms loop_wall(const struct loop *loop)
+wall_ms loop_wall(struct loop *loop)
 {
     if (loop->is_frozen) {
         return loop->frozen_wall + (loop->now - loop->frozen_since) / 1000;
     }
-    return clock_wall();
+    if (!loop->is_in_turn) {
+        return clock_wall();
+    }
+    if (!loop->wall) {
+        loop->wall = clock_wall();
+    }
+    return loop->wall;
 }
 
 static void wake_after(struct loop *loop, mono_us wait)
@@ -261,10 +269,13 @@ static void turn(struct loop *loop, int flags)
         flags |= EVLOOP_NONBLOCK; /* queued between the turns */
     }
     loop->has_time = false;
+    loop->wall = 0;
+    loop->is_in_turn = true;
     must(event_base_loop(loop->base, EVLOOP_ONCE | flags) >= 0);
     refresh(loop);
     run_timers(loop);
     end_turn(loop);
+    loop->is_in_turn = false;
     mono_us took = (loop->is_frozen ? loop->now : clock_mono()) - loop->now;
     if (took > loop->lag_max) {
         loop->lag_max = took;

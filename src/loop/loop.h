@@ -32,10 +32,11 @@ void loop_stop(struct loop *loop);
 /* Tests: one turn that waits at most `max_wait` microseconds, real ones also when frozen. */
 void loop_turn(struct loop *loop, mono_us max_wait);
 
-/* The time of this turn, read when its first descriptor is ready. Tests may take the clock over: it then stands still but for
- * loop_advance, which also runs the timers that come due. */
+/* The time of this turn, read when its first descriptor is ready; that of day when it is first asked for.
+ * Tests may take the clock over: it then stands still but for loop_advance, which also runs the timers
+ * that come due. */
 mono_us loop_now(const struct loop *loop);
-wall_ms loop_wall(const struct loop *loop);
+wall_ms loop_wall(struct loop *loop);
 void loop_freeze(struct loop *loop);
 void loop_advance(struct loop *loop, mono_us by);
 
