@@ -256,9 +256,10 @@ def test_the_server_is_killed_in_the_middle(served):
     outcomes = set()
     for step in range(8):
         client.text("stdio/echo", {"message": "start"})
+        server = eventually(lambda: echo_pid(served), what="the server")
         msgid = client.start("tools.call", {"tool": "stdio/text", "arguments": {"bytes": LARGE}})
         time.sleep(0.012 * step)
-        os.kill(eventually(lambda: echo_pid(served), what="the server"), signal.SIGKILL)
+        os.kill(server, signal.SIGKILL)
         try:
             assert digest_of(client.wait(msgid)) == HASH
             outcomes.add("whole")
