@@ -195,7 +195,7 @@ static void put_row(const struct table *table, const struct slice *cells, const 
 
 void table_put(const struct table *table, const struct terminal *terminal, struct buf *out)
 {
-    struct slice cells[TABLE_COLUMNS];
+    struct slice cells[TABLE_COLUMNS] = {{NULL, 0}};
     struct fit fit = fit_to(table, terminal);
     for (unsigned i = 0; i < table->columns; i++) {
         cells[i] = slice_of(table->titles[i]);
