@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #define MEMORY    (16u << 20)
-#define BUDGET_US 20000   /* for scripts that use it up */
+#define BUDGET_US 20000    /* for scripts that use it up */
 #define AMPLE_US  20000000 /* for those that do not */
 /* A sanitizer makes the interpreter slow, and the machine may be busy: what matters is that a
  * script ends at all, soon after its budget rather than when it likes. */
