@@ -71,12 +71,14 @@ void store_claim(struct store *store, struct store_claim *claim)
 {
     struct asked_claim *asked = asked_new(store, claim);
     list_append(&store->claims, &asked->link);
+    struct err err = {0};
     (void)pthread_mutex_lock(&store->lock);
     store_rouse(store);
-    if (!store->has_thread || !may_ask(store)) {
+    if (store_is_stuck(store, &err)) {
+        fail(store, asked, &err);
+    } else if (!store->has_thread || !may_ask(store)) {
         fail(store, asked, &store->failure);
     } else if (!queue_has_room(store, &asked->claim.job)) {
-        struct err err;
         (void)err_set(&err, ERR_OVERLOADED,
                       "the disk is too slow: %zu MiB wait to be written to the database",
                       QUEUE_BYTES_MAX >> 20);

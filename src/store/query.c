@@ -279,13 +279,13 @@ void queries_work(struct store *store)
     struct asked_query *asked = store->queries;
     bool is_forgotten = asked->is_forgotten;
     store->queries = asked->next;
-    (void)pthread_mutex_unlock(&store->lock);
+    store_let_go(store);
     bool is_open = store->db || db_open(store->folder, &store->db, &asked->error) == 0;
     bool has_more = !is_forgotten && is_open && look(store->db, asked);
     if (!has_more) {
         finish(asked);
     }
-    (void)pthread_mutex_lock(&store->lock);
+    store_take_back(store);
     store->is_open = is_open;
     if (has_more) {
         append(&store->queries, asked); /* the others have their turn */

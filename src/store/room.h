@@ -73,6 +73,7 @@ struct store {
     struct err failure;      /* code 0: none */
     struct err load_failure; /* to be handed on */
     mono_us try_at;          /* not before: what failed is tried again */
+    mono_us busy_since;      /* the thread is at the file; 0: it is not */
     int64_t bytes;           /* of the file */
 
     /* the loop's */
@@ -110,6 +111,11 @@ void *store_work(void *arg); /* the thread; of the store */
 /* Under the lock: those that wait for what is written are told, with `all` also the others. */
 void store_settle_waits(struct store *store, bool all);
 void store_note_failure(struct store *store, const struct err *err);
+void store_let_go(
+    struct store *store); /* the thread gives up the lock, for what may take long */
+void store_take_back(struct store *store);
+/* Under the lock: whether the thread waits for the disk for too long. */
+bool store_is_stuck(const struct store *store, struct err *reterr);
 
 /* ---- claim.c ------------------------------------------------------------------------------ */
 

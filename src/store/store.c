@@ -228,11 +228,12 @@ void store_forget_load(struct store_load *load)
 /* Under the lock; how many pairs. */
 static uint32_t put_status(const struct store *store, struct buf *out)
 {
-    bool has_failed = store->failure.code != ERR_NONE;
+    struct err stuck = {0};
+    bool has_failed = store_is_stuck(store, &stuck) || store->failure.code != ERR_NONE;
     uint64_t gathered = store->in_pieces + store->activity.writer.count;
     pack_put_key_text(out, "state", has_failed ? "failed" : store->is_open ? "open" : "closed");
     if (has_failed) {
-        pack_put_key_text(out, "reason", store->failure.text);
+        pack_put_key_text(out, "reason", stuck.code ? stuck.text : store->failure.text);
     }
     pack_put_key_int(out, "queued", (int64_t)(store->queue.count + store->held.count));
     if (store->lost) {

@@ -37,8 +37,9 @@ struct store;
 
 struct store_options {
     struct loop *loop;
-    const char *folder; /* ours; made 0700 */
-    uint32_t retry_ms;  /* between two tries of what fails; 0: 30 s */
+    const char *folder;   /* ours; made 0700 */
+    uint32_t retry_ms;    /* between two tries of what fails; 0: 30 s */
+    uint32_t patience_ms; /* behind a disk that takes longer nothing is claimed; 0: 5 s */
 };
 
 struct store *store_new(const struct store_options *options);

@@ -7,7 +7,8 @@
 #include <signal.h>
 #include <time.h>
 
-#define RETRY_MS 30000u
+#define RETRY_MS    30000u
+#define PATIENCE_MS 5000u
 /* When old records are looked for: after something was written, and else. */
 #define TIDY_SOON ((mono_us)10000000)
 #define TIDY_LATE ((mono_us)3600000000)
@@ -71,6 +72,33 @@ static void settle(struct store *store)
     (void)pthread_cond_broadcast(&store->idle);
 }
 
+/* ---- without the lock -------------------------------------------------------------------- */
+
+void store_let_go(struct store *store)
+{
+    store->busy_since = clock_mono();
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void store_take_back(struct store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->busy_since = 0;
+}
+
+bool store_is_stuck(const struct store *store, struct err *reterr)
+{
+    uint32_t patience = store->options.patience_ms ? store->options.patience_ms : PATIENCE_MS;
+    mono_us took = store->busy_since ? clock_mono() - store->busy_since : 0;
+    if (took < (mono_us)patience * 1000) {
+        return false;
+    }
+    (void)err_set(reterr, ERR_UNAVAILABLE,
+                  "the disk has not answered for %lld s; look at what holds it up",
+                  (long long)(took / 1000000));
+    return true;
+}
+
 /* ---- the file ---------------------------------------------------------------------------- */
 
 /* Under the lock, which is given up meanwhile. */
@@ -80,9 +108,9 @@ static bool open_file(struct store *store)
     if (store->db) {
         return true;
     }
-    (void)pthread_mutex_unlock(&store->lock);
+    store_let_go(store);
     int r = db_open(store->folder, &store->db, &err);
-    (void)pthread_mutex_lock(&store->lock);
+    store_take_back(store);
     store->is_open = r == 0;
     if (r < 0) {
         store_note_failure(store, &err);
@@ -98,9 +126,9 @@ static void close_file(struct store *store)
     struct db *db = store->db;
     store->db = NULL;
     store->is_open = false;
-    (void)pthread_mutex_unlock(&store->lock);
+    store_let_go(store);
     db_close(db);
-    (void)pthread_mutex_lock(&store->lock);
+    store_take_back(store);
 }
 
 static void load(struct store *store)
@@ -108,9 +136,9 @@ static void load(struct store *store)
     struct err err = {0};
     struct image *image = NULL;
     if (open_file(store)) {
-        (void)pthread_mutex_unlock(&store->lock);
+        store_let_go(store);
         image = db_read_image(store->db, &err);
-        (void)pthread_mutex_lock(&store->lock);
+        store_take_back(store);
         if (!image) {
             store_note_failure(store, &err);
             close_file(store);
@@ -158,9 +186,9 @@ static void note_written(struct store *store, struct queue *batch)
     note_success(store);
     mono_us soon = clock_mono() + TIDY_SOON;
     store->tidy_at = soon < store->tidy_at ? soon : store->tidy_at;
-    (void)pthread_mutex_unlock(&store->lock);
+    store_let_go(store);
     db_job_free(batch->first);
-    (void)pthread_mutex_lock(&store->lock);
+    store_take_back(store);
 }
 
 /* Without the lock. A file that is not in its place any more is begun anew. */
@@ -197,9 +225,9 @@ static void write_queue(struct store *store)
     size_t room = OUTCOMES_MAX - store->outcome_bytes;
     queue_init(&store->queue);
     store->held = batch;
-    (void)pthread_mutex_unlock(&store->lock);
+    store_let_go(store);
     int r = write_batch(store, batch.first, room, &err);
-    (void)pthread_mutex_lock(&store->lock);
+    store_take_back(store);
     queue_init(&store->held);
     if (r == 0) {
         note_written(store, &batch);
@@ -217,9 +245,9 @@ static void tidy(struct store *store)
     struct err err = {0};
     struct db_keep keep = store->keep;
     bool has_more = false;
-    (void)pthread_mutex_unlock(&store->lock);
+    store_let_go(store);
     int r = db_tidy(store->db, &keep, clock_wall(), &has_more, &err);
-    (void)pthread_mutex_lock(&store->lock);
+    store_take_back(store);
     store->tidy_at = has_more ? 0 : clock_mono() + TIDY_LATE;
     if (r < 0) {
         store_note_failure(store, &err);

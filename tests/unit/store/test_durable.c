@@ -7,11 +7,15 @@
 #include <sys/syscall.h>
 
 static atomic_uint syncs;
+static atomic_bool hangs;
 
 /* In the place of the C library's: SQLite calls these. */
 int fdatasync(int fd)
 {
     atomic_fetch_add(&syncs, 1);
+    while (atomic_load(&hangs)) {
+        (void)usleep(1000);
+    }
     return (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -90,13 +94,72 @@ static void what_is_written_behind_is_not(void **state)
     assert_int_equal(atomic_load(&syncs), before);
 }
 
+struct asker {
+    struct store_claim claim;
+    int answered; /* state + 1 */
+    char error[320];
+};
+
+static void told(void *arg, const struct store_claim *claim)
+{
+    struct asker *asker = arg;
+    asker->answered = (int)claim->state + 1;
+    if (claim->state == STORE_CLAIM_FAILED) {
+        (void)snprintf(asker->error, sizeof asker->error, "%s", claim->error.text);
+        assert_int_equal(claim->error.code, ERR_UNAVAILABLE);
+    }
+}
+
+static void ask(struct asker *asker, struct scratch *scratch, const char *id)
+{
+    *asker = (struct asker){.claim = {.done = told, .arg = asker}};
+    sha256(slice_of(id), asker->claim.id);
+    store_claim(scratch->store, &asker->claim);
+}
+
+/* Whoever asks behind one that the disk does not answer is refused at once: it would hold a place
+ * of its service for nothing. */
+static void a_disk_that_hangs_takes_no_more_claims(void **state)
+{
+    struct scratch *scratch = *state;
+    struct asker first;
+    struct asker second;
+    scratch_close(scratch);
+    scratch->store = store_new(&(struct store_options){
+        .loop = scratch->loop, .folder = scratch->folder, .patience_ms = 100});
+    claim(scratch, "opens the file");
+    atomic_store(&hangs, true);
+    ask(&first, scratch, "first");
+    for (int i = 0; i < 20; i++) {
+        loop_turn(scratch->loop, 10000);
+    }
+    assert_int_equal(first.answered, 0);
+    ask(&second, scratch, "second");
+    loop_turn(scratch->loop, 10000);
+    assert_int_equal(second.answered - 1, STORE_CLAIM_FAILED);
+    assert_non_null(strstr(second.error, "the disk has not answered for"));
+    scratch_status_has(scratch, "\"failed\"");
+    scratch_status_has(scratch, "the disk has not answered for");
+    atomic_store(&hangs, false);
+    assert_int_equal(scratch_await(scratch, &first.answered) - 1, STORE_CLAIM_IS_OURS);
+    claim(scratch, "second");
+    scratch_status_has(scratch, "\"open\"");
+}
+
+static int teardown(void **state)
+{
+    atomic_store(&hangs, false); /* or the thread would never end */
+    return scratch_teardown(state);
+}
+
 int main(void)
 {
     log_threshold = LOG_LEVELS;
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_claim_and_its_outcome_are_synchronised),
         TEST(what_is_written_behind_is_not),
+        TEST(a_disk_that_hangs_takes_no_more_claims),
     };
     return cmocka_run_group_tests_name("durable", tests, NULL, NULL);
 }
