@@ -336,13 +336,19 @@ static inline void serve_echo(struct fake *fake)
     answer_last(fake, "{'tools':[" ECHO_TOOL "]}");
 }
 
-static inline void fake_dies(struct fake *fake, const char *why)
+/* No turn is made. */
+static inline void fake_breaks(struct fake *fake, const char *why)
 {
     struct failure failure = {0};
     failure_set(&failure, ERR_UNAVAILABLE, "%s", why);
     failure_detail_text(&failure, "stderr_tail", "last words");
     fake->events->closed(fake->arg, &failure);
     failure_done(&failure);
+}
+
+static inline void fake_dies(struct fake *fake, const char *why)
+{
+    fake_breaks(fake, why);
     turn(fake->bench);
 }
 

@@ -163,7 +163,7 @@ static void the_end_of_the_wire_waits(void **state)
     unsigned long long id = last_id(fake);
     call(&bench, &lost);
     say_long(fake, 0, id, LONG);
-    fake_dies(fake, "it was killed");
+    fake_breaks(fake, "it was killed");
     assert_int_equal(lost.done, 0);
     turn_until(&lost.done, 1);
     assert_long(&told, LONG);
