@@ -61,18 +61,47 @@ static const struct pack_form pack_forms[32] = {
     [0x1e] = {2, 1, PACK_FORM_MAP},    [0x1f] = {4, 1, PACK_FORM_MAP},
 };
 
+#define PACK_ROW(...)   __VA_ARGS__
+#define PACK_TWICE(...) __VA_ARGS__, __VA_ARGS__
+#define PACK_ONES       PACK_TWICE(PACK_TWICE(PACK_TWICE(PACK_TWICE(PACK_TWICE(1)))))
+#define PACK_NOUGHTS    PACK_TWICE(PACK_TWICE(PACK_TWICE(PACK_TWICE(PACK_TWICE(0)))))
+#define PACK_FROM(n)    (n), (n) + 1, (n) + 2, (n) + 3, (n) + 4, (n) + 5, (n) + 6, (n) + 7
+
+/* The length of a value that its first byte alone tells: numbers, short strings (from 0xa0 on), what
+ * pack_forms has without a field. 0: of no such. */
+static const uint8_t pack_short_lengths[256] = {
+    PACK_TWICE(PACK_TWICE(PACK_ONES)),
+    PACK_NOUGHTS,
+    PACK_FROM(1),
+    PACK_FROM(9),
+    PACK_FROM(17),
+    PACK_FROM(25),
+    PACK_ROW(1, 0, 1, 1, 0, 0, 0, 0),
+    PACK_ROW(0, 0, 5, 9, 2, 3, 5, 9),
+    PACK_ROW(2, 3, 5, 9, 3, 4, 6, 10),
+    PACK_ROW(18, 0, 0, 0, 0, 0, 0, 0),
+    PACK_ONES,
+};
+
+/* Likewise, of strings up to 255 bytes too, where there is more than the first byte. */
+static inline size_t pack_short_length(const unsigned char *at, size_t room)
+{
+    size_t length = pack_short_lengths[at[0]];
+    return !length && at[0] == 0xd9 && room > 1 ? 2u + at[1] : length;
+}
+
 /* `room` is at least 1. Only the header must be there, not the body. */
 static inline enum pack_extent_result pack_measure(const unsigned char *at, size_t room,
                                                    struct pack_extent *ret)
 {
     unsigned char lead = at[0];
-    if (lead < 0x80 || lead >= 0xe0) {
-        *ret = (struct pack_extent){1, 0};
+    size_t length = pack_short_length(at, room);
+    if (length) {
+        *ret = (struct pack_extent){length, 0};
         return PACK_EXTENT_OK;
     }
-    if (lead < 0xc0) {
-        *ret = lead >= 0xa0 ? (struct pack_extent){1u + (lead & 31u), 0}
-                            : (struct pack_extent){1, (lead & 15u) << (lead < 0x90)};
+    if (lead < 0xa0) {
+        *ret = (struct pack_extent){1, (lead & 15u) << (lead < 0x90)};
         return PACK_EXTENT_OK;
     }
     struct pack_form form = pack_forms[lead & 31];

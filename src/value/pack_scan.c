@@ -59,35 +59,6 @@ static bool is_container(unsigned char lead)
     return (lead >= 0x80 && lead < 0xa0) || (lead >= 0xdc && lead < 0xe0);
 }
 
-#define ROW(...)   __VA_ARGS__
-#define TWICE(...) __VA_ARGS__, __VA_ARGS__
-#define ONES       TWICE(TWICE(TWICE(TWICE(TWICE(1)))))
-#define NOUGHTS    TWICE(TWICE(TWICE(TWICE(TWICE(0)))))
-#define FROM(n)    (n), (n) + 1, (n) + 2, (n) + 3, (n) + 4, (n) + 5, (n) + 6, (n) + 7
-
-/* The length of a value that its first byte alone tells: numbers, short strings (from 0xa0 on), what
- * pack_forms has without a field. 0: of no such. */
-static const uint8_t short_lengths[256] = {
-    TWICE(TWICE(ONES)),
-    NOUGHTS,
-    FROM(1),
-    FROM(9),
-    FROM(17),
-    FROM(25),
-    ROW(1, 0, 1, 1, 0, 0, 0, 0),
-    ROW(0, 0, 5, 9, 2, 3, 5, 9),
-    ROW(2, 3, 5, 9, 3, 4, 6, 10),
-    ROW(18, 0, 0, 0, 0, 0, 0, 0),
-    ONES,
-};
-
-/* Likewise, of strings up to 255 bytes too, where there is more than the first byte. */
-static inline size_t short_length(const unsigned char *at, size_t room)
-{
-    size_t length = short_lengths[at[0]];
-    return !length && at[0] == 0xd9 && room > 1 ? 2u + at[1] : length;
-}
-
 /* Most values of a frame are short ones: takes a run of them within the innermost level at once.
  * False: there is none here, or a limit is near. */
 static inline bool take_shorts(struct pack_scan *scan, struct slice bytes,
@@ -99,7 +70,7 @@ static inline bool take_shorts(struct pack_scan *scan, struct slice bytes,
     size_t at = scan->at;
     size_t length;
     while (taken < left && at < bytes.len &&
-           (length = short_length(first + at, bytes.len - at)) != 0) {
+           (length = pack_short_length(first + at, bytes.len - at)) != 0) {
         at += length;
         taken++;
     }
@@ -129,7 +100,7 @@ enum pack_scan_result pack_scan(struct pack_scan *scan, struct slice bytes,
             return PACK_SCAN_MORE;
         }
         const unsigned char *at = (const unsigned char *)bytes.ptr + scan->at;
-        if (short_lengths[*at] && take_shorts(scan, bytes, limits)) {
+        if (pack_short_lengths[*at] && take_shorts(scan, bytes, limits)) {
             continue;
         }
         struct pack_extent extent;
