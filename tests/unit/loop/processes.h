@@ -4,24 +4,18 @@
 #ifndef TESTS_LOOP_PROCESSES_H
 #define TESTS_LOOP_PROCESSES_H
 
+#include "../child_processes.h"
+
 #include "base/mem.h"
-#include "loop/child.h"
-#include "loop/loop.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define SECOND ((mono_us)1000000)
 #define PATH   "PATH=/usr/local/bin:/usr/bin:/bin"
@@ -104,9 +98,6 @@ struct run {
     char out[8192];
     size_t out_len;
 };
-
-static struct loop *loop;
-static struct children *children;
 
 static inline void run_started(void *arg, pid_t pid)
 {
@@ -210,28 +201,5 @@ static inline pid_t printed(struct run *run, const char *name)
     }
     return (pid_t)strtol(at + strlen(wanted), NULL, 10);
 }
-
-static inline int set_up(void **state)
-{
-    (void)state;
-    int socket = children_fork_helper();
-    assert_true(socket >= 0);
-    loop = loop_new();
-    children = children_new(loop, socket);
-    return 0;
-}
-
-static inline int take_down(void **state)
-{
-    (void)state;
-    children_free(children);
-    loop_free(loop);
-    while (waitpid(-1, NULL, 0) > 0) { /* the helper, and with it everything */
-    }
-    assert_int_equal(errno, ECHILD);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, take_down)
 
 #endif

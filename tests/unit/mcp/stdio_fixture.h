@@ -3,29 +3,23 @@
 #ifndef TEST_STDIO_FIXTURE_H
 #define TEST_STDIO_FIXTURE_H
 
+#include "../child_processes.h"
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "mcp/stdio.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define SECOND ((mono_us)1000000)
 
 static mono_us term_after = SECOND, kill_after = SECOND;
-static struct loop *loop;
-static struct children *children;
 
 struct peer {
     struct mcp_transport *transport;
@@ -216,27 +210,5 @@ static inline bool has_detail(const struct peer *peer, const char *key, const ch
     return at && memmem(at, peer->details.len - (size_t)(at - peer->details.data), value,
                         strlen(value));
 }
-
-static inline int set_up(void **state)
-{
-    (void)state;
-    int socket = children_fork_helper();
-    assert_true(socket >= 0);
-    loop = loop_new();
-    children = children_new(loop, socket);
-    return 0;
-}
-
-static inline int take_down(void **state)
-{
-    (void)state;
-    children_free(children);
-    loop_free(loop);
-    while (waitpid(-1, NULL, 0) > 0) {
-    }
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, take_down)
 
 #endif
