@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import time
@@ -163,6 +164,16 @@ def alive(processes):
         if entry and entry[2] == started and entry[0] != "Z":
             left.add(pid)
     return left
+
+
+def freeze(pid):
+    """Stops a process, and waits until none of its threads goes on."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def has_stopped():
+        return all(stat(f"{pid}/task/{task}")[0] == "T" for task in os.listdir(f"/proc/{pid}/task"))
+
+    eventually(has_stopped, what="the stop")
 
 
 class Daemon:

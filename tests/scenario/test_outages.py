@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Outages in real time: what is back is used within ten seconds."""
 
-import os
 import signal
 import time
 
 import pytest
 
-from daemon import echo_stdio, eventually, free_port, http, http_server, read_journal, stat, stdio
+from daemon import echo_stdio, eventually, free_port, freeze, http, http_server, read_journal, stat, stdio
 from rpc import RpcError
 from test_health import events, health, status
 
@@ -97,7 +96,7 @@ def test_a_server_that_hung_and_goes_on(daemon, bad_http):
     daemon.start()
     client = daemon.client()
     client.text("s/echo", {"message": "before"})
-    bad_http.process.send_signal(signal.SIGSTOP)
+    freeze(bad_http.process.pid)
     try:
         open_by_hanging(client)
         time.sleep(8)
@@ -113,7 +112,7 @@ def test_a_process_that_hangs_for_good_is_begun_anew(daemon, journal):
     client = daemon.client()
     client.text("s/echo", {"message": "before"})
     (stuck,) = [note["pid"] for note in read_journal(journal, "start")]
-    os.kill(stuck, signal.SIGSTOP)
+    freeze(stuck)
     open_by_hanging(client)
     took = used_again(client, 60)
     print(f"used again after {took:.1f} s")
