@@ -163,6 +163,7 @@ static unsigned one_round(struct scratch *scratch, uint32_t round, long us)
 {
     int fds[2];
     unsigned count = 0;
+    int status = 0;
     struct note note;
     assert_int_equal(pipe(fds), 0);
     pid_t child = fork();
@@ -173,12 +174,15 @@ static unsigned one_round(struct scratch *scratch, uint32_t round, long us)
     }
     (void)close(fds[1]);
     if (round % 3) { /* else it may not have opened the file yet */
-        assert_int_equal(read(fds[0], &note, sizeof note), sizeof note);
+        if (read(fds[0], &note, sizeof note) != sizeof note) {
+            (void)waitpid(child, &status, 0);
+            fail_msg("the writer of round %u ended by itself, with status %#x", round,
+                     (unsigned)status);
+        }
         count++;
     }
     pause_for(us);
     assert_int_equal(kill(child, SIGKILL), 0);
-    int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     sqlite3 *db = scratch_sqlite(scratch);
