@@ -156,6 +156,17 @@ void gate_release(struct gate_ticket *ticket)
     }
 }
 
+/* The user's timer is late: who waits for it goes first. False: nobody does. */
+static bool go_before(struct gate *gate, struct gate_user *user)
+{
+    if (!known(user) || list_is_empty(&user->held)) {
+        return false;
+    }
+    queue_unhold(user);
+    queue_pump(gate);
+    return true;
+}
+
 /* All of it is said once, at the one place that calls. NOLINTNEXTLINE(readability-function-size) */
 enum gate_answer gate_enter(struct gates *gates, struct slice service,
                             const struct gate_caller *caller, mono_us deadline, bool is_retry,
@@ -179,6 +190,9 @@ enum gate_answer gate_enter(struct gates *gates, struct slice service,
     enum gate_why why = gate_refusal(gate, ticket->user, deadline, now);
     if (!why) {
         enum gate_why block = gate_block(gate, ticket->user, now, &until);
+        if (!block && go_before(gate, ticket->user)) {
+            block = gate_block(gate, ticket->user, now, &until);
+        }
         if (!block && list_is_empty(&gate->turns)) {
             gate_admit(gate, ticket, now);
             return GATE_INSIDE;

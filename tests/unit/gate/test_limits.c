@@ -127,13 +127,13 @@ static void come_now(void *arg)
     newcomer->answer = come(newcomer->gated, &newcomer->caller, "one", 30 * SECOND);
 }
 
-static void nobody_overtakes_in_the_turn_of_the_end(void **state)
+static void see_that_nobody_overtakes(bool is_of_users)
 {
     struct gated *gated = gated_new();
     struct caller caller = {0};
     struct newcomer newcomer = {.gated = gated, .answer = GATE_REFUSED};
     struct loop_timer timer;
-    (void)state;
+    gated->confs[0].needs_user = is_of_users;
     gated_open(gated);
     loop_timer_init(&timer, come_now, &newcomer); /* runs just before the gate's own */
     loop_timer_set(gated->loop, &timer, loop_now(gated->loop) + 5 * SECOND + 1000);
@@ -149,6 +149,13 @@ static void nobody_overtakes_in_the_turn_of_the_end(void **state)
     forget(&caller, 1);
     forget(&newcomer.caller, 1);
     gated_free(gated);
+}
+
+static void nobody_overtakes_in_the_turn_of_the_end(void **state)
+{
+    (void)state;
+    see_that_nobody_overtakes(false);
+    see_that_nobody_overtakes(true);
 }
 
 static void the_first_one_is_limited_again(void **state)
