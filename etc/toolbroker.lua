@@ -28,5 +28,6 @@ return {
   store = {
     -- activity_days = 30,   -- for how long records of calls are kept; 0: none are made
     -- activity_rows = 1000000,
+    -- database_bytes = 4294967296, -- from then on no new idempotency_key is taken
   },
 }

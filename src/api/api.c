@@ -45,6 +45,7 @@ static void take_over(struct api *api, struct config *config)
 {
     apply_settings(api, config->settings);
     config->settings = NULL;
+    store_bound(api->store, api->settings->database_bytes);
     store_keep_activity(api->store, api->settings->activity_days, api->settings->activity_rows);
     gates_apply(api->gates, &config->services);
     mcp_services_apply(api->services, &config->services);

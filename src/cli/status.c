@@ -67,7 +67,8 @@ static void put_daemon_line(struct cli *cli, struct slice info)
 
 static bool is_troubled(struct slice info)
 {
-    return slice_is(view_text(view_get(info, "store"), "state"), "failed") ||
+    struct slice database = view_text(view_get(info, "store"), "state");
+    return slice_is(database, "failed") || slice_is(database, "full") ||
            view_get(info, "reload_refused").len ||
            view_int(view_get(info, "policy"), "errors", 0) > 0;
 }
@@ -84,6 +85,14 @@ static bool put_trouble(struct cli *cli, struct slice info)
         buf_put_text(out, "database: nothing is kept for now, serving goes on\n    why  ");
         put_clean(out, view_text(store, "reason"), 0);
         buf_put_text(out, "\n    do   mend that; it is tried again every half minute\n");
+    }
+    if (slice_is(view_text(store, "state"), "full")) {
+        put_mark(out, &cli->terminal, MARK_BAD);
+        buf_put_text(out, "database: full\n    why  ");
+        put_clean(out, view_text(store, "reason"), 0);
+        buf_put_text(out,
+                     "\n    do   raise store.database_bytes, then toolbroker policy reload\n"
+                     "    do   toolbroker activity  # who makes so many calls\n");
     }
     if (refused.len) {
         put_mark(out, &cli->terminal, MARK_WARN);

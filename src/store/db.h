@@ -103,10 +103,18 @@ int db_open(const char *folder, struct db **ret, struct err *reterr);
 void db_close(struct db *db);
 int64_t db_bytes(const struct db *db); /* of its file, when it was last written */
 
-/* All of them in one transaction, or none; of no job, whether it can be written. A job that can never be carried out is left out, and
- * logged. Of outcomes that claims ask for, at most `room` bytes are read; the other claims fail.
+struct db_bounds {
+    size_t outcomes; /* bytes of them that are read for claims; the other claims fail */
+    int64_t file;    /* bytes of it, free ones left out, from which on no new id is claimed */
+};
+
+/* All of them in one transaction, or none; of no job, whether it can be written. A job that can never be
+ * carried out is left out, and logged.
  * -ERR_NOT_FOUND: nothing was written, because the file is not in its place any more. */
-int db_write(struct db *db, struct db_job *jobs, size_t room, struct err *reterr);
+int db_write(struct db *db, struct db_job *jobs, const struct db_bounds *bounds,
+             struct err *reterr);
+bool db_is_full(const struct db *db,
+                struct err *reterr); /* the last new id was refused for it */
 
 /* All rows at once; NULL with *reterr. */
 struct image *db_read_image(struct db *db, struct err *reterr);

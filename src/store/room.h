@@ -74,7 +74,9 @@ struct store {
     struct err load_failure; /* to be handed on */
     mono_us try_at;          /* not before: what failed is tried again */
     mono_us busy_since;      /* the thread is at the file; 0: it is not */
+    struct err fullness;     /* code 0: there is room for new claims */
     int64_t bytes;           /* of the file */
+    int64_t bytes_max;
 
     /* the loop's */
     struct loop_wake wake;

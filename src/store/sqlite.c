@@ -270,10 +270,12 @@ static int check_place(struct db *db, struct err *reterr)
                    db->path);
 }
 
-int db_write(struct db *db, struct db_job *jobs, size_t room, struct err *reterr)
+int db_write(struct db *db, struct db_job *jobs, const struct db_bounds *bounds,
+             struct err *reterr)
 {
     int r = check_place(db, reterr);
-    db->room = room;
+    db->room = bounds->outcomes;
+    db->bytes_max = bounds->file;
     if (r == 0) {
         r = set_synchronous(db, jobs, reterr);
     }

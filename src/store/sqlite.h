@@ -28,7 +28,8 @@ struct db {
     struct buf json; /* of one value */
     bool is_synchronous;
     size_t room; /* for outcomes, in this batch */
-    int64_t bytes;
+    int64_t bytes, bytes_max;
+    bool is_full;
     int64_t next_record; /* id; 0: not known yet */
     int log_pages;       /* of the write-ahead log */
 };

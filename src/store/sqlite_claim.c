@@ -70,10 +70,45 @@ static int look_up(struct db *db, struct db_claim *claim, bool *ret_is_answered,
     return r;
 }
 
+bool db_is_full(const struct db *db, struct err *reterr)
+{
+    if (db->is_full) {
+        (void)err_set(reterr, ERR_OVERLOADED,
+                      "the database holds as much as store.database_bytes allows (%lld): no "
+                      "new idempotency_key is taken until old outcomes go, 24 hours after "
+                      "they came",
+                      (long long)db->bytes_max);
+    }
+    return db->is_full;
+}
+
+/* The file never shrinks; what is free in it is asked for only where it has grown so far. */
+static int look_at_room(struct db *db, struct err *reterr)
+{
+    sqlite3_stmt *ask = NULL;
+    db->is_full = false;
+    int r = db->bytes < db->bytes_max ? 0 : sqlite_get(db, OWN_USED_BYTES, &ask, reterr);
+    if (!ask) {
+        return r;
+    }
+    if (sqlite3_step(ask) == SQLITE_ROW) {
+        db->is_full = sqlite3_column_int64(ask, 0) >= db->bytes_max;
+    } else {
+        r = sqlite_fault(db, "read", reterr);
+    }
+    sqlite_reset(ask);
+    return r;
+}
+
 static int begin(struct db *db, struct db_claim *claim, struct err *reterr)
 {
     sqlite3_stmt *put = NULL;
-    int r = sqlite_get(db, OWN_BEGIN_CLAIM, &put, reterr);
+    int r = look_at_room(db, reterr);
+    if (r == 0 && db_is_full(db, &claim->error)) {
+        claim->state = STORE_CLAIM_FAILED;
+        return 0;
+    }
+    r = r < 0 ? r : sqlite_get(db, OWN_BEGIN_CLAIM, &put, reterr);
     if (r < 0) {
         return r;
     }

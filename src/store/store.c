@@ -110,6 +110,7 @@ static char *path_of(const char *folder)
 struct store *store_new(const struct store_options *options)
 {
     struct store *store = mem_new(sizeof *store);
+    store->bytes_max = INT64_MAX;
     pthread_condattr_t monotonic;
     store->options = *options;
     store->folder = mem_dup(slice_of(options->folder));
@@ -225,15 +226,27 @@ void store_forget_load(struct store_load *load)
     list_remove(&load->link);
 }
 
+void store_bound(struct store *store, int64_t bytes)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->bytes_max = bytes;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
 /* Under the lock; how many pairs. */
 static uint32_t put_status(const struct store *store, struct buf *out)
 {
     struct err stuck = {0};
     bool has_failed = store_is_stuck(store, &stuck) || store->failure.code != ERR_NONE;
     uint64_t gathered = store->in_pieces + store->activity.writer.count;
-    pack_put_key_text(out, "state", has_failed ? "failed" : store->is_open ? "open" : "closed");
-    if (has_failed) {
-        pack_put_key_text(out, "reason", stuck.code ? stuck.text : store->failure.text);
+    bool is_full = !has_failed && store->fullness.code != ERR_NONE;
+    const char *state = is_full ? "full" : store->is_open ? "open" : "closed";
+    pack_put_key_text(out, "state", has_failed ? "failed" : state);
+    if (has_failed || is_full) {
+        pack_put_key_text(out, "reason",
+                          is_full      ? store->fullness.text
+                          : stuck.code ? stuck.text
+                                       : store->failure.text);
     }
     pack_put_key_int(out, "queued", (int64_t)(store->queue.count + store->held.count));
     if (store->lost) {
@@ -248,8 +261,8 @@ static uint32_t put_status(const struct store *store, struct buf *out)
     if (store->bytes) {
         pack_put_key_int(out, "bytes", store->bytes);
     }
-    return 2u + has_failed + (store->lost > 0) + (gathered > 0) + (store->dropped > 0) +
-           (store->bytes > 0);
+    return 2u + has_failed + is_full + (store->lost > 0) + (gathered > 0) +
+           (store->dropped > 0) + (store->bytes > 0);
 }
 
 void store_put_status(struct store *store, struct buf *out)

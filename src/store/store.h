@@ -165,6 +165,10 @@ void store_put_outcome(struct store *store, const uint8_t id[SHA256_BYTES],
 /* Nothing was done: the id is free again, unless it has ended. */
 void store_drop_claim(struct store *store, const uint8_t id[SHA256_BYTES]);
 
+/* How large the file may become, free pages left out, before claims of new ids fail (OVERLOADED); what
+ * was claimed before is kept all the same. At first there is no bound. May be called again. */
+void store_bound(struct store *store, int64_t bytes);
+
 /* ---- activity ---------------------------------------------------------------------------- */
 
 /* One call that ended. Texts are copied, and cut at 255 bytes. */

@@ -179,6 +179,8 @@ static void count_records(struct store *store, const struct queue *batch)
 static void note_written(struct store *store, struct queue *batch)
 {
     store->bytes = db_bytes(store->db);
+    store->fullness.code = ERR_NONE;
+    (void)db_is_full(store->db, &store->fullness);
     claims_answer(store, batch, NULL);
     count_records(store, batch);
     store->written += batch->count;
@@ -192,10 +194,10 @@ static void note_written(struct store *store, struct queue *batch)
 }
 
 /* Without the lock. A file that is not in its place any more is begun anew. */
-static int write_batch(struct store *store, struct db_job *jobs, size_t room,
+static int write_batch(struct store *store, struct db_job *jobs, const struct db_bounds *bounds,
                        struct err *reterr)
 {
-    int r = db_write(store->db, jobs, room, reterr);
+    int r = db_write(store->db, jobs, bounds, reterr);
     if (r != -ERR_NOT_FOUND) {
         return r;
     }
@@ -206,7 +208,7 @@ static int write_batch(struct store *store, struct db_job *jobs, size_t room,
     store->db = NULL;
     r = db_open(store->folder, &store->db, reterr);
     if (r == 0) {
-        r = db_write(store->db, jobs, room, reterr);
+        r = db_write(store->db, jobs, bounds, reterr);
     }
     if (r == -ERR_NOT_FOUND) { /* again: then later */
         reterr->code = ERR_UNAVAILABLE;
@@ -222,11 +224,11 @@ static void write_queue(struct store *store)
         return;
     }
     struct queue batch = store->queue;
-    size_t room = OUTCOMES_MAX - store->outcome_bytes;
+    const struct db_bounds bounds = {OUTCOMES_MAX - store->outcome_bytes, store->bytes_max};
     queue_init(&store->queue);
     store->held = batch;
     store_let_go(store);
-    int r = write_batch(store, batch.first, room, &err);
+    int r = write_batch(store, batch.first, &bounds, &err);
     store_take_back(store);
     queue_init(&store->held);
     if (r == 0) {

@@ -115,6 +115,15 @@ def test_the_daemon_itself_may_be_in_trouble(tool):
         assert words in done.stdout, done.stdout
 
 
+def test_a_database_that_is_full(tool):
+    store = {"state": "full", "reason": "the database holds as much as store.database_bytes allows"}
+    tool.daemon(daemon_info={**INFO, "store": store}, services_status={"services": [GOOD]})
+    done = tool.run("status")
+    assert done.returncode == 1
+    assert "database: full\n    why  the database holds as much as" in done.stdout
+    assert "    do   raise store.database_bytes, then toolbroker policy reload\n" in done.stdout
+
+
 LONG = {**service("google_calendar", "running", A_DAY), "title": "Title " * 9}
 
 

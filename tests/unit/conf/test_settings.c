@@ -162,6 +162,7 @@ static void records_of_calls_are_bounded(void **state)
     struct settings *settings = load(NULL);
     assert_int_equal(settings->activity_days, 30);
     assert_int_equal(settings->activity_rows, 1000000);
+    assert_int_equal(settings->database_bytes, INT64_C(4294967296));
     settings_free(settings);
     settings = load("return { store = { activity_days = 0, activity_rows = 1 } }");
     assert_int_equal(settings->activity_days, 0);

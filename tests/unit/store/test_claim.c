@@ -95,6 +95,68 @@ static bool await_kept(struct scratch *scratch)
     return scratch_await(scratch, &kept) == 1;
 }
 
+/* ---- room -------------------------------------------------------------------------------- */
+
+#define LONG_OUTCOME 300000
+
+/* How many ids could be claimed, each with a long outcome, before one was refused. */
+static int fill(struct scratch *scratch, struct asker *refused)
+{
+    char *outcome = mem_new(LONG_OUTCOME + 1);
+    char id[16];
+    int count = 0;
+    memset(outcome, 'o', LONG_OUTCOME);
+    for (;; count++) {
+        (void)snprintf(id, sizeof id, "long%d", count);
+        ask(refused, scratch, id, "what");
+        if (scratch_await(scratch, &refused->answered) - 1 != STORE_CLAIM_IS_OURS) {
+            break;
+        }
+        put_outcome(scratch, id, outcome);
+        assert_true(await_kept(scratch));
+        assert_true(count < 100);
+    }
+    mem_free(outcome);
+    return count;
+}
+
+static void a_file_that_is_large_enough_takes_no_new_claims(void **state)
+{
+    struct scratch *scratch = *state;
+    struct asker asker;
+    assert_int_equal(claim(scratch, "before", "what"), STORE_CLAIM_IS_OURS);
+    store_bound(scratch->store, 20 * LONG_OUTCOME);
+    assert_in_range(fill(scratch, &asker), 18, 40);
+    answer_is(&asker, STORE_CLAIM_FAILED);
+    assert_int_equal(asker.code, ERR_OVERLOADED);
+    assert_non_null(strstr(asker.error, "store.database_bytes"));
+    scratch_status_has(scratch, "\"state\":\"full\",\"reason\":\"the database holds");
+    put_outcome(scratch, "before", "is kept");
+    assert_true(await_kept(scratch));
+    assert_int_equal(claim(scratch, "before", "what"), STORE_CLAIM_HAS_ENDED);
+    assert_int_equal(claim(scratch, "long0", "what"), STORE_CLAIM_HAS_ENDED);
+    assert_int_equal(claim(scratch, "new", "what"), STORE_CLAIM_FAILED);
+    store_bound(scratch->store, 40 * LONG_OUTCOME);
+    assert_int_equal(claim(scratch, "new", "what"), STORE_CLAIM_IS_OURS);
+    scratch_status_has(scratch, "\"state\":\"open\"");
+}
+
+static void what_is_old_makes_room(void **state)
+{
+    struct scratch *scratch = *state;
+    struct asker asker;
+    store_bound(scratch->store, 20 * LONG_OUTCOME);
+    int count = fill(scratch, &asker);
+    scratch_run(scratch, "UPDATE claims SET begun_at = 1");
+    for (int64_t left = count; left;) {
+        store_keep_activity(scratch->store, 30, 1000); /* has a look at once */
+        store_flush(scratch->store);
+        left = scratch_ask(scratch, "SELECT count(*) FROM claims");
+    }
+    assert_int_equal(claim(scratch, "new", "what"), STORE_CLAIM_IS_OURS);
+    scratch_status_has(scratch, "\"state\":\"open\"");
+}
+
 /* ---- once -------------------------------------------------------------------------------- */
 
 static void a_claim_is_had_once(void **state)
@@ -647,6 +709,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_claim_is_had_once),
+        TEST(a_file_that_is_large_enough_takes_no_new_claims),
+        TEST(what_is_old_makes_room),
         TEST(outcomes_come_back_over_a_restart),
         TEST(what_does_no_harm_is_taken_over),
         TEST(after_a_day_it_is_as_if_it_had_never_been),
