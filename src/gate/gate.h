@@ -142,6 +142,7 @@ struct gate_view {
     uint32_t failures_in_row;
     unsigned inside, waiting;
     unsigned users_held; /* users whose own breaker is not closed, or who are limited */
+    mono_us users_until; /* when the first of their limits ends; 0: there is none */
 };
 bool gates_view(const struct gates *gates, struct slice service, struct gate_view *ret);
 

@@ -57,13 +57,18 @@ static int64_t breaker_left_ms(const struct gate *gate)
     return gate_left_ms(breaker->until, gate_now(gate));
 }
 
-static unsigned count_users_held(const struct gate *gate)
+static unsigned count_users_held(const struct gate *gate, mono_us *ret_until)
 {
     mono_us now = gate_now(gate);
     unsigned held = 0;
+    *ret_until = 0;
     list_each (link, &gate->user_list) {
         const struct gate_user *user = LIST_ITEM(link, struct gate_user, link);
-        held += user->breaker.state != BREAKER_CLOSED || limit_is_held(&user->limit, now);
+        mono_us until = limit_is_held(&user->limit, now) ? user->limit.until : 0;
+        held += user->breaker.state != BREAKER_CLOSED || until;
+        if (until && (!*ret_until || until < *ret_until)) {
+            *ret_until = until;
+        }
     }
     return held;
 }
@@ -90,8 +95,8 @@ bool gates_view(const struct gates *gates, struct slice service, struct gate_vie
         .failures_in_row = gate->breaker.failures,
         .inside = gate->inside,
         .waiting = gate->waiting,
-        .users_held = count_users_held(gate),
     };
+    ret->users_held = count_users_held(gate, &ret->users_until);
     return true;
 }
 
@@ -170,7 +175,8 @@ static uint32_t put_limited(const struct gate *gate, struct buf *out)
 
 static uint32_t put_users_held(const struct gate *gate, struct buf *out)
 {
-    unsigned held = count_users_held(gate);
+    mono_us until;
+    unsigned held = count_users_held(gate, &until);
     if (held) {
         pack_put_key_int(out, "users_held", held);
     }

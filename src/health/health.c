@@ -136,12 +136,19 @@ static void act(struct monitor *monitor, enum plan_action action)
     }
 }
 
+/* When a limit ends that the status tells of; 0: there is none. */
+static mono_us limits_end(const struct gate_view *view)
+{
+    bool is_first = view->users_until && view->users_until < view->limited_until;
+    return is_first || !view->limited_until ? view->users_until : view->limited_until;
+}
+
 static void set_timer(struct monitor *monitor, const struct picture *picture)
 {
     struct loop *loop = monitor->health->options.loop;
     mono_us when = MONO_NEVER;
     monitor->action = next(monitor, picture, &when);
-    mono_us limited = picture->view.limited_until;
+    mono_us limited = limits_end(&picture->view);
     if (limited && (monitor->action == PLAN_NOTHING || limited < when)) {
         monitor->action = PLAN_LOOK; /* it is no longer limited then */
         when = limited;

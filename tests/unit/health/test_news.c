@@ -141,6 +141,10 @@ static void a_user_who_is_limited_is_not_refused(void **state)
     turns();
     expect_health("theirs", "\"status\":\"degraded\"");
     expect_health("theirs", "or a limit");
+    pass(59 * S);
+    expect_health("theirs", "\"status\":\"degraded\"");
+    pass(2 * S);
+    assert_non_null(strstr(tower.news, "theirs:degraded>up "));
 }
 
 /* ---- reloads ------------------------------------------------------------------------------- */
