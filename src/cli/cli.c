@@ -139,6 +139,9 @@ static void put_said(struct buf *out, struct slice tail, const char *label)
 {
     size_t begin = tail.len;
     unsigned lines = 0;
+    if (!tail.len) { /* there is none */
+        return;
+    }
     while (begin > 0 && lines < SAID_LINES) {
         begin--;
         while (begin > 0 && tail.ptr[begin - 1] != '\n') {
