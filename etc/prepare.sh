@@ -88,7 +88,7 @@ need_npm() {
     done_line "npm packages installed in $(($(seconds) - started)) s"
 }
 
-# need_build PRESET [CMAKE OPTION...]
+# need_build PRESET [CMAKE OPTION...]; of it all, or the target $build_target
 need_build() {
     preset=$1
     shift
@@ -97,7 +97,8 @@ need_build() {
     if [ $# -gt 0 ] || [ ! -f "build/$preset/build.ninja" ]; then
         quietly "$logs/configure-$preset" cmake --preset "$preset" "$@"
     fi
-    quietly "$logs/build-$preset" cmake --build --preset "$preset" --parallel "$jobs"
+    quietly "$logs/build-$preset" cmake --build --preset "$preset" --parallel "$jobs" \
+        --target "${build_target:-all}"
     if grep -q 'no work to do' "$logs/build-$preset"; then
         done_line "build/$preset is up to date"
     else
