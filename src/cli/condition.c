@@ -79,7 +79,7 @@ static bool holds(struct slice service, enum fact fact)
         return slice_is(view_text(service, "state"), "error") &&
                !slice_is(health_word(service), "not_linked");
     case FACT_RATE:
-        return is_map(view_get(service, "limited"));
+        return view_int(view_get(service, "limited"), "left_ms", -1) >= 0;
     case FACT_USERS:
         return view_int(service, "users_held", 0) > 0;
     case FACT_UNWELL:
@@ -265,20 +265,6 @@ static void put_breaker(struct buf *out, struct slice service)
     }
 }
 
-static void put_limited(struct buf *out, struct slice service)
-{
-    struct slice limited = view_get(service, "limited");
-    int64_t pace = view_int(limited, "per_min", 0);
-    buf_put_text(out, "rate limited by the service");
-    put_span(out, ", ", view_int(limited, "left_ms", -1), " left");
-    if (pace > 0) {
-        buf_put_text(out, ", ");
-        put_count(out, pace, "call");
-        buf_put_text(out, " a minute go through");
-    }
-    put_waiting(out, service);
-}
-
 static void put_fact(struct buf *out, struct slice service, enum fact fact)
 {
     switch (fact) {
@@ -289,7 +275,9 @@ static void put_fact(struct buf *out, struct slice service, enum fact fact)
         put_breaker(out, service);
         break;
     case FACT_RATE:
-        put_limited(out, service);
+        buf_put_text(out, "rate limited by the service");
+        put_span(out, ", ", view_int(view_get(service, "limited"), "left_ms", -1), " left");
+        put_waiting(out, service);
         break;
     case FACT_USERS:
         buf_put_text(out, "held back for ");

@@ -45,8 +45,13 @@ static void put_now(struct buf *out, struct slice service)
     }
     begin(out, "now");
     put_count(out, view_int(service, "inflight", 0), "call");
-    buf_printf(out, " under way, %" PRId64 " %s for a place or a limit\n", waiting,
+    buf_printf(out, " under way, %" PRId64 " %s for a place or a limit", waiting,
                waiting == 1 ? "waits" : "wait");
+    int64_t pace = view_int(view_get(service, "limited"), "per_min", 0);
+    if (pace > 0) {
+        buf_printf(out, "; paced at %" PRId64 " a minute, learned from refusals", pace);
+    }
+    buf_put_byte(out, '\n');
 }
 
 static void put_retries(struct buf *out, struct slice service)

@@ -52,6 +52,7 @@ void sqlite_reset(sqlite3_stmt *statement); /* and forgets what was bound to it 
 
 void sqlite_watch_log(struct db *db);
 int sqlite_put_records(struct db *db, const struct db_records *records, struct err *reterr);
+int sqlite_look_at_room(struct db *db, struct err *reterr); /* for new claims: db->is_full */
 int sqlite_carry_out_claim(struct db *db, struct db_claim *claim, struct err *reterr);
 
 #endif

@@ -83,7 +83,7 @@ bool db_is_full(const struct db *db, struct err *reterr)
 }
 
 /* The file never shrinks; what is free in it is asked for only where it has grown so far. */
-static int look_at_room(struct db *db, struct err *reterr)
+int sqlite_look_at_room(struct db *db, struct err *reterr)
 {
     sqlite3_stmt *ask = NULL;
     db->is_full = false;
@@ -103,7 +103,7 @@ static int look_at_room(struct db *db, struct err *reterr)
 static int begin(struct db *db, struct db_claim *claim, struct err *reterr)
 {
     sqlite3_stmt *put = NULL;
-    int r = look_at_room(db, reterr);
+    int r = sqlite_look_at_room(db, reterr);
     if (r == 0 && db_is_full(db, &claim->error)) {
         claim->state = STORE_CLAIM_FAILED;
         return 0;

@@ -127,5 +127,8 @@ int db_tidy(struct db *db, const struct db_keep *keep, wall_ms now, bool *ret_is
     if (r == 0) {
         r = prune(db, OWN_PRUNE_CLAIMS, now - STORE_CLAIM_KEPT_MS, 0, ret_is_more, reterr);
     }
+    if (r == 0 && db->is_full) {
+        r = sqlite_look_at_room(db, reterr);
+    }
     return r;
 }

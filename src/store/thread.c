@@ -176,11 +176,16 @@ static void count_records(struct store *store, const struct queue *batch)
     }
 }
 
+static void note_room(struct store *store)
+{
+    store->fullness.code = ERR_NONE;
+    (void)db_is_full(store->db, &store->fullness);
+}
+
 static void note_written(struct store *store, struct queue *batch)
 {
     store->bytes = db_bytes(store->db);
-    store->fullness.code = ERR_NONE;
-    (void)db_is_full(store->db, &store->fullness);
+    note_room(store);
     claims_answer(store, batch, NULL);
     count_records(store, batch);
     store->written += batch->count;
@@ -254,6 +259,8 @@ static void tidy(struct store *store)
     if (r < 0) {
         store_note_failure(store, &err);
         close_file(store);
+    } else {
+        note_room(store);
     }
 }
 

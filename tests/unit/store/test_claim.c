@@ -153,8 +153,8 @@ static void what_is_old_makes_room(void **state)
         store_flush(scratch->store);
         left = scratch_ask(scratch, "SELECT count(*) FROM claims");
     }
-    assert_int_equal(claim(scratch, "new", "what"), STORE_CLAIM_IS_OURS);
     scratch_status_has(scratch, "\"state\":\"open\"");
+    assert_int_equal(claim(scratch, "new", "what"), STORE_CLAIM_IS_OURS);
 }
 
 /* ---- once -------------------------------------------------------------------------------- */
