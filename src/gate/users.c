@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/text.h"
 #include "gate/gate_internal.h"
 
 /* Of those not used for longest, this many are looked at for one that may go. */
@@ -33,17 +34,10 @@ static struct gate_user *take(struct gate *gate, uint64_t key, struct slice name
     } else {
         user = mem_new(sizeof *user);
     }
-    size_t length = name.len;
-    if (length > GATE_NAME_MAX) {
-        length = GATE_NAME_MAX;
-        while (length && ((unsigned char)name.ptr[length] & 0xc0) == 0x80) {
-            length--;
-        }
-    }
     user->gate = gate;
     user->key = key;
-    user->name_length = length;
-    memcpy(user->name, length ? name.ptr : "", length);
+    user->name_length = text_cut(name, GATE_NAME_MAX).len;
+    memcpy(user->name, user->name_length ? name.ptr : "", user->name_length);
     return user;
 }
 

@@ -3,6 +3,7 @@
 #include "store/record.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/word.h"
 
 #include <stdio.h>
@@ -10,17 +11,6 @@
 #define FIELDS 13u
 /* Shorter texts are as short as their number. */
 #define WORD_MIN 2u
-
-struct slice record_cut(struct slice text, size_t most)
-{
-    if (text.len <= most) {
-        return text;
-    }
-    for (unsigned i = 0; i < 3 && most && ((unsigned char)text.ptr[most] & 0xc0) == 0x80; i++) {
-        most--;
-    }
-    return (struct slice){text.ptr, most};
-}
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
@@ -70,7 +60,7 @@ static inline void put_number(struct buf *out, int64_t number)
 static inline void put_text(struct record_writer *writer, struct slice text)
 {
     struct buf *out = &writer->out;
-    text = record_cut(text, RECORD_TEXT_MAX);
+    text = text_cut(text, RECORD_TEXT_MAX);
     if (text.len < WORD_MIN) {
         pack_put_str(out, text);
         return;

@@ -52,9 +52,6 @@ bool record_writer_begin(
     struct record_writer *writer); /* empties it; false: there is no memory */
 void record_write(struct record_writer *writer, const struct store_activity *activity);
 
-/* `text`, or what of it is within `most` bytes without a broken character at its end. */
-struct slice record_cut(struct slice text, size_t most);
-
 /* ---- reading ----------------------------------------------------------------------------- */
 
 struct record_reader { /* zeroed before the first use */

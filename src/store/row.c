@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -128,10 +129,10 @@ void store_put_happening(struct store *store, const struct store_happening *happ
 {
     const struct db_value values[] = {
         number(happening->at),
-        text(record_cut(happening->service, RECORD_TEXT_MAX)),
+        text(text_cut(happening->service, RECORD_TEXT_MAX)),
         text(slice_of(happening->kind)),
-        text(record_cut(happening->state, RECORD_TEXT_MAX)),
-        text(record_cut(happening->reason, REASON_MAX)),
+        text(text_cut(happening->state, RECORD_TEXT_MAX)),
+        text(text_cut(happening->reason, REASON_MAX)),
         number(happening->took_us),
     };
     struct db_row *row = row_new(DB_PUT_HAPPENING, values, sizeof values / sizeof values[0]);

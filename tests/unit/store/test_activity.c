@@ -2,6 +2,7 @@
 /* test_activity.c - records of calls and of what happened: gathered, kept, asked for, pruned. */
 #include "scratch.h"
 
+#include "base/text.h"
 #include "store/record.h"
 
 #include <fcntl.h>
@@ -148,8 +149,8 @@ static void texts_are_cut_between_characters(void **state)
     store_put_activity(scratch->store, &(struct store_activity){
                                            .at = 1, .agent = {text, 300}, .outcome = "live"});
     memset(text, 0x80, sizeof text); /* no text at all: cut all the same */
-    assert_int_equal(record_cut((struct slice){text, 300}, 255).len, 252);
-    assert_int_equal(record_cut((struct slice){text, 255}, 255).len, 255);
+    assert_int_equal(text_cut((struct slice){text, 300}, 255).len, 252);
+    assert_int_equal(text_cut((struct slice){text, 255}, 255).len, 255);
     const char *json = find(scratch, &(struct store_query){0})->json;
     const char *first = strstr(json, "\"agent\":\"");
     const char *second = strstr(first + 1, "\"agent\":\"");
