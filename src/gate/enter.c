@@ -76,18 +76,12 @@ void gate_admit(struct gate *gate, struct gate_ticket *ticket, mono_us now)
 {
     struct gate_user *user = ticket->user ? user_of(ticket) : NULL;
     ask(gate, NULL, &ticket->epoch, now);
-    ticket->is_first[0] = gate->limit.is_active && limit_pass(&gate->limit, now);
-    if (pace_is_active(&gate->pace)) {
-        pace_pass(&gate->pace, now);
-    }
+    ticket->is_first[0] = limits_pass(gate, NULL, now);
     ticket->is_first[1] = false;
     ticket->user_epoch = 0;
     if (user) {
         ask(gate, user, &ticket->user_epoch, now);
-        ticket->is_first[1] = limit_pass(&user->limit, now);
-        if (pace_is_active(&user->pace)) {
-            pace_pass(&user->pace, now);
-        }
+        ticket->is_first[1] = limits_pass(gate, user, now);
     }
     if (gate->conf->rate.count) {
         (void)bucket_take(&gate->bucket, &gate->conf->rate, now, NULL);

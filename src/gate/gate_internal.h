@@ -188,6 +188,8 @@ void limits_judge(struct gate_ticket *ticket, const struct failure *failure, mon
 void limits_quit(struct gate_ticket *ticket);
 /* When one may go as far as the server is concerned; not later than `now`: now. `user` NULL: of all. */
 mono_us limits_next(const struct gate *gate, const struct gate_user *user, mono_us now);
+/* One goes in, likewise. True: it is the first one behind a hold. */
+bool limits_pass(struct gate *gate, struct gate_user *user, mono_us now);
 
 /* ---- change.c ---------------------------------------------------------------------------- */
 

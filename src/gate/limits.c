@@ -82,6 +82,16 @@ mono_us limits_next(const struct gate *gate, const struct gate_user *user, mono_
     return until > paced ? until : paced;
 }
 
+bool limits_pass(struct gate *gate, struct gate_user *user, mono_us now)
+{
+    struct gate_limit *limit = user ? &user->limit : &gate->limit;
+    struct pace *pace = user ? &user->pace : &gate->pace;
+    if (pace_is_active(pace)) {
+        pace_pass(pace, now);
+    }
+    return limit_pass(limit, now);
+}
+
 void limits_judge(struct gate_ticket *ticket, const struct failure *failure, mono_us now)
 {
     struct gate *gate = ticket->gate;

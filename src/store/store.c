@@ -237,16 +237,16 @@ void store_bound(struct store *store, int64_t bytes)
 static uint32_t put_status(const struct store *store, struct buf *out)
 {
     struct err stuck = {0};
-    bool has_failed = store_is_stuck(store, &stuck) || store->failure.code != ERR_NONE;
+    const struct err *wrong = store_is_stuck(store, &stuck) ? &stuck
+                              : store->failure.code         ? &store->failure
+                              : store->fullness.code        ? &store->fullness
+                                                            : NULL;
     uint64_t gathered = store->in_pieces + store->activity.writer.count;
-    bool is_full = !has_failed && store->fullness.code != ERR_NONE;
-    const char *state = is_full ? "full" : store->is_open ? "open" : "closed";
-    pack_put_key_text(out, "state", has_failed ? "failed" : state);
-    if (has_failed || is_full) {
-        pack_put_key_text(out, "reason",
-                          is_full      ? store->fullness.text
-                          : stuck.code ? stuck.text
-                                       : store->failure.text);
+    if (wrong) {
+        pack_put_key_text(out, "state", wrong == &store->fullness ? "full" : "failed");
+        pack_put_key_text(out, "reason", wrong->text);
+    } else {
+        pack_put_key_text(out, "state", store->is_open ? "open" : "closed");
     }
     pack_put_key_int(out, "queued", (int64_t)(store->queue.count + store->held.count));
     if (store->lost) {
@@ -261,8 +261,8 @@ static uint32_t put_status(const struct store *store, struct buf *out)
     if (store->bytes) {
         pack_put_key_int(out, "bytes", store->bytes);
     }
-    return 2u + has_failed + is_full + (store->lost > 0) + (gathered > 0) +
-           (store->dropped > 0) + (store->bytes > 0);
+    return 2u + (wrong != NULL) + (store->lost > 0) + (gathered > 0) + (store->dropped > 0) +
+           (store->bytes > 0);
 }
 
 void store_put_status(struct store *store, struct buf *out)
