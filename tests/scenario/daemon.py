@@ -111,8 +111,8 @@ def read_journal(path, kind=None, method=None):
     """What a test server received; of it, the messages of one method."""
     if not os.path.exists(path):
         return []
-    with open(path, encoding="utf-8") as file:  # the last line may be half written
-        lines = [json.loads(line) for line in file if line.endswith("\n")]
+    with open(path, "rb") as file:  # at once, and without the last line, which may be half written
+        lines = [json.loads(line) for line in file.read().split(b"\n")[:-1]]
     if method:
         return [n["message"] for n in lines if (n.get("message") or {}).get("method") == method]
     return [note for note in lines if kind is None or note["kind"] == kind]
